@@ -1,0 +1,1 @@
+"""What every other room uses: shapes, checks, errors, numerics, lookup by name."""

@@ -1,0 +1,61 @@
+"""Validators of a few lines, reused by every public function.
+
+They raise ``UserError`` (a ``ValueError``) with what was got, what was expected and,
+where there is one, the remedy. They read shapes and Python numbers only, so they are
+safe under ``jax.jit``.
+"""
+
+import math
+import numbers
+
+import jax
+
+from simclr_jax.core import errors
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raises unless ``value`` is a finite number above zero."""
+    if not _is_number(value) or not math.isfinite(value) or value <= 0:
+        raise errors.UserError(f"{name} must be a number > 0; got {value!r}.")
+
+
+def check_positive_int(name: str, value: int) -> None:
+    """Raises unless ``value`` is a whole number of at least one."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise errors.UserError(f"{name} must be a whole number >= 1; got {value!r}.")
+
+
+def check_in_range(name: str, value: float, *, low: float, high: float) -> None:
+    """Raises unless ``low <= value <= high``."""
+    if not _is_number(value) or not low <= value <= high:
+        raise errors.UserError(f"{name} must be in [{low}, {high}]; got {value!r}.")
+
+
+def check_interval(
+    name: str, value: tuple[float, float], *, low: float, high: float
+) -> None:
+    """Raises unless ``value`` is an increasing pair inside ``[low, high]``."""
+    ordered = len(value) == 2 and low <= value[0] <= value[1] <= high
+    if not ordered:
+        raise errors.UserError(
+            f"{name} must be a pair (smallest, largest) inside [{low}, {high}]; "
+            f"got {tuple(value)!r}."
+        )
+
+
+def check_rank(name: str, array: jax.Array, rank: int, *, shape: str) -> None:
+    """Raises unless ``array`` has ``rank`` axes; ``shape`` names them, as in "b d"."""
+    if array.ndim != rank:
+        raise errors.UserError(
+            f"{name} must have shape [{shape}]; got shape {tuple(array.shape)}."
+        )
+
+
+def check_divisible(name: str, value: int, *, by: int, remedy: str) -> None:
+    """Raises unless ``value`` is a multiple of ``by``; ``remedy`` says what to do."""
+    if value % by:
+        raise errors.UserError(f"{name} must be a multiple of {by}; got {value}. {remedy}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

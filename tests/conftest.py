@@ -1,0 +1,50 @@
+"""Strict settings for every test: eight fake devices, no silent promotion."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import numpy as np
+import pytest
+from absl import flags
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def make_mesh():
+    """Returns a function that makes a mesh of the first n fake devices."""
+
+    def make(num_devices):
+        return jax.make_mesh(
+            (num_devices,),
+            ("data",),
+            axis_types=(jax.sharding.AxisType.Auto,),
+            devices=jax.devices()[:num_devices],
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """The prepared TFDS sets; tests that want them are skipped where they are absent."""
+    root = os.environ.get("SIMCLR_DATA_DIR")
+    if not root or not pathlib.Path(root, "tfds").is_dir():
+        pytest.skip("SIMCLR_DATA_DIR does not name a folder with tfds/ in it")
+    return str(pathlib.Path(root, "tfds"))
