@@ -54,7 +54,9 @@ def check_rank(name: str, array: jax.Array, rank: int, *, shape: str) -> None:
 def check_divisible(name: str, value: int, *, by: int, remedy: str) -> None:
     """Raises unless ``value`` is a multiple of ``by``; ``remedy`` says what to do."""
     if value % by:
-        raise errors.UserError(f"{name} must be a multiple of {by}; got {value}. {remedy}")
+        raise errors.UserError(
+            f"{name} must be a multiple of {by}; got {value}. {remedy}"
+        )
 
 
 def _is_number(value: object) -> bool:

@@ -1,0 +1,245 @@
+"""Seconds per training step of the example network on a CPU: XLA, ours, PyTorch.
+
+    python benchmarks/cpu_step.py [--rounds 15] [--only ours,xla,torch]
+
+One step is forward, backward and an Adam update for two views of 256 images of
+24 x 24 pixels: 3x3 convolutions with 32 and 64 channels, each with batch norm, ReLU
+and 2 x 2 max-pooling; two residual blocks of 64 channels; a projection head
+2304 - 128 - 64; the dense NT-Xent at temperature 0.2. All float32. The rows are
+
+* xla: the native convolution and pooling of XLA (``jax.lax.conv_general_dilated``,
+  ``nnx.max_pool``, ``nnx.BatchNorm``), no code of this library;
+* ours: ``simclr_jax.encoders``;
+* torch: PyTorch in the channels-last layout.
+
+The rows take turns, a step each, so that other work on the machine hits all alike.
+Compare minima and ratios, not single numbers.
+"""
+
+import argparse
+import datetime
+import functools
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from simclr_jax.encoders import convolution
+
+NUM_IMAGES = 512
+SIZE = 24
+TEMPERATURE = 0.2
+LEARNING_RATE = 1e-3
+
+
+class Convolution(nnx.Module):
+    """A 3 x 3 convolution without bias, then batch norm."""
+
+    def __init__(self, c, d, *, conv, rngs):
+        init = jax.nn.initializers.he_normal()
+        self.kernel = nnx.Param(init(rngs.params(), (3, 3, c, d), jnp.float32))
+        self.norm = nnx.BatchNorm(d, momentum=0.9, rngs=rngs)
+        self.conv = conv
+
+    def __call__(self, x):
+        return self.norm(self.conv(x, self.kernel[...]))
+
+
+class Network(nnx.Module):
+    """The example network; ``conv`` and ``pool`` are the functions under test."""
+
+    def __init__(self, *, conv, pool, rngs):
+        make = functools.partial(Convolution, conv=conv, rngs=rngs)
+        self.stem = nnx.List([make(1, 32), make(32, 64)])
+        self.blocks = nnx.List([make(64, 64) for _ in range(4)])
+        self.hidden = nnx.Linear(2304, 128, rngs=rngs)
+        self.out = nnx.Linear(128, 64, rngs=rngs)
+        self.pool = pool
+
+    def __call__(self, x):
+        for layer in self.stem:
+            x = self.pool(jax.nn.relu(layer(x)))
+        for first, second in zip(self.blocks[0::2], self.blocks[1::2], strict=True):
+            x = jax.nn.relu(second(jax.nn.relu(first(x))) + x)
+        return self.out(jax.nn.relu(self.hidden(x.reshape(x.shape[0], -1))))
+
+
+def dense_ntxent(z):
+    """The NT-Xent over 2b rows, row i + b showing the same image as row i."""
+    z = z / jnp.linalg.norm(z, axis=-1, keepdims=True)
+    n = z.shape[0]
+    logits = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, z @ z.T / TEMPERATURE)
+    positives = jnp.roll(jnp.arange(n), n // 2)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, positives).mean()
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def jax_step(graphdef, state, x):
+    """One optimisation step; returns the new state and the loss."""
+    model, optimizer = nnx.merge(graphdef, state)
+    model_def, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def loss_fn(params):
+        model = nnx.merge(model_def, params, rest, copy=True)
+        return dense_ntxent(model(x)), nnx.state(model, nnx.Not(nnx.Param))
+
+    (loss, mutated), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
+    nnx.update(model, mutated)
+    optimizer.update(model, grads)
+    return nnx.state((model, optimizer)), loss
+
+
+def make_jax(images: np.ndarray, *, conv: Callable, pool: Callable) -> Callable:
+    """Returns a function that runs one step and returns the loss as a float."""
+    model = Network(conv=conv, pool=pool, rngs=nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, optax.adam(LEARNING_RATE), wrt=nnx.Param)
+    graphdef, state = nnx.split((model, optimizer))
+    x = jnp.asarray(images)
+
+    def run():
+        nonlocal state
+        state, loss = jax_step(graphdef, state, x)
+        jax.block_until_ready(state)
+        return float(loss)
+
+    return run
+
+
+def native_conv(x, kernel):
+    """XLA's own convolution, padding 1."""
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def native_pool(x):
+    """XLA's own pooling."""
+    return nnx.max_pool(x, (2, 2), strides=(2, 2))
+
+
+def make_torch(images: np.ndarray) -> Callable:
+    """Returns a function that runs one PyTorch step and returns the loss."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(*layer(64, 64), nn.ReLU(), *layer(64, 64))
+
+        def forward(self, x):
+            return functional.relu(self.body(x) + x)
+
+    def layer(c, d):
+        return nn.Conv2d(c, d, 3, padding=1, bias=False), nn.BatchNorm2d(d)
+
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(*layer(1, 32), nn.ReLU(), nn.MaxPool2d(2)),
+        *(*layer(32, 64), nn.ReLU(), nn.MaxPool2d(2)),
+        *(Block(), Block(), nn.Flatten()),
+        *(nn.Linear(2304, 128), nn.ReLU(), nn.Linear(128, 64)),
+    ).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    x = torch.tensor(images).permute(0, 3, 1, 2)
+    n = len(images)
+    positives = torch.arange(n).roll(n // 2)
+
+    def run():
+        optimizer.zero_grad(set_to_none=True)
+        z = functional.normalize(model(x))
+        logits = z @ z.T / TEMPERATURE
+        logits = logits.masked_fill(torch.eye(n, dtype=torch.bool), -torch.inf)
+        loss = functional.cross_entropy(logits, positives)
+        loss.backward()
+        optimizer.step()
+        return float(loss)
+
+    return run
+
+
+def make_rows(images: np.ndarray, names: list[str]) -> dict[str, Callable]:
+    """Returns the rows that can run here, by name."""
+    makers = {
+        "xla": lambda: make_jax(images, conv=native_conv, pool=native_pool),
+        "ours": lambda: make_jax(
+            images, conv=convolution.conv2d, pool=convolution.max_pool_2x2
+        ),
+        "torch": lambda: make_torch(images),
+    }
+    rows = {}
+    for name in names:
+        try:
+            rows[name] = makers[name]()
+        except ImportError:
+            if name != "torch":
+                raise
+    return rows
+
+
+def measure(rows: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
+    """Runs the rows in turn; returns the seconds of each step after two of warm-up."""
+    seconds = {name: [] for name in rows}
+    for index in range(rounds + 2):
+        for name, run in rows.items():
+            start = time.perf_counter()
+            run()
+            if index >= 2:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def cpu_name() -> str:
+    """Returns the processor's own name where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            lines = [line for line in file if line.startswith("model name")]
+        return lines[0].split(":", 1)[1].strip()
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()
+
+
+def describe(rows: dict[str, Callable]) -> str:
+    """Returns one line: versions, processor, threads, date."""
+    parts = [f"jax {jax.__version__}", f"Python {platform.python_version()}"]
+    parts.append(f"{cpu_name()}, {os.cpu_count()} CPUs")
+    if "torch" in rows:
+        import torch
+
+        parts.append(f"torch {torch.__version__} with {torch.get_num_threads()} threads")
+    parts.append(datetime.date.today().isoformat())
+    return "; ".join(parts)
+
+
+def main() -> None:
+    """Prints one table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", default="xla,ours,torch")
+    args = parser.parse_args()
+    names = args.only.split(",")
+    shape = (NUM_IMAGES, SIZE, SIZE, 1)
+    images = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+    rows = make_rows(images, names)
+    seconds = measure(rows, args.rounds)
+    reference = min(seconds["torch"]) if "torch" in seconds else float("nan")
+    print(describe(rows))
+    print("| step | min s | median s | min / torch min |\n|---|---|---|---|")
+    for name in names:
+        if name not in seconds:
+            print(f"| {name} | not installed | | |")
+            continue
+        low, middle = min(seconds[name]), statistics.median(seconds[name])
+        print(f"| {name} | {low:.3f} | {middle:.3f} | {low / reference:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

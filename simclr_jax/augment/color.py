@@ -1,0 +1,205 @@
+"""Deterministic colour operations on images in [0, 1], each clipped to [0, 1]."""
+
+import jax
+import jax.numpy as jnp
+
+from simclr_jax.augment import resample
+from simclr_jax.core import checks, errors, types
+
+GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
+"""Weights of red, green and blue in luma, as in ``tf.image.rgb_to_grayscale``."""
+
+
+def adjust_brightness(
+    image: types.Image, *, amount: resample.Number, mode: str = "multiplicative"
+) -> types.Image:
+    """Makes the image brighter or darker.
+
+    Args:
+      image: in [0, 1].
+      amount: the factor >= 0 (1 changes nothing), or the summand (0 changes nothing).
+      mode: ``"multiplicative"`` (SimCLR v2 and the released code's default) or
+        ``"additive"`` (SimCLR v1).
+
+    Returns:
+      ``image * amount`` or ``image + amount``, clipped to [0, 1].
+
+    Raises:
+      UserError: if ``mode`` is neither.
+    """
+    check_brightness_mode(mode)
+    changed = image * amount if mode == "multiplicative" else image + amount
+    return jnp.clip(changed, 0.0, 1.0)
+
+
+def adjust_contrast(image: types.Image, *, factor: resample.Number) -> types.Image:
+    """Spreads each channel around its own mean over the image.
+
+    The pivot is the per-channel mean, as in TensorFlow and the original code;
+    torchvision takes the mean of the gray image.
+
+    Args:
+      image: in [0, 1].
+      factor: >= 0; 1 changes nothing, 0 leaves the mean.
+
+    Returns:
+      ``(image - mean) * factor + mean``, clipped to [0, 1].
+    """
+    mean = jnp.mean(image, axis=(0, 1), keepdims=True)
+    return jnp.clip((image - mean) * factor + mean, 0.0, 1.0)
+
+
+def adjust_saturation(image: types.Image, *, factor: resample.Number) -> types.Image:
+    """Scales the saturation (the S of HSV), hue and value untouched.
+
+    Args:
+      image: in [0, 1], three channels.
+      factor: >= 0; 1 changes nothing, 0 leaves a gray image. The scaled saturation is
+        clipped to 1.
+
+    Returns:
+      The image in [0, 1].
+
+    Raises:
+      UserError: if the image does not have three channels.
+    """
+    check_three_channels("adjust_saturation", image)
+    value = jnp.max(image, axis=-1, keepdims=True)
+    chroma = value - jnp.min(image, axis=-1, keepdims=True)
+    gain = saturation_gain(value, chroma, factor)
+    return jnp.maximum(value - (value - image) * gain, 0.0)
+
+
+def adjust_hue(image: types.Image, *, delta: resample.Number) -> types.Image:
+    """Turns the hue circle, saturation and value untouched.
+
+    Args:
+      image: in [0, 1], three channels.
+      delta: the turn as a fraction of the circle; 1/3 takes red to green.
+
+    Returns:
+      The image in [0, 1].
+
+    Raises:
+      UserError: if the image does not have three channels.
+    """
+    check_three_channels("adjust_hue", image)
+    planes = adjust_hue_and_saturation(
+        *(image[..., channel] for channel in range(3)), delta=delta, factor=1.0
+    )
+    return jnp.stack(planes, axis=-1)
+
+
+def adjust_hue_and_saturation(
+    red: jax.Array,
+    green: jax.Array,
+    blue: jax.Array,
+    *,
+    delta: resample.Number,
+    factor: resample.Number,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Turns the hue and scales the saturation in one pass over three planes.
+
+    With value V = max, chroma C = max - min and the hue H in sixths of the circle, a
+    channel is ``V - C * clip(min(k, 4 - k), 0, 1)``, ``k = (n + H) mod 6``, where n is
+    5, 3, 1 for red, green, blue. A turn changes H alone, a saturation factor C alone,
+    so the two commute and share the conversion.
+
+    Args:
+      red: plane of any shape in [0, 1].
+      green: plane of the same shape.
+      blue: plane of the same shape.
+      delta: turn of the hue as a fraction of the circle.
+      factor: of the saturation, >= 0.
+
+    Returns:
+      The three planes, in [0, 1].
+
+    References:
+      Smith, "Color gamut transform pairs", 1978 (HSV).
+    """
+    value = jnp.maximum(jnp.maximum(red, green), blue)
+    chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
+    inverse = 1.0 / jnp.where(chroma > 0.0, chroma, 1.0)
+    hue = jnp.where(
+        value == red,
+        (green - blue) * inverse,
+        jnp.where(
+            value == green, 2.0 + (blue - red) * inverse, 4.0 + (red - green) * inverse
+        ),
+    )
+    hue = hue + 6.0 * delta
+    chroma = chroma * saturation_gain(value, chroma, factor)
+
+    def channel(offset: float) -> jax.Array:
+        turned = hue + offset
+        turned = turned - 6.0 * jnp.floor(turned * (1.0 / 6.0))
+        lack = chroma * jnp.clip(jnp.minimum(turned, 4.0 - turned), 0.0, 1.0)
+        return jnp.maximum(value - lack, 0.0)
+
+    return channel(5.0), channel(3.0), channel(1.0)
+
+
+def saturation_gain(
+    value: jax.Array, chroma: jax.Array, factor: resample.Number
+) -> jax.Array:
+    """Returns what the chroma is multiplied by: ``factor``, at most ``1 / S``."""
+    return jnp.minimum(factor, value / jnp.where(chroma > 0.0, chroma, 1.0))
+
+
+def to_grayscale(image: types.Image) -> types.Image:
+    """Replaces the colours by their luma, in all three channels.
+
+    Args:
+      image: in [0, 1], one or three channels; one channel is returned as it is.
+
+    Returns:
+      The image, of the same shape.
+
+    Raises:
+      UserError: if the image has another number of channels.
+    """
+    if image.shape[-1] == 1:
+        return image
+    check_three_channels("to_grayscale", image)
+    red, green, blue = (image[..., channel] for channel in range(3))
+    gray = GRAY_WEIGHTS[0] * red + GRAY_WEIGHTS[1] * green + GRAY_WEIGHTS[2] * blue
+    return jnp.broadcast_to(gray[..., None], image.shape)
+
+
+def solarize(image: types.Image, *, threshold: resample.Number = 0.5) -> types.Image:
+    """Inverts every value at or above the threshold.
+
+    Args:
+      image: in [0, 1].
+      threshold: in [0, 1].
+
+    Returns:
+      ``1 - x`` where ``x >= threshold``, else ``x``.
+
+    References:
+      Grill et al., "Bootstrap your own latent", 2020, appendix B.
+    """
+    return jnp.where(image >= threshold, 1.0 - image, image)
+
+
+def check_three_channels(function: str, image: jax.Array) -> None:
+    """Raises unless the last axis of the image has three entries."""
+    if image.shape[-1] != 3:
+        raise errors.UserError(
+            f"{function} needs an image of three channels, red, green and blue; got "
+            f"shape {tuple(image.shape)}."
+        )
+
+
+def check_brightness_mode(mode: str) -> None:
+    """Raises unless the mode is one of the two of SimCLR."""
+    if mode not in ("multiplicative", "additive"):
+        raise errors.UserError(
+            f"The brightness mode must be 'multiplicative' or 'additive'; got {mode!r}."
+        )
+
+
+def check_amount(name: str, value: float, *, high: float = float("inf")) -> None:
+    """Raises unless ``value`` is a number in [0, high]."""
+    checks.check_in_range(name, value, low=0.0, high=high)

@@ -1,0 +1,105 @@
+"""Gaussian blur, separable, without dark borders."""
+
+import jax
+import jax.numpy as jnp
+
+from simclr_jax.augment import resample
+from simclr_jax.core import checks, errors, types
+
+
+def default_kernel_size(height: int) -> int:
+    """Returns the width of SimCLR's blur: a tenth of the height, made odd.
+
+    Args:
+      height: of the image in pixels.
+
+    Returns:
+      ``2 r + 1`` with ``r = (height // 10) // 2``: 23 for 224 pixels, 3 for 32.
+    """
+    return 2 * (height // 10 // 2) + 1
+
+
+def blur(
+    image: types.Image, *, sigma: resample.Number, kernel_size: int | None = None
+) -> types.Image:
+    """Convolves the image with a truncated Gaussian along both axes.
+
+    At the border the weights that fall inside the image are renormalised, so a constant
+    image stays constant. (The original pads with zeros, which darkens the edges.)
+
+    Args:
+      image: float image.
+      sigma: standard deviation in pixels, > 0; may be traced.
+      kernel_size: odd number of taps; None means ``default_kernel_size(height)``.
+
+    Returns:
+      The blurred image; values stay within the image's range.
+
+    Raises:
+      UserError: if ``kernel_size`` is even or not positive.
+
+    References:
+      Chen et al., 2020, appendix A. https://arxiv.org/abs/2002.05709
+    """
+    if kernel_size is None:
+        kernel_size = default_kernel_size(image.shape[0])
+    checks.check_positive_int("kernel_size", kernel_size)
+    if kernel_size % 2 == 0:
+        raise errors.UserError(
+            "kernel_size must be odd, so that the kernel has a centre; "
+            f"got {kernel_size}."
+        )
+    if kernel_size == 1:
+        return image
+    rows, columns = (
+        _blur_matrix(length, sigma, kernel_size // 2) for length in image.shape[:2]
+    )
+    return resample.apply_along_axes(image, rows, columns)
+
+
+def gaussian_blur(
+    key: types.PRNGKey,
+    image: types.Image,
+    *,
+    sigma: tuple[float, float] = (0.1, 2.0),
+    kernel_size: int | None = None,
+    probability: float = 1.0,
+) -> types.Image:
+    """Blurs with a random width, with the given probability.
+
+    Every image has its own width; the original draws one for each view of a batch.
+
+    Args:
+      key: PRNG key.
+      image: in [0, 1].
+      sigma: smallest and largest standard deviation in pixels; uniform between.
+      kernel_size: odd number of taps; None means ``default_kernel_size(height)``.
+      probability: of a blur, in [0, 1].
+
+    Returns:
+      The image in [0, 1].
+
+    Raises:
+      UserError: if an option is not valid.
+    """
+    checks.check_interval("sigma", sigma, low=0.0, high=float("inf"))
+    checks.check_positive("sigma", sigma[0])
+    checks.check_in_range("probability", probability, low=0.0, high=1.0)
+    draws = jax.random.uniform(key, (2,))
+    width = sigma[0] + (sigma[1] - sigma[0]) * draws[0]
+    # A tiny width makes the kernel a single tap: no second image has to be selected.
+    width = jnp.where(draws[1] < probability, width, _IDENTITY_SIGMA)
+    return jnp.clip(blur(image, sigma=width, kernel_size=kernel_size), 0.0, 1.0)
+
+
+_IDENTITY_SIGMA = 0.05
+"""exp(-1 / (2 * 0.05 ** 2)) is 1e-87: zero in float32."""
+
+
+def _blur_matrix(length, sigma, radius):
+    """Weights [length, length]: a band of 2 radius + 1 taps, rows summing to one."""
+    positions = jnp.arange(length, dtype=jnp.float32)
+    distance = jnp.abs(positions[:, None] - positions[None, :])
+    taps = jnp.exp(-0.5 * jnp.square(distance / sigma))
+    taps = jnp.where(distance <= radius, taps, 0.0)
+    return taps / jnp.sum(taps, axis=1, keepdims=True)

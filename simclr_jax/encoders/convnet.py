@@ -1,0 +1,80 @@
+"""A small convolutional encoder for digits and thumbnails, fit for a laptop."""
+
+import math
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from simclr_jax.core import errors, types
+from simclr_jax.encoders import convolution, layers
+
+
+class ConvNet(nnx.Module):
+    """Two convolutions with pooling, then two residual blocks; features flattened.
+
+    3x3 convolution to 32 channels, BatchNorm, ReLU, 2x2 max-pooling; the same to 64
+    channels; two basic residual blocks of 64 channels. The features keep their place
+    in the image: at this width, averaging over the positions loses 7 points of linear
+    accuracy on MNIST.
+
+    Attributes:
+      feature_dim: ``h / 4 * w / 4 * 64``.
+      image_shape: the (h, w, c) that the encoder takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        """Builds the encoder.
+
+        Args:
+          image_shape: (h, w, c) of the views; h and w multiples of 4.
+          dtype: type of the activations; parameters and statistics are float32.
+          rngs: source of the initial weights.
+
+        Raises:
+          UserError: if h or w is not a multiple of 4.
+        """
+        height, width, channels = image_shape
+        if height % 4 or width % 4:
+            raise errors.UserError(
+                "convnet halves the image twice, so its height and width must be "
+                f"multiples of 4; got {height}x{width}. Set the size of the views to "
+                f"{max(4, height // 4 * 4)}, or use a resnet."
+            )
+        options = {"dtype": dtype, "rngs": rngs}
+        self.first = layers.ConvNormReLU(channels, 32, 3, **options)
+        self.second = layers.ConvNormReLU(32, 64, 3, **options)
+        self.blocks = nnx.List(
+            [layers.ResidualBlock(64, 64, **options) for _ in range(2)]
+        )
+        self.image_shape = tuple(image_shape)
+        self.feature_dim = math.prod((height // 4, width // 4, 64))
+
+    def __call__(self, images: types.Images) -> types.Embedding:
+        """Returns the features [b feature_dim] of images [b h w c] in [0, 1]."""
+        return self.endpoints(images)["features"]
+
+    def endpoints(self, images: types.Images) -> dict[str, Float[Array, "b ..."]]:
+        """Returns every stage: ``first``, ``second``, ``block1``, ..., ``features``.
+
+        Args:
+          images: shape [b h w c], values in [0, 1].
+
+        Returns:
+          Arrays by name, in the order in which they are computed; ``features`` last.
+        """
+        layers.check_image_shape("convnet", images, self.image_shape)
+        stages = {}
+        stages["first"] = convolution.max_pool_2x2(self.first(images))
+        x = stages["second"] = convolution.max_pool_2x2(self.second(stages["first"]))
+        for number, block in enumerate(self.blocks, start=1):
+            x = stages[f"block{number}"] = block(x)
+        stages["features"] = x.reshape(x.shape[0], self.feature_dim)
+        return stages

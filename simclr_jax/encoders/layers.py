@@ -1,0 +1,167 @@
+"""Convolutions and the blocks made of them, shared by the encoders.
+
+Parameters and running statistics are float32 always; ``dtype`` is the type that the
+activations are computed in.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from simclr_jax.core import errors, normalization
+from simclr_jax.encoders import convolution
+
+CONVOLUTION_INIT = nnx.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
+"""As in the original implementation (LeCun's scale, not He's)."""
+
+
+class Conv(nnx.Module):
+    """A 2-d convolution without bias, since a BatchNorm follows it everywhere.
+
+    Attributes:
+      kernel: float32, shape [kernel_size, kernel_size, in_channels, out_channels].
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        """Initializes the kernel by ``CONVOLUTION_INIT``.
+
+        Args:
+          in_channels: channels of the input.
+          out_channels: channels of the output.
+          kernel_size: height and width of the kernel, an odd number.
+          stride: step of the kernel along both axes.
+          dtype: type of the activations.
+          rngs: source of the initial weights.
+        """
+        shape = (kernel_size, kernel_size, in_channels, out_channels)
+        self.kernel = nnx.Param(CONVOLUTION_INIT(rngs.params(), shape, jnp.float32))
+        self.stride = stride
+        self.dtype = dtype
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        """Convolves with symmetric padding of ``kernel_size // 2`` on each side."""
+        kernel = self.kernel[...].astype(self.dtype)
+        margin = kernel.shape[0] // 2
+        return convolution.conv2d(
+            x.astype(self.dtype),
+            kernel,
+            strides=(self.stride, self.stride),
+            padding=((margin, margin), (margin, margin)),
+        )
+
+
+class ConvNormReLU(nnx.Module):
+    """Convolution, BatchNorm and ReLU."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        """See ``Conv`` for the arguments."""
+        self.conv = Conv(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.norm = normalization.batch_norm(out_channels, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        """Applies the three in turn."""
+        return jax.nn.relu(self.norm(self.conv(x)))
+
+
+class ResidualBlock(nnx.Module):
+    """Two or three convolutions plus a shortcut, with the ReLU after the sum.
+
+    The basic block has two 3x3 convolutions; the bottleneck 1x1, 3x3, 1x1. The stride
+    is on the (first) 3x3. The scale of the last BatchNorm starts at zero, so that the
+    block starts as its shortcut (Goyal et al. 2017, section 5.1).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        bottleneck_channels: int | None = None,
+        stride: int = 1,
+        use_projection: bool = False,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        """Builds the branch and, where asked for, a 1x1 convolution as shortcut.
+
+        Args:
+          in_channels: channels of the input.
+          out_channels: channels of the output.
+          bottleneck_channels: channels of the 3x3 convolution; None: a basic block.
+          stride: step of the 3x3 convolution and of the projection.
+          use_projection: whether the shortcut is a convolution; else the identity.
+          dtype: type of the activations.
+          rngs: source of the initial weights.
+        """
+        options = {"dtype": dtype, "rngs": rngs}
+        if bottleneck_channels is None:
+            layers: Sequence[ConvNormReLU] = [
+                ConvNormReLU(in_channels, out_channels, 3, stride=stride, **options)
+            ]
+            self.last_conv = Conv(out_channels, out_channels, 3, **options)
+        else:
+            width = bottleneck_channels
+            layers = [
+                ConvNormReLU(in_channels, width, 1, **options),
+                ConvNormReLU(width, width, 3, stride=stride, **options),
+            ]
+            self.last_conv = Conv(width, out_channels, 1, **options)
+        self.layers = nnx.List(layers)
+        self.last_norm = normalization.batch_norm(
+            out_channels, scale_init=nnx.initializers.zeros_init(), **options
+        )
+        self.projection = nnx.data(None)
+        if use_projection:
+            self.projection = Conv(
+                in_channels, out_channels, 1, stride=stride, **options
+            )
+            self.projection_norm = normalization.batch_norm(out_channels, **options)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        """Returns ``relu(shortcut(x) + branch(x))``."""
+        shortcut = x
+        if self.projection is not None:
+            shortcut = self.projection_norm(self.projection(x))
+        for layer in self.layers:
+            x = layer(x)
+        return jax.nn.relu(shortcut + self.last_norm(self.last_conv(x)))
+
+
+def check_image_shape(
+    name: str, images: Float[Array, "b h w c"], expected: tuple[int, int, int]
+) -> None:
+    """Raises unless each image has the shape that the encoder was built for."""
+    if tuple(images.shape[1:]) != tuple(expected):
+        raise errors.UserError(
+            f"{name} was built for images of shape {tuple(expected)} (h, w, c); got "
+            f"{tuple(images.shape[1:])}. Resize them, or build it for that shape."
+        )

@@ -1,0 +1,13 @@
+"""Pure functions of arrays: the loss in nats and what is read beside it."""
+
+from simclr_jax.losses._ntxent import ntxent, ntxent_with_metrics
+from simclr_jax.losses._ntxent_bounds import chance_loss, floor_loss
+from simclr_jax.losses._ntxent_reference import ntxent_reference
+
+__all__ = [
+    "chance_loss",
+    "floor_loss",
+    "ntxent",
+    "ntxent_reference",
+    "ntxent_with_metrics",
+]

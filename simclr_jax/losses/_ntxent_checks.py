@@ -1,0 +1,34 @@
+"""What every form of the NT-Xent asks of its arguments."""
+
+import jax
+import jax.numpy as jnp
+
+from simclr_jax.core import checks, errors, types
+
+
+def check_views(name: str, a: jax.Array, b: jax.Array) -> None:
+    """Raises unless ``a`` and ``b`` are float, of one shape [b d], with b >= 2."""
+    if a.ndim != 2 or a.shape != b.shape:
+        raise errors.UserError(
+            f"{name} needs two batches of views of the same shape [b d]; "
+            f"got a {tuple(a.shape)}, b {tuple(b.shape)}."
+        )
+    if a.shape[0] < 2:
+        raise errors.UserError(
+            f"{name} needs at least 2 images, or there is no negative; got {a.shape[0]}."
+        )
+    for view in (a, b):
+        if not jnp.issubdtype(view.dtype, jnp.floating):
+            raise errors.UserError(
+                f"{name} needs floating-point embeddings; got {view.dtype}."
+            )
+
+
+def check_temperature(temperature: float | types.Scalar) -> types.Scalar:
+    """Returns ``temperature`` as a float32 scalar; raises if a number is not above 0.
+
+    A traced scalar is taken as it is: its value is not known here.
+    """
+    if not isinstance(temperature, jax.Array):
+        checks.check_positive("temperature", temperature)
+    return jnp.asarray(temperature, jnp.float32)

@@ -1,0 +1,51 @@
+"""NT-Xent as one reads it in the paper: the form that every other form is tested by."""
+
+import jax
+import jax.numpy as jnp
+
+from simclr_jax.core import numerics, types
+from simclr_jax.losses import _ntxent_checks
+
+
+def ntxent_reference(
+    a: types.Embedding, b: types.Embedding, *, temperature: float | types.Scalar
+) -> types.Scalar:
+    """Normalised temperature-scaled cross entropy (NT-Xent), dense form.
+
+    Row i of the 2b rows has one positive, the other view of the same image, and
+    2b - 2 negatives, all other rows of the batch:
+
+      l(i, j) = -log( exp(s_ij / tau) / sum_{k != i} exp(s_ik / tau) )
+
+    with s the cosine similarity. Memory is O(b^2): it holds the 2b x 2b matrix several
+    times. Training uses ``ntxent``, which is equal to it in value and gradient.
+
+    Args:
+      a: first views, [b d], of any float type; need not be normalised.
+      b: second views, [b d]; row i shows the same image as ``a[i]``.
+      temperature: tau > 0, dimensionless; a number or a traced scalar.
+
+    Returns:
+      The mean of l over the 2b rows, a float32 scalar in nats. The authors' code
+      returns twice this value.
+
+    Raises:
+      UserError: if the shapes differ, the rank is not 2, b < 2, or ``temperature`` is
+        a number that is not positive.
+
+    References:
+      Chen et al., "A Simple Framework for Contrastive Learning of Visual
+      Representations", 2020, equation 1. https://arxiv.org/abs/2002.05709
+    """
+    _ntxent_checks.check_views("ntxent_reference", a, b)
+    temperature = _ntxent_checks.check_temperature(temperature)
+    z = numerics.l2_normalize(jnp.concatenate([a, b]))  # [n d]
+    num_rows = z.shape[0]
+    row = jnp.arange(num_rows)
+    positive = (row + num_rows // 2) % num_rows
+
+    s = jnp.matmul(z, z.T, precision=jax.lax.Precision.HIGHEST)  # [n n]
+    is_self = row[:, None] == row[None, :]
+    logits = jnp.where(is_self, -jnp.inf, s / temperature)
+    log_probability = jax.nn.log_softmax(logits, axis=-1)
+    return -jnp.mean(log_probability[row, positive])
