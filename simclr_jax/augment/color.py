@@ -84,21 +84,13 @@ def adjust_hue(image: types.Image, *, delta: resample.Number) -> types.Image:
       UserError: if the image does not have three channels.
     """
     check_three_channels("adjust_hue", image)
-    planes = adjust_hue_and_saturation(
-        *(image[..., channel] for channel in range(3)), delta=delta, factor=1.0
-    )
-    return jnp.stack(planes, axis=-1)
+    return adjust_hue_and_saturation(image, delta=delta, factor=1.0)
 
 
 def adjust_hue_and_saturation(
-    red: jax.Array,
-    green: jax.Array,
-    blue: jax.Array,
-    *,
-    delta: resample.Number,
-    factor: resample.Number,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Turns the hue and scales the saturation in one pass over three planes.
+    image: types.Image, *, delta: resample.Number, factor: resample.Number
+) -> types.Image:
+    """Turns the hue and scales the saturation with one conversion to HSV.
 
     With value V = max, chroma C = max - min and the hue H in sixths of the circle, a
     channel is ``V - C * clip(min(k, 4 - k), 0, 1)``, ``k = (n + H) mod 6``, where n is
@@ -106,26 +98,34 @@ def adjust_hue_and_saturation(
     so the two commute and share the conversion.
 
     Args:
-      red: plane of any shape in [0, 1].
-      green: plane of the same shape.
-      blue: plane of the same shape.
+      image: in [0, 1], three channels.
       delta: turn of the hue as a fraction of the circle.
       factor: of the saturation, >= 0.
 
     Returns:
-      The three planes, in [0, 1].
+      The image in [0, 1].
+
+    Raises:
+      UserError: if the image does not have three channels.
 
     References:
       Smith, "Color gamut transform pairs", 1978 (HSV).
     """
+    check_three_channels("adjust_hue_and_saturation", image)
+    red, green, blue = (image[..., channel] for channel in range(3))
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
     inverse = 1.0 / jnp.where(chroma > 0.0, chroma, 1.0)
+    # Comparing the channels, not with `value`: if a compiler rounds the two uses of a
+    # channel differently, an equality fails, while here a near tie may go either way.
+    is_red = (red >= green) & (red >= blue)
     hue = jnp.where(
-        value == red,
+        is_red,
         (green - blue) * inverse,
         jnp.where(
-            value == green, 2.0 + (blue - red) * inverse, 4.0 + (red - green) * inverse
+            green >= blue,
+            2.0 + (blue - red) * inverse,
+            4.0 + (red - green) * inverse,
         ),
     )
     hue = hue + 6.0 * delta
@@ -137,7 +137,7 @@ def adjust_hue_and_saturation(
         lack = chroma * jnp.clip(jnp.minimum(turned, 4.0 - turned), 0.0, 1.0)
         return jnp.maximum(value - lack, 0.0)
 
-    return channel(5.0), channel(3.0), channel(1.0)
+    return jnp.stack([channel(5.0), channel(3.0), channel(1.0)], axis=-1)
 
 
 def saturation_gain(

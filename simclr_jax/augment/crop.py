@@ -1,5 +1,6 @@
 """Crops: a random box resampled to a fixed size, and the central crop."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from simclr_jax.augment import resample
-from simclr_jax.core import checks, errors, types
+from simclr_jax.core import checks, errors, registry, types
 
 NUM_TRIES = 10
 """Boxes proposed before the central crop is taken, as in torchvision."""
@@ -29,19 +30,21 @@ def draw_crop_box(
     width: resample.Number,
     area: tuple[float, float] = (0.08, 1.0),
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
+    sampler: str = "uniform_area",
 ) -> Box:
-    """Draws the box of an "inception" crop: uniform area, log-uniform aspect ratio.
+    """Draws the box of an "inception" crop.
 
-    The rule is torchvision's. A proposal has its area uniform in ``area`` and the
-    logarithm of its aspect ratio uniform in ``log(aspect)``; the first of ten that
-    fits the image is taken and placed uniformly. If none fits, the largest central
-    box whose aspect ratio lies in ``aspect`` is taken. All ten are drawn at once, so
-    there is no loop. For a square image and the default ranges a proposal
-    fits with probability 0.92 and the central crop has probability 1e-11.
+    The rule is torchvision's: of ten proposals the first that fits the image is taken
+    and placed uniformly; if none fits, the largest central box whose aspect ratio lies
+    in ``aspect``. All ten are drawn at once, so there is no loop. For a square image
+    and the default ranges a proposal fits with probability 0.87, so the
+    central crop has probability 1e-9. Sides and offsets are not rounded to whole pixels.
 
-    Sides and offsets are not rounded to whole pixels. TensorFlow's
-    ``sample_distorted_bounding_box`` differs more: it draws the side uniformly instead
-    of the area, which gives crops about 10% smaller on average.
+    A proposal of ``"uniform_area"`` (torchvision) has its area uniform in ``area`` and
+    the logarithm of its aspect ratio uniform in ``log(aspect)``. One of ``"tensorflow"``
+    (what the original SimCLR ran, ``sample_distorted_bounding_box``) has its aspect
+    ratio uniform in ``aspect`` and its height uniform among those that fit, and is
+    refused under 10% of the area; its crops are about 10% smaller on average.
 
     Args:
       key: PRNG key.
@@ -49,39 +52,65 @@ def draw_crop_box(
       width: of the image in pixels; may be traced.
       area: smallest and largest share of the image's area, in (0, 1].
       aspect: smallest and largest width / height in pixels.
+      sampler: ``"uniform_area"`` or ``"tensorflow"``.
 
     Returns:
       The box, inside the image up to rounding.
 
     Raises:
-      UserError: if ``area`` or ``aspect`` is no increasing pair of positive numbers.
+      UserError: if ``area`` or ``aspect`` is no increasing pair of positive numbers,
+        or ``sampler`` is unknown.
 
     References:
       Szegedy et al., "Going Deeper with Convolutions", 2015, section 6;
       Chen et al., 2020, appendix A. https://arxiv.org/abs/2002.05709
     """
     _check_ranges(area, aspect)
+    propose = registry.lookup("crop sampler", sampler, SAMPLERS)
     height, width = jnp.float32(height), jnp.float32(width)
     draws = jax.random.uniform(key, (2 * NUM_TRIES + 2,))
-    areas = area[0] + (area[1] - area[0]) * draws[:NUM_TRIES]
-    low, high = jnp.log(jnp.float32(aspect[0])), jnp.log(jnp.float32(aspect[1]))
-    ratios = jnp.exp(low + (high - low) * draws[NUM_TRIES : 2 * NUM_TRIES])
-    box_heights = jnp.sqrt(areas * height * width / ratios)
-    box_widths = box_heights * ratios
-    fits = (box_heights <= height) & (box_widths <= width)
+    sides, place = draws[:-2].reshape(2, NUM_TRIES), draws[-2:]
+    heights, widths, fits = propose(sides, height, width, area, aspect)
     any_fits = jnp.any(fits)
     first = (fits & (jnp.cumsum(fits) == 1)).astype(jnp.float32)
     ratio = jnp.clip(width / height, aspect[0], aspect[1])
     central_height = jnp.minimum(height, width / ratio)
-    box_height = jnp.where(any_fits, jnp.sum(box_heights * first), central_height)
-    box_width = jnp.where(any_fits, jnp.sum(box_widths * first), central_height * ratio)
-    place = jnp.where(any_fits, draws[2 * NUM_TRIES :], 0.5)
+    box_height = jnp.where(any_fits, jnp.sum(heights * first), central_height)
+    box_width = jnp.where(any_fits, jnp.sum(widths * first), central_height * ratio)
+    place = jnp.where(any_fits, place, 0.5)
     return Box(
         top=place[0] * (height - box_height),
         left=place[1] * (width - box_width),
         height=box_height,
         width=box_width,
     )
+
+
+def _propose_uniform_area(draws, height, width, area, aspect):
+    """Uniform area, log-uniform aspect ratio; fits when inside the image."""
+    areas = (area[0] + (area[1] - area[0]) * draws[0]) * height * width
+    low, high = math.log(aspect[0]), math.log(aspect[1])
+    ratios = jnp.exp(low + (high - low) * draws[1])
+    heights, widths = jnp.sqrt(areas / ratios), jnp.sqrt(areas * ratios)
+    return heights, widths, (heights <= height) & (widths <= width)
+
+
+def _propose_tensorflow(draws, height, width, area, aspect):
+    """Uniform aspect ratio, uniform height; fits when at least 10% of the area."""
+    ratios = aspect[0] + (aspect[1] - aspect[0]) * draws[0]
+    largest = jnp.sqrt(area[1] * height * width / ratios)
+    largest = jnp.minimum(largest, jnp.minimum(height, width / ratios))
+    smallest = jnp.minimum(largest, jnp.sqrt(area[0] * height * width / ratios))
+    heights = smallest + (largest - smallest) * draws[1]
+    widths = heights * ratios
+    shares = heights * widths / (height * width)
+    return heights, widths, shares >= max(area[0], 0.1)
+
+
+SAMPLERS = {
+    "tensorflow": _propose_tensorflow,
+    "uniform_area": _propose_uniform_area,
+}
 
 
 def resample_box(
@@ -137,6 +166,7 @@ def random_resized_crop(
     size: resample.Size,
     area: tuple[float, float] = (0.08, 1.0),
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
+    sampler: str = "uniform_area",
     method: str = "bilinear",
     antialias: bool = True,
 ) -> resample.ResizedImage:
@@ -148,6 +178,7 @@ def random_resized_crop(
       size: output (height, width), or one number for a square.
       area: range of the box's share of the image's area; see ``draw_crop_box``.
       aspect: range of the box's width / height.
+      sampler: distribution of the box, ``"uniform_area"`` or ``"tensorflow"``.
       method: ``"bilinear"`` or ``"bicubic"``; bicubic is clipped back to [0, 1].
       antialias: see ``resample.resample_weights``. The original implementation of
         SimCLR samples without.
@@ -159,7 +190,12 @@ def random_resized_crop(
       UserError: if a range, ``size`` or ``method`` is not valid.
     """
     box = draw_crop_box(
-        key, height=image.shape[0], width=image.shape[1], area=area, aspect=aspect
+        key,
+        height=float(image.shape[0]),
+        width=float(image.shape[1]),
+        area=area,
+        aspect=aspect,
+        sampler=sampler,
     )
     out = resample_box(image, box, size=size, method=method, antialias=antialias)
     return jnp.clip(out, 0.0, 1.0)

@@ -23,12 +23,13 @@ from simclr_jax.core import checks, errors, types
 # cheap evaluations, where a vmapped `lax.switch` at four positions makes 16.
 
 
+_OPERATIONS = ("brightness", "contrast", "saturation", "hue")
+
+
 def _slot_table() -> np.ndarray:
     """Rows: [is contrast first, slot of saturation, slot of hue] for each order."""
     rows = []
-    for order in itertools.permutations(
-        ("brightness", "contrast", "saturation", "hue")
-    ):
+    for order in itertools.permutations(_OPERATIONS):
         levels = [order.index("brightness"), order.index("contrast")]
         slots = [
             sum(level < order.index(name) for level in levels)
@@ -86,22 +87,21 @@ def color_jitter(
     levels = _level_parameters(
         draws, brightness=brightness, contrast=contrast, mode=brightness_mode
     )
-    if image.shape[-1] == 1:
-        image = _level(image, levels, is_contrast=contrast_first)
-        return _level(image, levels, is_contrast=~contrast_first)
-    color.check_three_channels("color_jitter", image)
+    if image.shape[-1] != 1:
+        color.check_three_channels("color_jitter", image)
+    has_color = image.shape[-1] == 3 and (saturation > 0.0 or hue > 0.0)
     factor = jnp.maximum(0.0, 1.0 + saturation * draws[2])
-    delta = hue * draws[3]
+    turn = hue * draws[3]
     for slot in range(3):
         if slot > 0:
             is_contrast = contrast_first if slot == 1 else ~contrast_first
             image = _level(image, levels, is_contrast=is_contrast)
-        planes = color.adjust_hue_and_saturation(
-            *(image[..., channel] for channel in range(3)),
-            delta=jnp.where(hue_slot == slot, delta, 0.0),
-            factor=jnp.where(saturation_slot == slot, factor, 1.0),
-        )
-        image = jnp.stack(planes, axis=-1)
+        if has_color and (slot == 2 or order == "random"):
+            image = color.adjust_hue_and_saturation(
+                image,
+                delta=jnp.where(hue_slot == slot, turn, 0.0),
+                factor=jnp.where(saturation_slot == slot, factor, 1.0),
+            )
     return image
 
 

@@ -7,11 +7,10 @@ hash alike.
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from simclr_jax.augment import compose, crop, flip, gaussian, jitter, resample
-from simclr_jax.core import errors, registry
+from simclr_jax.core import errors, registry, types
 
 
 def mnist(
@@ -46,6 +45,7 @@ def simclr(
     size: int = 224,
     strength: float = 1.0,
     area: tuple[float, float] = (0.08, 1.0),
+    sampler: str = "uniform_area",
     brightness_mode: str = "multiplicative",
     order: str = "random",
     blur_probability: float = 0.5,
@@ -57,6 +57,8 @@ def simclr(
       strength: of the colour jitter: brightness, contrast and saturation 0.8 s, hue
         0.2 s.
       area: share of the image that a crop keeps.
+      sampler: of the crop's box, ``"uniform_area"`` or ``"tensorflow"`` (the original
+        code's distribution); see ``crop.draw_crop_box``.
       brightness_mode: ``"multiplicative"`` (v2) or ``"additive"`` (v1).
       order: ``"random"`` or ``"fixed"``; see ``jitter.color_jitter``.
       blur_probability: of the blur; its kernel is a tenth of the height.
@@ -84,6 +86,7 @@ def simclr(
             crop.random_resized_crop,
             size=size,
             area=area,
+            sampler=sampler,
             method="bicubic",
             antialias=False,
         ),
@@ -103,6 +106,7 @@ def simclr_cifar(
     size: int = 32,
     strength: float = 0.5,
     area: tuple[float, float] = (0.08, 1.0),
+    sampler: str = "uniform_area",
     brightness_mode: str = "multiplicative",
     order: str = "random",
 ) -> compose.Chain:
@@ -112,6 +116,7 @@ def simclr_cifar(
       size: side of the view in pixels.
       strength: of the colour jitter; see ``simclr``.
       area: see ``simclr``.
+      sampler: see ``simclr``.
       brightness_mode: see ``simclr``.
       order: see ``simclr``.
 
@@ -125,6 +130,7 @@ def simclr_cifar(
         size=size,
         strength=strength,
         area=area,
+        sampler=sampler,
         brightness_mode=brightness_mode,
         order=order,
         blur_probability=0.0,
@@ -132,7 +138,11 @@ def simclr_cifar(
 
 
 def evaluation(
-    *, size: int = 224, fit: str = "proportion", proportion: float = 0.875
+    *,
+    size: int = 224,
+    fit: str = "proportion",
+    proportion: float = 0.875,
+    antialias: bool = False,
 ) -> compose.Bound:
     """What every evaluator does to an image: no randomness, the key is not used.
 
@@ -144,6 +154,7 @@ def evaluation(
         side, then bicubic resize: SimCLR on ImageNet), ``"crop"`` (the central pixels,
         not resized: digits of 28 to 24) or ``"resize"`` (the whole image).
       proportion: of the less cropped side that is kept, in (0, 1].
+      antialias: of the resize; the original samples without.
 
     Returns:
       An augmentation ``(key, image) -> image``.
@@ -155,21 +166,29 @@ def evaluation(
         raise errors.UserError(
             f"fit must be 'proportion', 'crop' or 'resize'; got {fit!r}."
         )
-    return compose.bind(fit_to_size, size=size, fit=fit, proportion=proportion)
+    return compose.bind(
+        fit_to_size, size=size, fit=fit, proportion=proportion, antialias=antialias
+    )
 
 
 def fit_to_size(
-    key: jax.Array, image: jax.Array, *, size: int, fit: str, proportion: float
-) -> jax.Array:
-    """The operation behind ``evaluation``."""
+    key: types.PRNGKey,
+    image: types.Image,
+    *,
+    size: resample.Size,
+    fit: str,
+    proportion: float,
+    antialias: bool,
+) -> resample.ResizedImage:
+    """The operation behind ``evaluation``; its options are described there."""
     del key
     if image.shape[:2] == resample.size_pair("size", size):
         return image
     if fit == "resize":
-        out = resample.resize(image, size=size, method="bicubic")
+        out = resample.resize(image, size=size, method="bicubic", antialias=antialias)
         return jnp.clip(out, 0.0, 1.0)
     kept = None if fit == "crop" else proportion
-    return crop.center_crop(image, size=size, proportion=kept)
+    return crop.center_crop(image, size=size, proportion=kept, antialias=antialias)
 
 
 RECIPES = {

@@ -39,7 +39,7 @@ def size_pair(name: str, size: Size) -> tuple[int, int]:
     Raises:
       UserError: if it is not one or two whole numbers of at least one.
     """
-    pair = (size, size) if isinstance(size, int) else tuple(size)
+    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
     if len(pair) != 2:
         raise errors.UserError(
             f"{name} must be one number or (height, width); got {size!r}."

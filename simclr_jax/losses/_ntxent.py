@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.core import checks, errors, numerics, types
-from simclr_jax.losses import _ntxent_checks, _similarity_tiles
+from simclr_jax.core import numerics, types
+from simclr_jax.losses import _logsumexp, _ntxent_checks, _ntxent_metrics
 
 
 def ntxent(
@@ -14,14 +14,47 @@ def ntxent(
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
 ) -> types.Scalar:
-    """Normalised temperature-scaled cross entropy (NT-Xent), by tiles."""
-    scale = _ntxent_checks.check_temperature(temperature) ** -0.5
-    _check_mesh(a, mesh)
-    _ntxent_checks.check_views("ntxent", a, b)
-    x = scale * numerics.l2_normalize(jnp.stack([a, b]))
-    positive = jnp.sum(x[0] * x[1], axis=-1)
-    lse = _similarity_tiles.logsumexp_over_others(x, None, mesh)
-    return jnp.mean(jax.nn.softplus(lse - positive[None]))
+    """Normalised temperature-scaled cross entropy (NT-Xent), in memory O(b d).
+
+    The value and the gradient are those of ``ntxent_reference``. With s the cosine
+    similarity and L_i the log-sum-exp of ``s_ij / tau`` over the 2b - 2 negatives, the
+    loss of row i and its positive p is
+
+      -log( exp(s_ip / tau) / (exp(s_ip / tau) + exp(L_i)) ) = softplus(L_i - s_ip / tau)
+
+    which keeps its relative precision when the loss is small. L is computed by tiles
+    of the 2b x 2b similarity matrix, see ``_logsumexp``.
+
+    With a mesh each device holds b / N images, gathers the embeddings of all, computes
+    the loss of its own rows, and in the backward pass the whole gradient of its own
+    rows. Value and gradient are those of one device: nothing is left to average.
+
+    Args:
+      a: first views, [b d], of any float type; need not be normalised. Norms,
+        logits and sums are float32 whatever the type.
+      b: second views, [b d]; row i shows the same image as ``a[i]``.
+      temperature: tau > 0, dimensionless. A number, or a traced scalar, with respect
+        to which the gradient is right too. A number of at least 1/30 selects the
+        faster of two schedules, so prefer one where tau is not learnt.
+      mesh: the mesh over whose axis "data" the images are divided, or None for one
+        device.
+
+    Returns:
+      The mean over the 2b rows, a float32 scalar in nats. The authors' code returns
+      twice this value.
+
+    Raises:
+      UserError: if the shapes differ, the rank is not 2, b < 2, ``temperature`` is a
+        number that is not positive, the mesh has no axis "data" or that axis does not
+        divide b.
+
+    References:
+      Chen et al., "A Simple Framework for Contrastive Learning of Visual
+      Representations", 2020, equation 1. https://arxiv.org/abs/2002.05709
+    """
+    x, bound = _logits_of_views("ntxent", a, b, temperature, mesh)
+    logsumexp = _logsumexp.logsumexp_over_others(x, bound=bound, mesh=mesh)
+    return _mean_loss(x, logsumexp)
 
 
 def ntxent_with_metrics(
@@ -31,29 +64,55 @@ def ntxent_with_metrics(
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
 ) -> tuple[types.Scalar, types.Metrics]:
-    """As ``ntxent``, with metrics (being written: only the bounds are right)."""
-    loss = ntxent(a, b, temperature=temperature, mesh=mesh)
-    zero = jnp.zeros((), jnp.float32)
-    n = a.shape[0]
+    """The loss of ``ntxent``, with what tells a healthy run from a collapsed one.
+
+    The metrics are read off the tiles that the loss computes anyway and, like the loss,
+    do not depend on the number of devices. No gradient passes through them.
+
+    Args:
+      a: first views, [b d], as for ``ntxent``.
+      b: second views, [b d].
+      temperature: tau > 0, as for ``ntxent``.
+      mesh: as for ``ntxent``.
+
+    Returns:
+      The loss, and float32 scalars by name:
+
+      * ``contrastive_accuracy``: the part of the 2b rows whose positive is nearer than
+        all 2b - 2 negatives. A tie counts as wrong, so a collapsed encoder reads 0. The
+        authors' code leaves out the b - 1 negatives of the same view and reads higher.
+      * ``entropy``: the mean entropy of the rows' distributions over the 2b - 1
+        candidates, in nats, at most ``chance_loss``.
+      * ``alignment``: the mean squared distance of positives on the unit sphere, in
+        [0, 4]; lower is better.
+      * ``uniformity``: the log of the mean of ``exp(-2 ||x - y||^2)`` over pairs of
+        different images, views of both kinds, in [-8, 0]; lower is better.
+      * ``chance_loss`` and ``floor_loss``: as the functions of that name.
+
+    Raises:
+      UserError: as ``ntxent``.
+
+    References:
+      Wang and Isola, "Understanding Contrastive Representation Learning through
+      Alignment and Uniformity on the Hypersphere", 2020, section 4.
+      https://arxiv.org/abs/2005.10242
+    """
+    x, bound = _logits_of_views("ntxent_with_metrics", a, b, temperature, mesh)
     tau = jnp.asarray(temperature, jnp.float32)
-    return loss, {
-        "contrastive_accuracy": zero,
-        "entropy": zero,
-        "alignment": zero,
-        "uniformity": zero,
-        "chance_loss": jnp.log(jnp.float32(2 * n - 1)),
-        "floor_loss": jnp.log1p((2 * n - 2) * jnp.exp(-1 / tau)),
-    }
+    found = _logsumexp.neighbourhood(x, bound=bound, mesh=mesh, distance_scale=tau)
+    loss = _mean_loss(x, found.logsumexp)
+    return loss, _ntxent_metrics.metrics(x, found, temperature=tau)
 
 
-def _check_mesh(a, mesh):
-    if mesh is None:
-        return
-    if "data" not in mesh.shape:
-        raise errors.UserError(
-            f"mesh must have an axis named 'data'; got {tuple(mesh.shape)}."
-        )
-    checks.check_divisible(
-        "the batch size", a.shape[0], by=mesh.shape["data"],
-        remedy="It is divided over the devices of the mesh's data axis.",
-    )
+def _logits_of_views(name, a, b, temperature, mesh):
+    """Checks all arguments; returns x with ``x x^T = s / tau``, and a bound on it."""
+    _ntxent_checks.check_views(name, a, b)
+    _ntxent_checks.check_mesh(name, a, mesh)
+    tau = _ntxent_checks.check_temperature(temperature)
+    bound = None if isinstance(temperature, jax.Array) else 1 / float(temperature)
+    return numerics.l2_normalize(jnp.stack([a, b])) * jax.lax.rsqrt(tau), bound
+
+
+def _mean_loss(x, logsumexp):
+    positive = jnp.sum(x[0] * x[1], axis=-1)
+    return jnp.mean(jax.nn.softplus(logsumexp - positive[None, :]))

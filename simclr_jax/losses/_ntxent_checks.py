@@ -32,3 +32,20 @@ def check_temperature(temperature: float | types.Scalar) -> types.Scalar:
     if not isinstance(temperature, jax.Array):
         checks.check_positive("temperature", temperature)
     return jnp.asarray(temperature, jnp.float32)
+
+
+def check_mesh(name: str, a: jax.Array, mesh: jax.sharding.Mesh | None) -> None:
+    """Raises unless the mesh has an axis "data" whose size divides the batch."""
+    if mesh is None:
+        return
+    if "data" not in mesh.shape:
+        raise errors.UserError(
+            f"{name} needs a mesh with an axis named 'data'; got the axes "
+            f"{mesh.axis_names}."
+        )
+    checks.check_divisible(
+        f"the batch size of {name}",
+        a.shape[0],
+        by=mesh.shape["data"],
+        remedy="Each device of the mesh's axis 'data' holds as many images.",
+    )

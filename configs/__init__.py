@@ -1,0 +1,1 @@
+"""Recipes: one file each, with paper, command, cost and expected number."""

@@ -1,0 +1,62 @@
+"""What every recipe has. A recipe changes what it needs and adds nothing unknown."""
+
+import ml_collections
+from ml_collections import config_dict
+
+
+def get_base() -> ml_collections.ConfigDict:
+    """Returns the fields that every config has, with their defaults."""
+    config = ml_collections.ConfigDict()
+    config.seed = 0
+    # The length of the run; num_steps wins where it is set.
+    config.epochs = 100
+    config.num_steps = config_dict.placeholder(int)
+    config.batch_size = 256  # images in a global batch, over all devices
+    config.temperature = 0.1
+    # Peak = learning_rate * {none: 1, linear: batch_size / 256, sqrt: sqrt(batch_size)}.
+    config.learning_rate = 0.3
+    config.learning_rate_scaling = "linear"
+    config.warmup_epochs = 10.0
+    config.compute_dtype = "float32"  # or bfloat16; parameters are always float32
+    config.num_devices = config_dict.placeholder(int)  # None: all
+    config.log_every_steps = 50
+    config.checkpoint_every_steps = 1000
+    config.keep_checkpoints = 3
+    config.tensorboard = False
+
+    config.data = ml_collections.ConfigDict()
+    config.data.source = "mnist_sample"
+    config.data.split = "train"
+    config.data.data_dir = config_dict.placeholder(str)  # None: TFDS's own
+    config.data.square_side = config_dict.placeholder(int)
+    config.data.resident_bytes = 1 << 30  # larger sets are streamed from the host
+    config.data.num_threads = 16
+
+    config.encoder = ml_collections.ConfigDict({"name": "resnet50"})
+    config.head = ml_collections.ConfigDict(
+        {"num_layers": 2, "output_dim": 128, "batch_norm": True}
+    )
+    config.head.hidden_dim = config_dict.placeholder(int)  # None: the encoder's width
+    config.augmentation = ml_collections.ConfigDict({"name": "simclr"})
+    config.evaluation = ml_collections.ConfigDict({"size": 224})
+    config.optimizer = ml_collections.ConfigDict({"name": "lars"})
+    return config
+
+
+def check_variant(variant: str, choices: tuple[str, ...]) -> str:
+    """Returns the part of ``--config=FILE.py:VARIANT`` after the colon, if it is known.
+
+    Raises:
+      ValueError: lists the choices.
+    """
+    if variant and variant not in choices:
+        raise ValueError(f"Unknown variant {variant!r}. Choices: {', '.join(choices)}.")
+    return variant
+
+
+def make_smoke(config: ml_collections.ConfigDict) -> None:
+    """Shrinks a recipe to a few steps that any laptop runs in a minute."""
+    config.num_steps = 4
+    config.batch_size = 16
+    config.log_every_steps = 1
+    config.checkpoint_every_steps = 2

@@ -1,0 +1,39 @@
+"""``python -m simclr_jax PROGRAM ...``, the same as ``simclr PROGRAM ...``."""
+
+import importlib
+import sys
+
+from simclr_jax.core import registry
+
+PROGRAMS = {
+    "pretrain": "learns an encoder from images without labels",
+    "probe": "reads a checkpoint with a linear classifier",
+}
+
+
+def main() -> None:
+    """Runs the program that the first argument names."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_usage())
+        sys.exit(0 if arguments else 2)
+    name = arguments[0]
+    if name not in PROGRAMS:
+        print(f"error: {registry.unknown_name('program', name, PROGRAMS)}")
+        sys.exit(2)
+    from simclr_jax.programs import cli
+
+    program = importlib.import_module(f"simclr_jax.programs.{name}")
+    sys.exit(cli.run(program.main, [f"simclr {name}", *arguments[1:]]))
+
+
+def _usage() -> str:
+    rows = [f"  {name:<10} {text}" for name, text in PROGRAMS.items()]
+    return "\n".join(
+        ["usage: simclr PROGRAM --flag=value ...", "", *rows]
+        + ["", "simclr PROGRAM --help lists the flags of a program."]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,330 @@
+"""From a config to objects: the one library file that knows configs.
+
+A part of a config is a name and the options of the thing it names, as in
+``config.encoder = {"name": "resnet50", "width": 2}``.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import nnx
+
+from simclr_jax import augment, data, encoders, heads, methods, optim, training
+from simclr_jax.core import checks, errors, registry, types
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+FREE_FIELDS = (
+    "checkpoint_every_steps",
+    "keep_checkpoints",
+    "log_every_steps",
+    "num_devices",
+    "tensorboard",
+    "data.data_dir",
+    "data.num_threads",
+    "data.resident_bytes",
+)
+"""What may differ between a run and its continuation: nothing here changes a number."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Length:
+    """How long a run is.
+
+    Attributes:
+      num_steps: updates in the run.
+      steps_per_epoch: whole batches in an epoch.
+      warmup_steps: updates while the learning rate rises.
+    """
+
+    num_steps: int
+    steps_per_epoch: int
+    warmup_steps: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """Everything that a config stands for, opened but not yet started.
+
+    Attributes:
+      config: the config.
+      mesh: the devices.
+      source: the images.
+      length: the steps.
+      batches: the batches.
+      schedule: the learning rate by step.
+      peak: the largest learning rate.
+    """
+
+    config: ml_collections.ConfigDict
+    mesh: jax.sharding.Mesh
+    source: data.Source
+    length: Length
+    batches: data.Batches
+    schedule: optax.Schedule
+    peak: float
+
+    def initial_state(self) -> training.TrainState:
+        """Creates the state of step 0 on the devices."""
+        return training.initialize(
+            lambda: build_method(
+                self.config, image_shape=self.source.image_shape, mesh=self.mesh
+            ),
+            lambda params: build_optimizer(self.config, self.schedule, params),
+            mesh=self.mesh,
+        )
+
+    def meta(self) -> dict[str, Any]:
+        """Returns what a checkpoint of this run says beside its arrays."""
+        return {
+            "config": to_json(self.config),
+            "data": {
+                "name": self.source.name,
+                "num_images": len(self.source),
+                "image_shape": list(self.source.image_shape or ()),
+            },
+            "versions": training.versions(),
+        }
+
+    def check_meta(self, meta: dict[str, Any]) -> None:
+        """Raises unless a checkpoint belongs to this run.
+
+        Raises:
+          ConfigMismatchError: with a line for every field that is not the same.
+        """
+        mine = self.meta()
+        lines = differences(meta["config"], mine["config"])
+        lines += differences({"data": meta["data"]}, {"data": mine["data"]})
+        if lines:
+            raise errors.ConfigMismatchError(
+                "The workdir holds a run of another config:\n" + "\n".join(lines) + "\n"
+                "Start the command of that run to continue it, or use another workdir."
+            )
+
+
+def assemble(config: ml_collections.ConfigDict) -> Run:
+    """Opens the data and the devices of a config.
+
+    Raises:
+      UserError: if they are not there or do not fit together.
+    """
+    mesh = training.make_mesh(config.num_devices)
+    training.check_batch_size(config.batch_size, mesh)
+    source = open_source(config)
+    length = compute_length(config, num_images=len(source))
+    schedule, peak = build_schedule(config, length)
+    batches = build_batches(config, source, num_steps=length.num_steps, mesh=mesh)
+    return Run(config, mesh, source, length, batches, schedule, peak)
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+    """Raises unless the values of a config make sense on their own.
+
+    Raises:
+      UserError: names the field, what it holds and what it may hold.
+    """
+    if config.num_steps is None:
+        checks.check_positive("epochs", config.epochs)
+    else:
+        checks.check_positive_int("num_steps", config.num_steps)
+    for name in ("batch_size", "log_every_steps", "checkpoint_every_steps"):
+        checks.check_positive_int(name, config[name])
+    checks.check_positive_int("keep_checkpoints", config.keep_checkpoints)
+    checks.check_positive("temperature", config.temperature)
+    checks.check_positive("learning_rate", config.learning_rate)
+    if config.batch_size < 2:
+        raise errors.UserError(
+            "batch_size must be at least 2, since the other images of the batch are "
+            f"the negatives; got {config.batch_size}."
+        )
+    registry.lookup("encoder", config.encoder.name, encoders.ENCODERS)
+    registry.lookup("optimizer", config.optimizer.name, optim.OPTIMIZERS)
+    registry.lookup("compute_dtype", config.compute_dtype, DTYPES)
+    build_augmentation(config)
+
+
+def open_source(
+    config: ml_collections.ConfigDict, *, split: str | None = None
+) -> data.Source:
+    """Opens the data of a config, by default its training split."""
+    return data.open_source(
+        config.data.source,
+        split=split or config.data.split,
+        data_dir=config.data.data_dir,
+        square_side=config.data.square_side,
+    )
+
+
+def compute_length(config: ml_collections.ConfigDict, *, num_images: int) -> Length:
+    """Returns the steps of a run; ``num_steps`` wins over ``epochs`` if both are set.
+
+    The warm-up takes half of a run at most, however short the run is.
+    """
+    steps_per_epoch = max(num_images // config.batch_size, 1)
+    num_steps = config.num_steps
+    if num_steps is None:
+        num_steps = max(math.ceil(config.epochs * steps_per_epoch), 1)
+    warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), num_steps // 2)
+    return Length(num_steps, steps_per_epoch, warmup_steps)
+
+
+def build_batches(
+    config: ml_collections.ConfigDict,
+    source: data.Source,
+    *,
+    num_steps: int,
+    mesh: jax.sharding.Mesh,
+) -> data.Batches:
+    """Builds the batches of a run."""
+    order = data.BatchOrder(len(source), config.batch_size, num_steps, config.seed)
+    return data.Batches(
+        source,
+        order,
+        mesh,
+        resident_bytes=config.data.resident_bytes,
+        num_threads=config.data.num_threads,
+    )
+
+
+def build_augmentation(config: ml_collections.ConfigDict) -> augment.Augmentation:
+    """Builds the augmentation of training."""
+    return augment.build(**_options(config.augmentation))
+
+
+def build_evaluation(config: ml_collections.ConfigDict) -> augment.Augmentation:
+    """Builds what every evaluator does to an image."""
+    return augment.build("evaluation", **_options(config.evaluation))
+
+
+def view_shape(
+    recipe: augment.Augmentation, image_shape: tuple[int, int, int]
+) -> tuple[int, int, int]:
+    """Returns the shape (h, w, c) that a recipe makes of an image."""
+    image = jax.ShapeDtypeStruct(image_shape, jnp.float32)
+    height, width, channels = jax.eval_shape(recipe, jax.random.key(0), image).shape
+    return height, width, channels
+
+
+def build_encoder(
+    config: ml_collections.ConfigDict,
+    *,
+    image_shape: tuple[int, int, int],
+    rngs: nnx.Rngs,
+) -> nnx.Module:
+    """Builds the encoder for views of a shape."""
+    dtype = DTYPES[config.compute_dtype]
+    options = _options(config.encoder)
+    return encoders.build(image_shape=image_shape, dtype=dtype, rngs=rngs, **options)
+
+
+def build_method(
+    config: ml_collections.ConfigDict,
+    *,
+    image_shape: tuple[int, int, int],
+    mesh: jax.sharding.Mesh | None = None,
+) -> methods.SimCLR:
+    """Builds the method for stored images of a shape; the seed decides its weights."""
+    rngs = nnx.Rngs(config.seed)
+    recipe = build_augmentation(config)
+    encoder = build_encoder(
+        config, image_shape=view_shape(recipe, image_shape), rngs=rngs
+    )
+    head = heads.ProjectionHead(
+        encoder.feature_dim,
+        dtype=DTYPES[config.compute_dtype],
+        rngs=rngs,
+        **_options(config.head),
+    )
+    return methods.SimCLR(
+        encoder,
+        head,
+        augmentation=recipe,
+        temperature=config.temperature,
+        mesh=mesh,
+    )
+
+
+def build_schedule(
+    config: ml_collections.ConfigDict, length: Length
+) -> tuple[optax.Schedule, float]:
+    """Builds the learning rate by step; returns its peak too."""
+    peak = optim.scale_learning_rate(
+        config.learning_rate,
+        batch_size=config.batch_size,
+        scaling=config.learning_rate_scaling,
+    )
+    schedule = optim.warmup_cosine(
+        peak, num_steps=length.num_steps, warmup_steps=length.warmup_steps
+    )
+    return schedule, peak
+
+
+def build_optimizer(
+    config: ml_collections.ConfigDict, schedule: optax.Schedule, params: Any
+) -> optax.GradientTransformation:
+    """Builds the optimizer for a tree of parameters."""
+    options = _options(config.optimizer)
+    return optim.build(options.pop("name"), schedule, params=params, **options)
+
+
+def root_key(config: ml_collections.ConfigDict) -> types.PRNGKey:
+    """Returns the key that every view of the run derives from."""
+    return jax.random.key(config.seed)
+
+
+def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Returns a config as plain JSON values."""
+    return json.loads(config.to_json())
+
+
+def from_json(values: dict[str, Any]) -> ml_collections.ConfigDict:
+    """Returns the config that a checkpoint carries."""
+    return ml_collections.ConfigDict(values)
+
+
+def config_digest(values: dict[str, Any]) -> str:
+    """Returns the first 12 digits of the SHA-256 of what decides a run's numbers."""
+    text = json.dumps(_identity(values), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Returns a line for every field that decides numbers and is not the same."""
+    old, new = _identity(old), _identity(new)
+    missing = "(not set)"
+    return [
+        f"  {name}: {old.get(name, missing)!r} in the checkpoint, "
+        f"{new.get(name, missing)!r} now"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name, missing) != new.get(name, missing)
+    ]
+
+
+def _identity(values: dict[str, Any]) -> dict[str, Any]:
+    flat = _flatten(values)
+    return {name: value for name, value in flat.items() if name not in FREE_FIELDS}
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _options(part: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Returns a part of a config as keyword arguments; lists become tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in part.to_dict().items()
+    }

@@ -1,0 +1,19 @@
+"""What was learned: frozen features and what a linear classifier reads from them."""
+
+from simclr_jax.evaluation.features import count_variables, extract, freeze
+from simclr_jax.evaluation.linear import (
+    LinearProbe,
+    accuracy,
+    fit_linear_probe,
+    take_per_class,
+)
+
+__all__ = [
+    "LinearProbe",
+    "accuracy",
+    "count_variables",
+    "extract",
+    "fit_linear_probe",
+    "freeze",
+    "take_per_class",
+]

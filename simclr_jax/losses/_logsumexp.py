@@ -1,0 +1,212 @@
+"""Log-sum-exp of each row's similarities to the other images, and its gradient.
+
+With x the rows of all views, ``S = x x^T`` and i, j rows of different images:
+
+  L_i = log sum_j exp(S_ij)
+
+A contrastive loss is a few elementwise operations on L. With g_i = dloss / dL_i,
+
+  dloss / dx_i = sum_j W_ij x_j,    W_ij = g_i exp(S_ij - L_i) + g_j exp(S_ij - L_j),
+
+so the backward pass recomputes each tile of S once, and a device that holds the L and g
+of all rows finds the whole gradient of its own rows alone: none is reduced across
+devices. Memory is O(n d + tile).
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+
+from simclr_jax.losses import _similarity_schedules as schedules
+from simclr_jax.losses import _similarity_tile as tiles
+
+DATA_AXIS = "data"
+
+CPU_TILE_ROWS = 1024
+"""A tile of 4 MB: it stays in the cache, and the products run at full speed."""
+
+ACCELERATOR_TILE_ROWS = 4096
+"""A tile of 64 MB: enough work to fill the device, few kernels to launch."""
+
+_ROWS = PartitionSpec(None, DATA_AXIS)
+_REPLICATED = PartitionSpec()
+
+
+class Neighbourhood(NamedTuple):
+    """What each row sees of the other images; every entry is [v b].
+
+    Attributes:
+      logsumexp: L, in nats. The only entry with a gradient.
+      expected_logit: sum over j of ``exp(S_ij - L_i) S_ij``.
+      largest: the largest logit.
+      nearness: sum over j of ``exp(-2 s ||x_i - x_j||^2)``, s = ``distance_scale``.
+    """
+
+    logsumexp: jax.Array
+    expected_logit: jax.Array | None = None
+    largest: jax.Array | None = None
+    nearness: jax.Array | None = None
+
+
+def logsumexp_over_others(
+    x: jax.Array, *, bound: float | None, mesh: Mesh | None
+) -> jax.Array:
+    """Log-sum-exp of each row's similarities to the rows of other images.
+
+    Args:
+      x: rows of each view, [v b d] float32. Row i of every view shows image i.
+      bound: a number that no ``|S|`` exceeds, or None if none is known.
+      mesh: the mesh whose axis "data" divides the images, or None for one device.
+
+    Returns:
+      L, [v b] float32, in nats.
+    """
+    return _neighbourhood(x, None, _usable(bound), mesh).logsumexp
+
+
+def neighbourhood(
+    x: jax.Array,
+    *,
+    bound: float | None,
+    mesh: Mesh | None,
+    distance_scale: jax.Array,
+) -> Neighbourhood:
+    """As ``logsumexp_over_others``, with what metrics want from the same tiles.
+
+    Args:
+      x: rows of each view, [v b d] float32. Row i of every view shows image i.
+      bound: a number that no ``|S|`` exceeds, or None if none is known.
+      mesh: the mesh whose axis "data" divides the images, or None for one device.
+      distance_scale: s of ``Neighbourhood.nearness``, a float32 scalar.
+
+    Returns:
+      A ``Neighbourhood``; all but its log-sum-exp are constants to a gradient.
+    """
+    return _neighbourhood(x, distance_scale, _usable(bound), mesh)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _neighbourhood(x, distance_scale, bound, mesh):
+    return _forward(x, distance_scale, bound, mesh)[0]
+
+
+def _forward(x, distance_scale, bound, mesh):
+    if mesh is not None:
+        found = jax.shard_map(
+            functools.partial(_forward_local, bound=bound, tile_rows=_tile_rows(mesh)),
+            mesh=mesh,
+            in_specs=(_ROWS, _REPLICATED),
+            out_specs=_ROWS,
+        )(x, distance_scale)
+        return found, (x, found.logsumexp, None)
+    rows, tile_rows, tile = _flatten(x), _tile_rows(mesh), None
+    if rows.image.shape[0] <= tile_rows:
+        # The only tile is kept for the backward pass: two products, not three.
+        tile = tiles.compute(rows, rows, bound)
+        near = None
+        if distance_scale is not None:
+            near = tiles.nearness(tile, rows, rows, distance_scale)
+        statistics = tiles.read(tile, axis=1, nearness=near)
+    elif bound is None:
+        statistics = schedules.row_statistics(
+            rows, rows, bound=None, tile_rows=tile_rows, distance_scale=distance_scale
+        )
+    else:
+        statistics = schedules.row_statistics_symmetric(
+            rows, bound=bound, tile_rows=tile_rows, distance_scale=distance_scale
+        )
+    found = _describe(statistics, bound, x.shape[:2])
+    return found, (x, found.logsumexp, tile)
+
+
+def _forward_local(x, distance_scale, *, bound, tile_rows):
+    """One device: its rows against the columns of all."""
+    statistics = schedules.row_statistics(
+        _flatten(x, first_image=_first_image(x)),
+        _flatten(_gather(x)),
+        bound=bound,
+        tile_rows=tile_rows,
+        distance_scale=distance_scale,
+    )
+    return _describe(statistics, bound, x.shape[:2])
+
+
+def _backward(bound, mesh, residuals, cotangent):
+    x, logsumexp, tile = residuals
+    g = cotangent.logsumexp
+    tile_rows = _tile_rows(mesh)
+    if mesh is not None:
+        gradient = jax.shard_map(
+            functools.partial(_backward_local, bound=bound, tile_rows=tile_rows),
+            mesh=mesh,
+            in_specs=(_ROWS, _ROWS, _ROWS),
+            out_specs=_ROWS,
+        )(x, logsumexp, g)
+        return gradient, None
+    rows = _weigh(_flatten(x), logsumexp, g, bound)
+    if tile is not None:
+        gradient = tiles.matmul(tiles.weights(tile, rows, rows, bound), rows.x)
+    elif bound is None:
+        gradient = schedules.row_gradient(rows, rows, bound=None, tile_rows=tile_rows)
+    else:
+        gradient = schedules.row_gradient_symmetric(
+            rows, bound=bound, tile_rows=tile_rows
+        )
+    return gradient.reshape(x.shape), None
+
+
+def _backward_local(x, logsumexp, g, *, bound, tile_rows):
+    """One device: the whole gradient of its rows, from the L and g of all."""
+    rows = _weigh(_flatten(x, first_image=_first_image(x)), logsumexp, g, bound)
+    columns = _weigh(_flatten(_gather(x)), _gather(logsumexp), _gather(g), bound)
+    gradient = schedules.row_gradient(rows, columns, bound=bound, tile_rows=tile_rows)
+    return gradient.reshape(x.shape)
+
+
+_neighbourhood.defvjp(_forward, _backward)
+
+
+def _describe(statistics, bound, shape):
+    """Turns sums relative to a shift into a ``Neighbourhood`` of [v b]."""
+    shift = bound if statistics.shift is None else statistics.shift
+    found = Neighbourhood(shift + jnp.log(statistics.total))
+    if statistics.weighted is not None:
+        expected = statistics.weighted / statistics.total
+        found = Neighbourhood(
+            found.logsumexp, expected, statistics.largest, statistics.nearness
+        )
+    return jax.tree.map(lambda row: row.reshape(shape), found)
+
+
+def _weigh(rows, logsumexp, g, bound):
+    """Adds to the rows the weight and shift that ``tiles.weights`` asks for."""
+    logsumexp, g = logsumexp.reshape(-1), g.reshape(-1)
+    if bound is None:
+        return rows._replace(weight=g, shift=logsumexp)
+    return rows._replace(weight=g * jnp.exp(bound - logsumexp))
+
+
+def _flatten(x, *, first_image=0):
+    num_views, num_images, dim = x.shape
+    image = first_image + jnp.arange(num_images, dtype=jnp.int32)
+    return tiles.Block(x.reshape(-1, dim), jnp.tile(image, num_views))
+
+
+def _first_image(x):
+    return jax.lax.axis_index(DATA_AXIS) * x.shape[1]
+
+
+def _gather(x):
+    return jax.lax.all_gather(x, DATA_AXIS, axis=1, tiled=True)
+
+
+def _usable(bound):
+    return bound if bound is not None and bound <= tiles.LARGEST_BOUND else None
+
+
+def _tile_rows(mesh):
+    platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
+    return CPU_TILE_ROWS if platform == "cpu" else ACCELERATOR_TILE_ROWS

@@ -1,0 +1,46 @@
+"""What is read beside the NT-Xent, off the tiles that the loss computes anyway."""
+
+import jax
+import jax.numpy as jnp
+
+from simclr_jax.core import types
+from simclr_jax.losses import _logsumexp
+
+_TIE = 4e-6
+"""Cosines closer than this are equal: they come from sums in different order."""
+
+
+def metrics(
+    x: jax.Array, found: _logsumexp.Neighbourhood, *, temperature: jax.Array
+) -> types.Metrics:
+    """Computes the metrics that ``ntxent_with_metrics`` describes.
+
+    Args:
+      x: both views, [2 b d], of length ``temperature ** -0.5``.
+      found: what each row sees of the other images.
+      temperature: tau, a float32 scalar.
+
+    Returns:
+      Float32 scalars by name, constants to a gradient.
+    """
+    x, found, temperature = jax.lax.stop_gradient((x, found, temperature))
+    _, num_images, _ = x.shape
+    num_negatives = 2 * num_images - 2
+    positive = jnp.sum(x[0] * x[1], axis=-1)[None, :]  # [1 b]
+
+    is_nearest = positive - found.largest > _TIE / temperature
+    margin = positive - found.logsumexp  # log odds of the positive
+    mean_logit = (
+        jax.nn.sigmoid(margin) * positive
+        + jax.nn.sigmoid(-margin) * found.expected_logit
+    )
+    entropy = found.logsumexp + jax.nn.softplus(margin) - mean_logit
+    squared_distance = jnp.sum((x[0] - x[1]) ** 2, axis=-1) * temperature
+    return {
+        "contrastive_accuracy": jnp.mean(is_nearest.astype(jnp.float32)),
+        "entropy": jnp.mean(entropy),
+        "alignment": jnp.mean(squared_distance),
+        "uniformity": jnp.log(jnp.mean(found.nearness) / num_negatives),
+        "chance_loss": jnp.log(jnp.float32(num_negatives + 1)),
+        "floor_loss": jnp.log1p(num_negatives * jnp.exp(-1 / temperature)),
+    }

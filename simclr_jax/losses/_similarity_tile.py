@@ -1,0 +1,184 @@
+"""One tile of a similarity matrix: what its rows read off it, and its gradient weights.
+
+``S = x x^T`` are the logits of rows x, each row showing an image. Row i reads the
+columns j of *other* images: itself, the other views of its image and padding are left
+out.
+
+Two shifts keep ``exp`` in range. Where the caller knows a small bound on ``|S|``, all
+rows are shifted by it, and one exponential of the tile serves its rows and its columns.
+Otherwise a row is shifted by its largest logit.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+LARGEST_BOUND = 30.0
+"""Largest bound on ``|S|`` that may serve as the shift: sums stay above exp(-60) =
+9e-27, which leaves float32 (1e-38 to 3e38) room for the weights of the backward pass."""
+
+_SMALLEST_LOGIT = -1e30  # finite, so that a row without columns gives 0 and not NaN
+
+
+class Block(NamedTuple):
+    """Rows, with what each brings to a tile.
+
+    Attributes:
+      x: the rows, [n d] float32.
+      image: the image each row shows, [n] int32; -1 is padding.
+      weight: for the gradient only, [n]: w_i of ``weights``.
+      shift: for the gradient only, [n]: c_i of ``weights``; None where all share one bound.
+    """
+
+    x: jax.Array
+    image: jax.Array
+    weight: jax.Array | None = None
+    shift: jax.Array | None = None
+
+
+class Tile(NamedTuple):
+    """A tile of S.
+
+    Attributes:
+      keep: whether the pair shows different images, [t u] bool.
+      s: the logits, -inf where not kept, [t u].
+      shift: the largest logit of each row, [t]; None where all share one bound.
+      exp: ``exp(S - shift)``, [t u].
+    """
+
+    keep: jax.Array
+    s: jax.Array
+    shift: jax.Array | None
+    exp: jax.Array
+
+
+class RowStatistics(NamedTuple):
+    """What each row reads off the columns of other images; every entry is [n].
+
+    Attributes:
+      total: sum of ``exp(S - shift)``.
+      shift: the row's largest logit; None where all share one bound.
+      weighted: sum of ``exp(S - shift) S``; this and the next two are None where only
+        the log-sum-exp is asked for.
+      largest: the largest logit.
+      nearness: sum of ``exp(-2 s ||x_i - x_j||^2)``, s being ``distance_scale``.
+    """
+
+    total: jax.Array
+    shift: jax.Array | None = None
+    weighted: jax.Array | None = None
+    largest: jax.Array | None = None
+    nearness: jax.Array | None = None
+
+
+def matmul(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Product in float32; the default on a GPU or TPU keeps 10 or 7 bits of it."""
+    return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
+def compute(rows: Block, columns: Block, bound: float | None) -> Tile:
+    """Computes one tile.
+
+    Args:
+      rows: t rows.
+      columns: u columns.
+      bound: a number that no ``|S|`` exceeds, at most ``LARGEST_BOUND``, or None.
+
+    Returns:
+      The tile, [t u].
+    """
+    row_image, column_image = rows.image[:, None], columns.image[None, :]
+    keep = (row_image != column_image) & (row_image >= 0) & (column_image >= 0)
+    # Masked before exp, so that a row's similarity to itself cannot overflow.
+    s = jnp.where(keep, matmul(rows.x, columns.x.T), -jnp.inf)
+    if bound is not None:
+        return Tile(keep, s, None, jnp.exp(s - bound))
+    shift = _largest(s, 1)
+    return Tile(keep, s, shift, jnp.exp(s - shift[:, None]))
+
+
+def read(tile: Tile, *, axis: int, nearness: jax.Array | None = None) -> RowStatistics:
+    """Statistics of a tile's rows (axis 1) or of its columns (axis 0).
+
+    The columns can be read only where all rows share one shift.
+
+    Args:
+      tile: the tile.
+      axis: the axis that is reduced.
+      nearness: from ``nearness``, or None for nothing but the log-sum-exp.
+
+    Returns:
+      The statistics, [t] or [u].
+    """
+    total = tile.exp.sum(axis)
+    if nearness is None:
+        return RowStatistics(total, tile.shift)
+    weighted = jnp.where(tile.keep, tile.exp * tile.s, 0.0)
+    return RowStatistics(
+        total,
+        tile.shift,
+        weighted.sum(axis),
+        _largest(tile.s, axis),
+        nearness.sum(axis),
+    )
+
+
+def nearness(
+    tile: Tile, rows: Block, columns: Block, distance_scale: jax.Array
+) -> jax.Array:
+    """Returns ``exp(-2 s ||x_i - x_j||^2)``, [t u], 0 for the same image."""
+    row_norm = jnp.sum(rows.x**2, axis=1)[:, None]
+    column_norm = jnp.sum(columns.x**2, axis=1)[None, :]
+    # -2 ||x_i - x_j||^2 = 4 x_i.x_j - 2 ||x_i||^2 - 2 ||x_j||^2, and -inf if masked.
+    return jnp.exp(distance_scale * (4 * tile.s - 2 * row_norm - 2 * column_norm))
+
+
+def merge(one: RowStatistics, other: RowStatistics) -> RowStatistics:
+    """Statistics of the same rows over two sets of columns, taken together."""
+    if one.shift is not None and other.shift is not None:
+        shift = jnp.maximum(one.shift, other.shift)
+        one, other = _shifted(one, shift), _shifted(other, shift)
+    else:
+        shift = None
+    observed = one.weighted is not None
+    return RowStatistics(
+        one.total + other.total,
+        shift,
+        one.weighted + other.weighted if observed else None,
+        jnp.maximum(one.largest, other.largest) if observed else None,
+        one.nearness + other.nearness if observed else None,
+    )
+
+
+def weights(
+    tile: Tile, rows: Block, columns: Block, bound: float | None
+) -> jax.Array:
+    """Returns ``w_i exp(S_ij - c_i) + w_j exp(S_ij - c_j)``, 0 for the same image.
+
+    Args:
+      tile: the tile of ``rows`` and ``columns``.
+      rows: t rows, with ``weight``, and ``shift`` (c) if ``bound`` is None.
+      columns: u columns, likewise.
+      bound: the c of every row and column, or None.
+
+    Returns:
+      The weights, [t u].
+    """
+    if bound is not None:
+        return tile.exp * (rows.weight[:, None] + columns.weight[None, :])
+    by_row = rows.weight[:, None] * jnp.exp(tile.s - rows.shift[:, None])
+    return by_row + columns.weight[None, :] * jnp.exp(tile.s - columns.shift[None, :])
+
+
+def _largest(s: jax.Array, axis: int) -> jax.Array:
+    return jnp.maximum(jnp.max(s, axis), _SMALLEST_LOGIT)
+
+
+def _shifted(statistics: RowStatistics, shift: jax.Array) -> RowStatistics:
+    factor = jnp.exp(statistics.shift - shift)
+    weighted = statistics.weighted
+    return statistics._replace(
+        total=statistics.total * factor,
+        weighted=None if weighted is None else weighted * factor,
+    )

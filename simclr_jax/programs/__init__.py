@@ -1,0 +1,1 @@
+"""The programs: each an absl main of its own."""

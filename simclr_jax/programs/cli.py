@@ -1,0 +1,81 @@
+"""What the programs share: flags, errors without tracebacks, the compilation cache."""
+
+import logging
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+
+import jax
+from absl import flags
+
+from simclr_jax.core import errors
+
+
+def run(main: Callable[[], int | None], arguments: list[str]) -> int:
+    """Parses the flags, runs a program and turns a user's error into one message.
+
+    Args:
+      main: the program; returns its exit code, None for 0.
+      arguments: the program's name and its flags.
+
+    Returns:
+      The exit code.
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        _parse_flags(arguments)
+        _enable_compilation_cache()
+        return main() or 0
+    except errors.UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _parse_flags(arguments: list[str]) -> None:
+    """Parses absl flags, config files and overrides among them.
+
+    Raises:
+      UserError: for an unknown flag, config file, field or variant.
+    """
+    _make_siblings_importable(arguments)
+    try:
+        unparsed = flags.FLAGS(arguments, known_only=False)[1:]
+    except SystemExit:
+        raise
+    except (flags.Error, AttributeError, KeyError, OSError) as error:
+        raise errors.UserError(_first_argument(error)) from error
+    except (TypeError, ValueError) as error:
+        raise errors.UserError(_first_argument(error)) from error
+    if unparsed:
+        raise errors.UserError(
+            f"Expected flags only; got {' '.join(unparsed)!r}. Flags are written "
+            "--name=value."
+        )
+
+
+def _first_argument(error: Exception) -> str:
+    """The message of an error; a KeyError would print it in quotes."""
+    return str(error.args[0]) if error.args else str(error)
+
+
+def _make_siblings_importable(arguments: list[str]) -> None:
+    """Lets ``configs/x.py`` say ``from configs import common`` from any directory."""
+    for index, argument in enumerate(arguments):
+        name, separator, value = argument.lstrip("-").partition("=")
+        if name == "config":
+            path = value if separator else "".join(arguments[index + 1 : index + 2])
+            folder = pathlib.Path(path.split(":")[0]).absolute().parent.parent
+            sys.path.insert(0, str(folder))
+
+
+def _enable_compilation_cache() -> None:
+    """Keeps compiled programs for the next run, in a folder of the user's own."""
+    if jax.config.jax_compilation_cache_dir is None:
+        home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+        folder = pathlib.Path(home, "simclr_jax", "compiled")
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -1,0 +1,37 @@
+"""Training: the devices, the state, the step, the loop and what is kept of a run."""
+
+from simclr_jax.training.checkpoint import Checkpoints, find_steps, read_item, read_meta
+from simclr_jax.training.hooks import LogMetrics, SaveCheckpoint
+from simclr_jax.training.lock import WorkdirLock
+from simclr_jax.training.loop import run
+from simclr_jax.training.mesh import check_batch_size, make_mesh, replicated
+from simclr_jax.training.preemption import StopRequest
+from simclr_jax.training.progress import Progress
+from simclr_jax.training.session import Session, prepare_workdir, versions
+from simclr_jax.training.state import TrainState, initialize
+from simclr_jax.training.step import train_step
+from simclr_jax.training.writers import JsonLinesWriter, TensorBoardWriter
+
+__all__ = [
+    "Checkpoints",
+    "JsonLinesWriter",
+    "LogMetrics",
+    "Progress",
+    "SaveCheckpoint",
+    "Session",
+    "StopRequest",
+    "TensorBoardWriter",
+    "TrainState",
+    "WorkdirLock",
+    "check_batch_size",
+    "find_steps",
+    "initialize",
+    "make_mesh",
+    "prepare_workdir",
+    "read_item",
+    "read_meta",
+    "replicated",
+    "run",
+    "train_step",
+    "versions",
+]

@@ -1,0 +1,311 @@
+"""Checkpoints of a run: Orbax, and what Orbax does not do by itself.
+
+A step is a folder with the items ``model``, ``opt`` and ``meta`` (JSON: step, config,
+versions, fingerprint of the data, digest of every array). Saving is asynchronous and
+atomic. Added here: arrays are verified when they are read, an unreadable step is set
+aside and an older one used, and a failed save is noticed as soon as it has failed.
+
+Arrays are stored without their placement, so a run may resume on other devices.
+"""
+
+import dataclasses
+import logging
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from simclr_jax.core import errors
+from simclr_jax.training import digest
+
+FORMAT = 1
+MAX_FAILED_SAVES = 3
+
+_log = logging.getLogger("simclr_jax")
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What was read.
+
+    Attributes:
+      step: updates made when it was saved.
+      items: the arrays by item, as NumPy arrays in nested dicts.
+      meta: the JSON page.
+    """
+
+    step: int
+    items: dict[str, Any]
+    meta: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints in one folder, for the one process that trains there."""
+
+    def __init__(self, directory: pathlib.Path, *, keep: int = 3):
+        """Opens the folder, making it where it is not there.
+
+        Args:
+          directory: holds a folder for every step. Leftovers of an interrupted save are
+            removed, so the caller must be alone here (``lock.WorkdirLock``).
+          keep: how many of the newest steps are kept.
+        """
+        self._directory = pathlib.Path(directory).absolute()
+        self._manager = ocp.CheckpointManager(
+            self._directory,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep, cleanup_tmp_directories=True
+            ),
+        )
+        self._pending: int | None = None
+        self._num_failed = 0
+        self.last_good: int | None = None
+
+    def steps(self) -> list[int]:
+        """Returns the steps that are there, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, items: dict[str, Any], meta: dict[str, Any]) -> None:
+        """Starts to save; returns once the arrays are copied.
+
+        A save that fails is reported and counted; training goes on, and the third
+        failure in a row ends it.
+
+        Args:
+          step: updates made so far.
+          items: arrays by item, in nested dicts.
+          meta: what else is to be known, as JSON.
+
+        Raises:
+          NonFiniteError: if an array holds NaN or infinity; nothing is written.
+          CheckpointError: after ``MAX_FAILED_SAVES`` failures in a row.
+        """
+        self.wait()
+        if step in self.steps():
+            return
+        # Copies: on a CPU, NumPy would share memory that the next step overwrites.
+        items = jax.tree.map(np.array, items)
+        _check_finite(step, items, self.last_good)
+        digests = {name: digest.digest_leaves(item) for name, item in items.items()}
+        page = {"format": FORMAT, "step": step, "digests": digests} | meta
+        arguments = {name: ocp.args.PyTreeSave(item) for name, item in items.items()}
+        arguments["meta"] = ocp.args.JsonSave(digest.seal(page))
+        try:
+            self._check_space(items)
+            self._manager.save(step, args=ocp.args.Composite(**arguments), force=True)
+            self._pending = step
+        except Exception as error:
+            self._report_failure(step, error)
+
+    def poll(self) -> None:
+        """Notices whether the save that is under way has ended, without waiting."""
+        if self._pending is not None and not self._manager.is_saving_in_progress():
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits until the save that is under way is committed or has failed.
+
+        Raises:
+          CheckpointError: after ``MAX_FAILED_SAVES`` failures in a row.
+        """
+        if self._pending is None:
+            return
+        step, self._pending = self._pending, None
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            self._report_failure(step, error)
+            return
+        self.last_good = step
+        self._num_failed = 0
+
+    def restore_newest(
+        self,
+        expected: dict[str, Any],
+        *,
+        check_meta: Callable[[dict[str, Any]], None] = lambda meta: None,
+    ) -> Restored | None:
+        """Reads the newest step that is readable; sets aside those that are not.
+
+        Args:
+          expected: arrays (or their shapes) by item, in nested dicts.
+          check_meta: called with the page of a step before its arrays are read; what it
+            raises ends the search.
+
+        Returns:
+          What was read, or None where there is no step at all.
+
+        Raises:
+          CheckpointError: if there are steps but none is readable, or if the newest
+            readable one holds another model.
+        """
+        reasons = []
+        for step in reversed(self.steps()):
+            try:
+                meta = read_meta(self._directory / str(step))
+            except Exception as error:
+                reasons.append(self._set_aside(step, error))
+                continue
+            check_meta(meta)
+            for name, tree in expected.items():
+                digest.compare_shapes(tree, meta["digests"][name])
+            try:
+                items = {
+                    name: read_item(self._directory / str(step), name, tree, meta)
+                    for name, tree in expected.items()
+                }
+            except Exception as error:
+                reasons.append(self._set_aside(step, error))
+                continue
+            self.last_good = step
+            return Restored(step, items, meta)
+        if reasons:
+            raise errors.CheckpointError(
+                f"No checkpoint in {str(self._directory)!r} is readable; they were set "
+                "aside, nothing was deleted. Use another workdir to start anew.\n"
+                + "\n".join(reasons)
+            )
+        return None
+
+    def close(self) -> None:
+        """Waits for what is under way and ends Orbax's threads.
+
+        Raises:
+          CheckpointError: if the last save did not succeed.
+        """
+        self.wait()
+        self._manager.close()
+        if self._num_failed:
+            raise errors.CheckpointError(
+                "The last checkpoint could not be written; the last good one is "
+                f"{_describe(self.last_good)}."
+            )
+
+    def _set_aside(self, step: int, error: Exception) -> str:
+        source = self._directory / str(step)
+        target = _free_name(self._directory, f"{step}.unreadable")
+        source.rename(target)
+        self._manager.reload()
+        reason = f"Checkpoint {step} is unreadable ({_short(error)})."
+        _log.warning("%s Set aside as %s; trying an older one.", reason, target.name)
+        return reason
+
+    def _report_failure(self, step: int, error: Exception) -> None:
+        self._num_failed += 1
+        for leftover in self._directory.glob("*.orbax-checkpoint-tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        message = (
+            f"Checkpoint {step} could not be written ({_short(error)}). The last good "
+            f"one is {_describe(self.last_good)}."
+        )
+        if self._num_failed >= MAX_FAILED_SAVES:
+            raise errors.CheckpointError(
+                f"{message} That was failure {self._num_failed} in a row: free some "
+                "space or mend the folder, then start the same command again."
+            ) from error
+        _log.warning("%s Training goes on.", message)
+
+    def _check_space(self, items: dict[str, Any]) -> None:
+        num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
+        check_free_space(self._directory, num_bytes)
+
+
+def check_free_space(directory: pathlib.Path, num_bytes: int) -> None:
+    """Raises unless a folder has room for arrays of ``num_bytes`` and some more.
+
+    Raises:
+      CheckpointError: with the free and the needed space.
+    """
+    free = shutil.disk_usage(directory).free
+    needed = num_bytes * 3 // 2 + (1 << 20)
+    if free < needed:
+        raise errors.CheckpointError(
+            f"{str(directory)!r} has {free / 1e6:.1f} MB free; a checkpoint needs "
+            f"{needed / 1e6:.1f} MB. Free some space or use another workdir."
+        )
+
+
+def read_meta(step_directory: pathlib.Path) -> dict[str, Any]:
+    """Reads and verifies the page of a step.
+
+    Args:
+      step_directory: the folder of one step.
+
+    Returns:
+      ``format``, ``step``, ``digests`` and what the program added.
+
+    Raises:
+      CheckpointError: if it is not what was written, or of an unknown format.
+    """
+    handler = ocp.Checkpointer(ocp.JsonCheckpointHandler())
+    page = digest.unseal(handler.restore(step_directory / "meta"))
+    if page["format"] != FORMAT:
+        raise errors.CheckpointError(
+            f"The checkpoint has format {page['format']}; this version reads {FORMAT}."
+        )
+    return page
+
+
+def read_item(
+    step_directory: pathlib.Path, name: str, expected: Any, meta: dict[str, Any]
+) -> Any:
+    """Reads and verifies an item of a step, or a part of it.
+
+    Args:
+      step_directory: the folder of one step.
+      name: the item, e.g. ``"model"``.
+      expected: arrays (or their shapes) in nested dicts: what to read.
+      meta: the page of the step.
+
+    Returns:
+      NumPy arrays in the structure of ``expected``.
+
+    Raises:
+      CheckpointError: if an array is not what was saved.
+    """
+    blank = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), expected)
+    as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
+    arguments = ocp.args.PyTreeRestore(
+        item=blank,
+        restore_args=jax.tree.map(lambda _: as_numpy, blank),
+        partial_restore=True,
+    )
+    item = ocp.PyTreeCheckpointer().restore(step_directory / name, args=arguments)
+    digest.verify_leaves(item, meta["digests"][name])
+    return item
+
+
+def _check_finite(step: int, items: dict[str, Any], last_good: int | None) -> None:
+    for path, leaf in jax.tree_util.tree_flatten_with_path(items)[0]:
+        if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise errors.NonFiniteError(
+                f"{name!r} holds NaN or infinity after step {step}; it was not saved. "
+                f"The last good checkpoint is {_describe(last_good)}."
+            )
+
+
+def _describe(step: int | None) -> str:
+    return "none" if step is None else f"step {step}"
+
+
+def _free_name(directory: pathlib.Path, name: str) -> pathlib.Path:
+    target, number = directory / name, 1
+    while target.exists():
+        target, number = directory / f"{name}-{number}", number + 1
+    return target
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+def find_steps(directory: pathlib.Path) -> list[int]:
+    """Returns the steps in a folder of checkpoints, newest first, reading nothing."""
+    names = [path.name for path in pathlib.Path(directory).iterdir() if path.is_dir()]
+    return sorted((int(name) for name in names if name.isdigit()), reverse=True)

@@ -1,0 +1,146 @@
+"""What happens between steps. A hook is called after every step, and decides itself.
+
+``hook(step, state, metrics)``: ``step`` updates were made, ``state`` is what they left
+(its arrays are donated to the next step, so keep no reference), ``metrics`` are scalars
+on the device.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import optax
+
+from simclr_jax.core import errors, types
+from simclr_jax.training import checkpoint, progress, state, writers
+
+Hook = Callable[[int, state.TrainState, types.Metrics], None]
+
+
+class LogMetrics:
+    """Keeps metrics on the device and writes them every ``every_steps``.
+
+    The loss and the norm of the gradient of *every* step are looked at, so that a run
+    stops at the first that is not finite.
+    """
+
+    def __init__(
+        self,
+        *,
+        every_steps: int,
+        num_steps: int,
+        schedule: optax.Schedule,
+        shown: progress.Progress,
+        outputs: Sequence[writers.Writer],
+        last_good: Callable[[], int | None] = lambda: None,
+    ):
+        """Sets what is written, and where.
+
+        Args:
+          every_steps: steps between logged steps; the last one is logged too.
+          num_steps: steps in the run.
+          schedule: learning rate by step.
+          shown: what a person sees.
+          outputs: where logged metrics go.
+          last_good: the newest committed checkpoint, for the message.
+        """
+        self._every_steps = every_steps
+        self._num_steps = num_steps
+        self._schedule = schedule
+        self._shown = shown
+        self._outputs = outputs
+        self._last_good = last_good
+        self._recent: list[tuple[int, types.Metrics]] = []
+
+    def __call__(
+        self, step: int, state: state.TrainState, metrics: types.Metrics
+    ) -> None:
+        """Takes the metrics of a step.
+
+        Raises:
+          NonFiniteError: at a logged step, if one since the last was not finite.
+        """
+        del state
+        self._recent.append((step, metrics))
+        self._shown.advance(step)
+        if step % self._every_steps == 0 or step == self._num_steps:
+            self._write(step)
+
+    def check(self) -> None:
+        """Fetches the losses since the last time and looks at them.
+
+        Raises:
+          NonFiniteError: names the first step whose loss or gradient is not finite.
+        """
+        watched = [(step, m["loss"], m["gradient_norm"]) for step, m in self._recent]
+        for step, loss, norm in jax.device_get(watched):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                good = self._last_good()
+                good = "none" if good is None else f"step {good}"
+                raise errors.NonFiniteError(
+                    f"At step {step} the loss is {float(loss)} and the norm of the "
+                    f"gradient {float(norm)}. Stopped; the last good checkpoint is "
+                    f"{good}. A lower learning rate, a longer warm-up or a higher "
+                    "temperature may help."
+                )
+        self._recent = self._recent[-1:]
+
+    def close(self) -> None:
+        """Closes the outputs."""
+        for output in self._outputs:
+            output.close()
+
+    def _write(self, step: int) -> None:
+        self.check()
+        values = {
+            name: float(x) for name, x in jax.device_get(self._recent[-1][1]).items()
+        }
+        self._recent = []
+        with jax.transfer_guard("allow"):
+            values["learning_rate"] = float(self._schedule(step - 1))
+        values["images_per_second"] = self._shown.report(step, values["loss"])
+        for output in self._outputs:
+            output.write(step, values)
+
+
+class SaveCheckpoint:
+    """Saves every ``every_steps`` and after the last step."""
+
+    def __init__(
+        self,
+        checkpoints: checkpoint.Checkpoints,
+        *,
+        every_steps: int,
+        num_steps: int,
+        meta: dict[str, Any],
+        before: Callable[[], None],
+    ):
+        """Sets what is saved, and when.
+
+        Args:
+          checkpoints: where it goes.
+          every_steps: steps between checkpoints.
+          num_steps: steps in the run.
+          meta: what each checkpoint says beside its arrays, as JSON.
+          before: called before each save; raises if the state must not be saved.
+        """
+        self._checkpoints = checkpoints
+        self._every_steps = every_steps
+        self._num_steps = num_steps
+        self._meta = meta
+        self._before = before
+
+    def __call__(
+        self, step: int, state: state.TrainState, metrics: types.Metrics
+    ) -> None:
+        """Saves where it is time to; notices a save that has failed at any step."""
+        del metrics
+        self._checkpoints.poll()
+        if step % self._every_steps == 0 or step == self._num_steps:
+            self.save(step, state)
+
+    def save(self, step: int, state: state.TrainState) -> None:
+        """Saves now."""
+        self._before()
+        self._checkpoints.save(step, state.items(), self._meta)

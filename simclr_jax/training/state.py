@@ -1,0 +1,93 @@
+"""The state of a run: a method and its optimizer, as a static graph and arrays."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+from flax import nnx
+
+from simclr_jax.training import mesh as mesh_lib
+
+Arrays = Any
+"""A tree of arrays in nested dicts: parameters, statistics or optimizer state."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """What ``train_step`` carries.
+
+    Attributes:
+      graphdef: the structure of (method, optimizer); hashable, static under ``jit``.
+      arrays: everything that changes, as an ``nnx.State``.
+    """
+
+    graphdef: nnx.GraphDef
+    arrays: nnx.State
+
+    def modules(self) -> tuple[nnx.Module, nnx.Optimizer]:
+        """Returns the method and the optimizer, sharing the arrays of this state."""
+        return nnx.merge(self.graphdef, self.arrays)
+
+    def method(self) -> nnx.Module:
+        """Returns the method alone."""
+        return self.modules()[0]
+
+    def items(self) -> dict[str, Arrays]:
+        """Returns what a checkpoint holds: ``model`` and ``opt``, in nested dicts."""
+        method, optimizer = self.modules()
+        return {
+            "model": nnx.to_pure_dict(nnx.state(method)),
+            "opt": nnx.to_pure_dict(nnx.state(optimizer)),
+        }
+
+    def with_items(self, items: dict[str, Arrays]) -> "TrainState":
+        """Returns this state with the arrays of a checkpoint instead of its own."""
+        method, optimizer = self.modules()
+        for module, name in ((method, "model"), (optimizer, "opt")):
+            state = nnx.state(module)
+            nnx.replace_by_pure_dict(state, items[name])
+            nnx.update(module, state)
+        return create(method, optimizer)
+
+
+def create(method: nnx.Module, optimizer: nnx.Optimizer) -> TrainState:
+    """Splits a method and its optimizer into structure and arrays."""
+    graphdef, arrays = nnx.split((method, optimizer))
+    return TrainState(graphdef, arrays)
+
+
+def initialize(
+    build_method: Callable[[], nnx.Module],
+    build_optimizer: Callable[[Any], optax.GradientTransformation],
+    *,
+    mesh: jax.sharding.Mesh,
+) -> TrainState:
+    """Creates the state of step 0, with a copy on every device of the mesh.
+
+    Everything is initialized in one compiled program, so the same seed gives the same
+    weights whatever the mesh.
+
+    Args:
+      build_method: makes the method; called under ``jit``.
+      build_optimizer: makes the optimizer from the trainable parameters, a tree of
+        arrays (or of their shapes) in dicts.
+      mesh: the devices.
+
+    Returns:
+      The state.
+    """
+    abstract = nnx.eval_shape(build_method)
+    params = nnx.to_pure_dict(nnx.state(abstract, abstract.trainable))
+    transformation = build_optimizer(params)
+
+    def build() -> tuple[nnx.Module, nnx.Optimizer]:
+        method = build_method()
+        return method, nnx.Optimizer(method, transformation, wrt=method.trainable)
+
+    graphdef, _ = nnx.split(nnx.eval_shape(build))
+    arrays = jax.jit(
+        lambda: nnx.state(build()), out_shardings=mesh_lib.replicated(mesh)
+    )()
+    return TrainState(graphdef, arrays)

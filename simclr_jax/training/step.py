@@ -1,0 +1,51 @@
+"""THE step: what happens to the state when a batch arrives."""
+
+import functools
+
+import jax
+import optax
+from flax import nnx
+
+from simclr_jax.core import types
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def train_step(
+    graphdef: nnx.GraphDef,
+    arrays: nnx.State,
+    batch: dict[str, jax.Array],
+    key: types.PRNGKey,
+) -> tuple[nnx.State, types.Metrics]:
+    """Makes one update: views, loss, gradient, optimizer, what the method does after.
+
+    The batch may be split over the devices of a mesh; the arrays are on all of them.
+    Step t uses ``fold_in(key, t)``, so it is a function of (key, t) and its inputs.
+
+    Args:
+      graphdef: the structure of (method, optimizer).
+      arrays: their arrays; donated, so not to be used again.
+      batch: what ``method.loss`` takes, e.g. ``{"image": uint8 [b h w c]}``.
+      key: the key of the run.
+
+    Returns:
+      The new arrays, and float32 scalars that stay on the device: ``loss``,
+      ``gradient_norm`` and the method's own.
+    """
+    method, optimizer = nnx.merge(graphdef, arrays)
+    step = optimizer.step[...]
+    step_key = jax.random.fold_in(key, step)
+    method_def, params, rest = nnx.split(method, method.trainable, ...)
+
+    def loss_fn(params):
+        # A copy, since BatchNorm writes into `rest`, which belongs to the outer trace.
+        model = nnx.merge(method_def, params, rest, copy=True)
+        loss, metrics = model.loss(batch, key=step_key, step=step)
+        return loss, (metrics, nnx.state(model, nnx.Not(method.trainable)))
+
+    gradient = jax.value_and_grad(loss_fn, has_aux=True)
+    (loss, (metrics, statistics)), grads = gradient(params)
+    nnx.update(method, statistics)
+    optimizer.update(method, grads)
+    method.after_update(optimizer.step[...])
+    metrics = metrics | {"loss": loss, "gradient_norm": optax.global_norm(grads)}
+    return nnx.state((method, optimizer)), metrics
