@@ -13,7 +13,8 @@ def get_base() -> ml_collections.ConfigDict:
     config.num_steps = config_dict.placeholder(int)
     config.batch_size = 256  # images in a global batch, over all devices
     config.temperature = 0.1
-    # Peak = learning_rate * {none: 1, linear: batch_size / 256, sqrt: sqrt(batch_size)}.
+    # The peak is learning_rate times 1 (none), batch_size / 256 (linear) or
+    # sqrt(batch_size) (sqrt).
     config.learning_rate = 0.3
     config.learning_rate_scaling = "linear"
     config.warmup_epochs = 10.0

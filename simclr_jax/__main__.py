@@ -29,10 +29,9 @@ def main() -> None:
 
 def _usage() -> str:
     rows = [f"  {name:<10} {text}" for name, text in PROGRAMS.items()]
-    return "\n".join(
-        ["usage: simclr PROGRAM --flag=value ...", "", *rows]
-        + ["", "simclr PROGRAM --help lists the flags of a program."]
-    )
+    head = "usage: simclr PROGRAM --flag=value ..."
+    foot = "simclr PROGRAM --help lists the flags of a program."
+    return "\n".join([head, "", *rows, "", foot])
 
 
 if __name__ == "__main__":

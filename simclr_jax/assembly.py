@@ -5,9 +5,11 @@ A part of a config is a name and the options of the thing it names, as in
 """
 
 import dataclasses
-import hashlib
 import json
+import logging
 import math
+import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -19,19 +21,9 @@ from flax import nnx
 from simclr_jax import augment, data, encoders, heads, methods, optim, training
 from simclr_jax.core import checks, errors, registry, types
 
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+_log = logging.getLogger("simclr_jax")
 
-FREE_FIELDS = (
-    "checkpoint_every_steps",
-    "keep_checkpoints",
-    "log_every_steps",
-    "num_devices",
-    "tensorboard",
-    "data.data_dir",
-    "data.num_threads",
-    "data.resident_bytes",
-)
-"""What may differ between a run and its continuation: nothing here changes a number."""
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,8 +92,8 @@ class Run:
           ConfigMismatchError: with a line for every field that is not the same.
         """
         mine = self.meta()
-        lines = differences(meta["config"], mine["config"])
-        lines += differences({"data": meta["data"]}, {"data": mine["data"]})
+        lines = training.differences(meta["config"], mine["config"])
+        lines += training.differences({"data": meta["data"]}, {"data": mine["data"]})
         if lines:
             raise errors.ConfigMismatchError(
                 "The workdir holds a run of another config:\n" + "\n".join(lines) + "\n"
@@ -122,6 +114,84 @@ def assemble(config: ml_collections.ConfigDict) -> Run:
     schedule, peak = build_schedule(config, length)
     batches = build_batches(config, source, num_steps=length.num_steps, mesh=mesh)
     return Run(config, mesh, source, length, batches, schedule, peak)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RestoredEncoder:
+    """An encoder read from a checkpoint.
+
+    Attributes:
+      module: the encoder, images [b h w c] in [0, 1] to h [b d].
+      preprocess: the evaluation recipe, ``(key, image) -> image``.
+      config: the config of the run, as the checkpoint carries it.
+      meta: the page of the checkpoint.
+      step: updates made when it was saved.
+    """
+
+    module: nnx.Module
+    preprocess: augment.Augmentation
+    config: ml_collections.ConfigDict
+    meta: Mapping[str, Any]
+    step: int
+
+
+def restore_encoder(
+    workdir: pathlib.Path, *, step: int | None = None
+) -> RestoredEncoder:
+    """Reads the encoder of a run, and nothing else, from its newest checkpoint.
+
+    A checkpoint that cannot be read is passed over, with a warning, for an older one;
+    the directory is not changed.
+
+    Args:
+      workdir: the workdir of the run, or its folder of checkpoints.
+      step: a certain step; None: the newest that is readable.
+
+    Returns:
+      The encoder and what it needs.
+
+    Raises:
+      CheckpointError: if there is no such checkpoint or none is readable.
+    """
+    folder = pathlib.Path(workdir)
+    if (folder / training.CHECKPOINTS).is_dir():
+        folder = folder / training.CHECKPOINTS
+    found = training.find_steps(folder)
+    if not found or (step is not None and step not in found):
+        raise errors.CheckpointError(
+            f"No checkpoint{'' if step is None else f' of step {step}'} in "
+            f"{str(folder)!r}; steps there: {found or 'none'}. Expected the workdir of "
+            "a pretraining run."
+        )
+    reasons = []
+    for candidate in found if step is None else [step]:
+        try:
+            return _read_encoder(folder / str(candidate))
+        except Exception as error:
+            text = " ".join(str(error).split())[:200]
+            reasons.append(f"Checkpoint {candidate} is unreadable ({text}).")
+            _log.warning("%s", reasons[-1])
+    raise errors.CheckpointError(
+        f"No checkpoint in {str(folder)!r} is readable.\n" + "\n".join(reasons)
+    )
+
+
+def _read_encoder(step_directory: pathlib.Path) -> RestoredEncoder:
+    meta = training.read_meta(step_directory)
+    config = ml_collections.ConfigDict(meta["config"])
+    height, width, channels = meta["data"]["image_shape"]
+    shape = view_shape(build_evaluation(config), (height, width, channels))
+    build = lambda: build_encoder(config, image_shape=shape, rngs=nnx.Rngs(0))
+    module = nnx.eval_shape(build)
+    abstract = nnx.to_pure_dict(nnx.state(module))
+    item = training.read_item(
+        step_directory, "model", {"encoder": abstract}, dict(meta)
+    )
+    state = nnx.state(module)
+    nnx.replace_by_pure_dict(state, jax.tree.map(jnp.asarray, item["encoder"]))
+    nnx.update(module, state)
+    preprocess = build_evaluation(config)
+    return RestoredEncoder(module, preprocess, config, meta, meta["step"])
 
 
 def check(config: ml_collections.ConfigDict) -> None:
@@ -282,44 +352,6 @@ def root_key(config: ml_collections.ConfigDict) -> types.PRNGKey:
 def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Returns a config as plain JSON values."""
     return json.loads(config.to_json())
-
-
-def from_json(values: dict[str, Any]) -> ml_collections.ConfigDict:
-    """Returns the config that a checkpoint carries."""
-    return ml_collections.ConfigDict(values)
-
-
-def config_digest(values: dict[str, Any]) -> str:
-    """Returns the first 12 digits of the SHA-256 of what decides a run's numbers."""
-    text = json.dumps(_identity(values), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Returns a line for every field that decides numbers and is not the same."""
-    old, new = _identity(old), _identity(new)
-    missing = "(not set)"
-    return [
-        f"  {name}: {old.get(name, missing)!r} in the checkpoint, "
-        f"{new.get(name, missing)!r} now"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name, missing) != new.get(name, missing)
-    ]
-
-
-def _identity(values: dict[str, Any]) -> dict[str, Any]:
-    flat = _flatten(values)
-    return {name: value for name, value in flat.items() if name not in FREE_FIELDS}
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _options(part: ml_collections.ConfigDict) -> dict[str, Any]:

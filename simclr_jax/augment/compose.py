@@ -74,7 +74,7 @@ class WithProbability:
         return jnp.where(is_applied, augmented, image)
 
     def __repr__(self) -> str:
-        return f"{self.augmentation!r} with probability {self.probability}"
+        return f"{self.augmentation!r} with p = {self.probability}"
 
 
 def bind(operation: Callable[..., jax.Array], **options: Any) -> Bound:

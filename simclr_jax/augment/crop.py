@@ -37,14 +37,15 @@ def draw_crop_box(
     The rule is torchvision's: of ten proposals the first that fits the image is taken
     and placed uniformly; if none fits, the largest central box whose aspect ratio lies
     in ``aspect``. All ten are drawn at once, so there is no loop. For a square image
-    and the default ranges a proposal fits with probability 0.87, so the
-    central crop has probability 1e-9. Sides and offsets are not rounded to whole pixels.
+    and the default ranges a proposal fits with probability 0.87, so the central crop
+    has probability 1e-9. Sides and offsets are not rounded to whole pixels.
 
     A proposal of ``"uniform_area"`` (torchvision) has its area uniform in ``area`` and
-    the logarithm of its aspect ratio uniform in ``log(aspect)``. One of ``"tensorflow"``
-    (what the original SimCLR ran, ``sample_distorted_bounding_box``) has its aspect
-    ratio uniform in ``aspect`` and its height uniform among those that fit, and is
-    refused under 10% of the area; its crops are about 10% smaller on average.
+    the logarithm of its aspect ratio uniform in ``log(aspect)``. One of
+    ``"tensorflow"`` (``sample_distorted_bounding_box``, which the original SimCLR ran)
+    has its aspect ratio uniform in ``aspect`` and its height uniform among those that
+    fit, and is refused under 10% of the area; its crops are about 10% smaller on
+    average.
 
     Args:
       key: PRNG key.

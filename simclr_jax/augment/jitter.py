@@ -26,7 +26,7 @@ from simclr_jax.core import checks, errors, types
 _OPERATIONS = ("brightness", "contrast", "saturation", "hue")
 
 
-def _slot_table() -> np.ndarray:
+def slot_table() -> np.ndarray:
     """Rows: [is contrast first, slot of saturation, slot of hue] for each order."""
     rows = []
     for order in itertools.permutations(_OPERATIONS):
@@ -39,7 +39,7 @@ def _slot_table() -> np.ndarray:
     return np.asarray(rows, np.int32)
 
 
-_SLOTS = _slot_table()
+_SLOTS = slot_table()
 
 
 def color_jitter(

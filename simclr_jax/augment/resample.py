@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from simclr_jax.core import checks, errors, registry, types
 
-Size = int | tuple[int, int]
+Size = int | tuple[int, ...] | list[int]
 """Height and width in pixels; one number means a square."""
 
 Number = int | float | Float[Array, ""]

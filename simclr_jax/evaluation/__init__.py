@@ -2,6 +2,7 @@
 
 from simclr_jax.evaluation.features import count_variables, extract, freeze
 from simclr_jax.evaluation.linear import (
+    PROTOCOL,
     LinearProbe,
     accuracy,
     fit_linear_probe,
@@ -9,6 +10,7 @@ from simclr_jax.evaluation.linear import (
 )
 
 __all__ = [
+    "PROTOCOL",
     "LinearProbe",
     "accuracy",
     "count_variables",

@@ -46,9 +46,7 @@ def split(rows: T, block_rows: int, *, padding: T) -> T:
 
 def join(row_blocks: T, num_rows: int) -> T:
     """Undoes ``split``: blocks [k t ...] to rows [n ...], without the padding."""
-    return jax.tree.map(
-        lambda x: x.reshape(-1, *x.shape[2:])[:num_rows], row_blocks
-    )
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:num_rows], row_blocks)
 
 
 def count(row_blocks: T) -> int:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from simclr_jax.losses import _similarity_schedules as schedules
 from simclr_jax.losses import _similarity_tile as tiles
@@ -64,7 +64,7 @@ def logsumexp_over_others(
     Returns:
       L, [v b] float32, in nats.
     """
-    return _neighbourhood(x, None, _usable(bound), mesh).logsumexp
+    return _neighbourhood(x, None, _usable_bound(bound), _usable_mesh(mesh)).logsumexp
 
 
 def neighbourhood(
@@ -85,7 +85,7 @@ def neighbourhood(
     Returns:
       A ``Neighbourhood``; all but its log-sum-exp are constants to a gradient.
     """
-    return _neighbourhood(x, distance_scale, _usable(bound), mesh)
+    return _neighbourhood(x, distance_scale, _usable_bound(bound), _usable_mesh(mesh))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -203,8 +203,14 @@ def _gather(x):
     return jax.lax.all_gather(x, DATA_AXIS, axis=1, tiled=True)
 
 
-def _usable(bound):
+def _usable_bound(bound):
     return bound if bound is not None and bound <= tiles.LARGEST_BOUND else None
+
+
+def _usable_mesh(mesh):
+    """None for a mesh of one device, which has the symmetric schedule to gain."""
+    is_auto = mesh is not None and all(t == AxisType.Auto for t in mesh.axis_types)
+    return None if is_auto and mesh.size == 1 else mesh
 
 
 def _tile_rows(mesh):

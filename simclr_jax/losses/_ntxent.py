@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from simclr_jax.core import numerics, types
 from simclr_jax.losses import _logsumexp, _ntxent_checks, _ntxent_metrics
@@ -52,7 +53,8 @@ def ntxent(
       Chen et al., "A Simple Framework for Contrastive Learning of Visual
       Representations", 2020, equation 1. https://arxiv.org/abs/2002.05709
     """
-    x, bound = _logits_of_views("ntxent", a, b, temperature, mesh)
+    _check("ntxent", a, b, mesh)
+    x, bound = _scaled_views(a, b, temperature, mesh)
     logsumexp = _logsumexp.logsumexp_over_others(x, bound=bound, mesh=mesh)
     return _mean_loss(x, logsumexp)
 
@@ -97,20 +99,28 @@ def ntxent_with_metrics(
       Alignment and Uniformity on the Hypersphere", 2020, section 4.
       https://arxiv.org/abs/2005.10242
     """
-    x, bound = _logits_of_views("ntxent_with_metrics", a, b, temperature, mesh)
+    _check("ntxent_with_metrics", a, b, mesh)
+    x, bound = _scaled_views(a, b, temperature, mesh)
     tau = jnp.asarray(temperature, jnp.float32)
     found = _logsumexp.neighbourhood(x, bound=bound, mesh=mesh, distance_scale=tau)
     loss = _mean_loss(x, found.logsumexp)
     return loss, _ntxent_metrics.metrics(x, found, temperature=tau)
 
 
-def _logits_of_views(name, a, b, temperature, mesh):
-    """Checks all arguments; returns x with ``x x^T = s / tau``, and a bound on it."""
+def _check(name, a, b, mesh):
     _ntxent_checks.check_views(name, a, b)
     _ntxent_checks.check_mesh(name, a, mesh)
+
+
+def _scaled_views(a, b, temperature, mesh):
+    """Returns x, [2 b d], with ``x x^T = s / tau``, and a bound on its entries."""
     tau = _ntxent_checks.check_temperature(temperature)
     bound = None if isinstance(temperature, jax.Array) else 1 / float(temperature)
-    return numerics.l2_normalize(jnp.stack([a, b])) * jax.lax.rsqrt(tau), bound
+    if mesh is not None and AxisType.Explicit in mesh.axis_types:
+        rows = NamedSharding(mesh, PartitionSpec(_logsumexp.DATA_AXIS))
+        a, b = jax.sharding.reshard((a, b), rows)
+    views = jnp.stack([a.astype(jnp.float32), b.astype(jnp.float32)])
+    return numerics.l2_normalize(views) * jax.lax.rsqrt(tau), bound
 
 
 def _mean_loss(x, logsumexp):

@@ -39,7 +39,7 @@ def ntxent_reference(
     """
     _ntxent_checks.check_views("ntxent_reference", a, b)
     temperature = _ntxent_checks.check_temperature(temperature)
-    z = numerics.l2_normalize(jnp.concatenate([a, b]))  # [n d]
+    z = jnp.concatenate([numerics.l2_normalize(a), numerics.l2_normalize(b)])  # [n d]
     num_rows = z.shape[0]
     row = jnp.arange(num_rows)
     positive = (row + num_rows // 2) % num_rows

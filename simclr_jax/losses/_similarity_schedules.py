@@ -175,7 +175,5 @@ def _read_tile(
     return tuple(tiles.read(tile, axis=axis, nearness=nearness) for axis in axes)
 
 
-def _weights(
-    row: tiles.Block, column: tiles.Block, bound: float | None
-) -> jax.Array:
+def _weights(row: tiles.Block, column: tiles.Block, bound: float | None) -> jax.Array:
     return tiles.weights(tiles.compute(row, column, bound), row, column, bound)

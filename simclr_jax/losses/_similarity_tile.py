@@ -151,9 +151,7 @@ def merge(one: RowStatistics, other: RowStatistics) -> RowStatistics:
     )
 
 
-def weights(
-    tile: Tile, rows: Block, columns: Block, bound: float | None
-) -> jax.Array:
+def weights(tile: Tile, rows: Block, columns: Block, bound: float | None) -> jax.Array:
     """Returns ``w_i exp(S_ij - c_i) + w_j exp(S_ij - c_j)``, 0 for the same image.
 
     Args:

@@ -13,7 +13,7 @@ from simclr_jax.core import errors
 
 
 def run(main: Callable[[], int | None], arguments: list[str]) -> int:
-    """Parses the flags, runs a program and turns a user's error into one message.
+    """Parses the flags, then runs a program as ``guard`` does.
 
     Args:
       main: the program; returns its exit code, None for 0.
@@ -22,10 +22,26 @@ def run(main: Callable[[], int | None], arguments: list[str]) -> int:
     Returns:
       The exit code.
     """
-    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
-    try:
+
+    def parse_and_run() -> int | None:
         _parse_flags(arguments)
-        _enable_compilation_cache()
+        return main()
+
+    return guard(parse_and_run)
+
+
+def guard(main: Callable[[], int | None]) -> int:
+    """Runs a program and turns a user's error into one message without a traceback.
+
+    Args:
+      main: the program; returns its exit code, None for 0.
+
+    Returns:
+      The exit code; of a ``UserError``, its ``exit_code``.
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    _enable_compilation_cache()
+    try:
         return main() or 0
     except errors.UserError as error:
         print(f"error: {error}", file=sys.stderr)

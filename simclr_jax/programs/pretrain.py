@@ -83,8 +83,7 @@ def _describe(run: assembly.Run, initial: training.TrainState) -> None:
         f"temperature {config.temperature:g}\n"
         f"devices   {run.mesh.size} x {kind}, batch {config.batch_size} "
         f"({config.batch_size // run.mesh.size} per device)\n"
-        f"steps     {length.num_steps:,} ({length.num_steps / length.steps_per_epoch:.2f}"
-        f" epochs of {length.steps_per_epoch:,})\n"
+        f"steps     {length.num_steps:,}, {length.steps_per_epoch:,} per epoch\n"
         f"optimizer {config.optimizer.name}, learning rate 0 to {run.peak:.6g} in "
         f"{length.warmup_steps} steps, then a cosine to 0",
         flush=True,

@@ -2,17 +2,26 @@
 
 from simclr_jax.training.checkpoint import Checkpoints, find_steps, read_item, read_meta
 from simclr_jax.training.hooks import LogMetrics, SaveCheckpoint
+from simclr_jax.training.identity import config_digest, differences
 from simclr_jax.training.lock import WorkdirLock
 from simclr_jax.training.loop import run
 from simclr_jax.training.mesh import check_batch_size, make_mesh, replicated
 from simclr_jax.training.preemption import StopRequest
 from simclr_jax.training.progress import Progress
-from simclr_jax.training.session import Session, prepare_workdir, versions
+from simclr_jax.training.session import (
+    CHECKPOINTS,
+    METRICS,
+    Session,
+    prepare_workdir,
+    versions,
+)
 from simclr_jax.training.state import TrainState, initialize
 from simclr_jax.training.step import train_step
 from simclr_jax.training.writers import JsonLinesWriter, TensorBoardWriter
 
 __all__ = [
+    "CHECKPOINTS",
+    "METRICS",
     "Checkpoints",
     "JsonLinesWriter",
     "LogMetrics",
@@ -24,6 +33,8 @@ __all__ = [
     "TrainState",
     "WorkdirLock",
     "check_batch_size",
+    "config_digest",
+    "differences",
     "find_steps",
     "initialize",
     "make_mesh",

@@ -1,0 +1,7 @@
+"""Pictures: arrays in, a PNG file out. Needs the extra ``plots`` (matplotlib)."""
+
+from simclr_jax.plots.curves import save_loss_curve
+from simclr_jax.plots.maps import save_class_map
+from simclr_jax.plots.views import save_view_grid
+
+__all__ = ["save_class_map", "save_loss_curve", "save_view_grid"]

@@ -1,0 +1,86 @@
+"""The blur against a NumPy convolution with renormalised borders."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simclr_jax import augment
+from tests import helpers
+
+
+def naive_blur(image, sigma, kernel_size):
+    radius = kernel_size // 2
+    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+
+    def along(line):
+        weight = np.convolve(np.ones(len(line)), taps, mode="same")
+        return np.convolve(line, taps, mode="same") / weight
+
+    image = np.apply_along_axis(along, 0, image.astype(np.float64))
+    return np.apply_along_axis(along, 1, image)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.7, 2.0])
+@pytest.mark.parametrize("kernel_size", [3, 9])
+def test_blur_matches_numpy(rng, sigma, kernel_size):
+    image = rng.random((12, 17, 3)).astype(np.float32)
+    got = augment.blur(jnp.asarray(image), sigma=sigma, kernel_size=kernel_size)
+    expected = naive_blur(image, sigma, kernel_size)
+    np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
+
+
+def test_constant_image_stays_constant():
+    image = jnp.full((16, 16, 1), 0.7)
+    got = augment.blur(image, sigma=2.0, kernel_size=7)
+    np.testing.assert_allclose(got, image, **helpers.TOLERANCE["image"])
+
+
+@pytest.mark.parametrize(
+    ("height", "expected"),
+    [(224, 23), (160, 17), (128, 13), (96, 9), (64, 7), (32, 3), (24, 3), (9, 1)],
+)
+def test_default_kernel_size_is_that_of_the_original(height, expected):
+    assert augment.default_kernel_size(height) == expected
+
+
+def test_probability_zero_and_one_tap_change_nothing(key, rng):
+    image = jnp.asarray(rng.random((20, 20, 1)), jnp.float32)
+    got = augment.gaussian_blur(key, image, probability=0.0)
+    np.testing.assert_array_equal(got, image)
+    got = augment.gaussian_blur(key, image, kernel_size=1)
+    np.testing.assert_array_equal(got, image)
+
+
+def test_sigma_is_uniform_and_applied_to_the_given_share(key):
+    """The centre of a blurred impulse tells the width of its kernel."""
+    impulse = jnp.zeros((9, 9, 1)).at[4, 4].set(1.0)
+    number, probability = 2000, 0.5
+
+    def peak(sample_key):
+        blurred = augment.gaussian_blur(
+            sample_key, impulse, kernel_size=3, probability=probability
+        )
+        return blurred[4, 4, 0], blurred[4, 3, 0]
+
+    center, beside = jax.jit(jax.vmap(peak))(jax.random.split(key, number))
+    is_blurred = np.asarray(beside) > 1e-4
+    sigma = np.sqrt(-0.5 / np.log(np.asarray(beside / center)[is_blurred]))
+    # exp(-1 / (2 sigma^2)) passes 1e-4 at sigma = 0.233, 7% of the range.
+    share = probability * (2.0 - 0.233) / 1.9
+    assert abs(is_blurred.mean() - share) < 4 * 0.5 / np.sqrt(number)
+    np.testing.assert_allclose(
+        np.quantile(sigma, [0.25, 0.5, 0.75]),
+        0.233 + (2.0 - 0.233) * np.asarray([0.25, 0.5, 0.75]),
+        atol=4 * 0.5 * 1.8 / np.sqrt(number / 2),
+    )
+
+
+def test_errors(key):
+    image = jnp.zeros((4, 4, 1))
+    with pytest.raises(ValueError, match=r"kernel_size must be odd.*got 4"):
+        augment.blur(image, sigma=1.0, kernel_size=4)
+    with pytest.raises(ValueError, match=r"sigma must be a number > 0"):
+        augment.gaussian_blur(key, image, sigma=(0.0, 1.0))
+    with pytest.raises(ValueError, match=r"sigma must be a pair"):
+        augment.gaussian_blur(key, image, sigma=(2.0, 1.0))

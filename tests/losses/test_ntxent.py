@@ -1,0 +1,281 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from simclr_jax import losses
+from simclr_jax.core import errors
+from simclr_jax.losses import _logsumexp
+from tests.losses import oracles
+
+
+def value_and_grad(a, b, temperature, mesh=None, loss=losses.ntxent):
+    loss = functools.partial(loss, temperature=temperature, mesh=mesh)
+    return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(a, b)
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    monkeypatch.setattr(_logsumexp, "CPU_TILE_ROWS", 32)
+
+
+@pytest.mark.parametrize("num_images, dim", [(2, 1), (3, 2), (9, 300)])
+def test_equals_the_equation_one_number_at_a_time(rng, num_images, dim):
+    a, b = oracles.views(rng, num_images, dim)
+    got, _ = value_and_grad(a, b, 0.2)
+    oracles.assert_value_close(got, oracles.ntxent_loop(a, b, 0.2))
+
+
+# The oracle is float64: at the smallest temperatures the dense form in float32 is
+# itself further from the truth than one part in a million.
+@pytest.mark.parametrize(
+    "num_images, dim, temperature",
+    [
+        (2, 2, 0.1),
+        (3, 64, 0.01),
+        (5, 3, 10.0),
+        (17, 8, 0.5),
+        (64, 128, 0.07),
+        (100, 300, 0.01),
+        (333, 16, 0.03),
+        (512, 128, 0.1),
+        (513, 2, 1.0),
+        (777, 40, 0.02),
+        (1024, 128, 0.5),
+    ],
+)
+def test_value_and_gradient_equal_the_oracle(rng, num_images, dim, temperature):
+    a, b = oracles.views(rng, num_images, dim)
+    value, gradient = value_and_grad(a, b, temperature)
+    expected, expected_gradient, _ = oracles.ntxent(a, b, temperature)
+    oracles.assert_value_close(value, expected)
+    oracles.assert_gradient_close(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("num_images", [8, 16, 17, 24, 33, 50, 64])
+@pytest.mark.parametrize("temperature", [0.1, 0.02])
+def test_tiles_that_do_not_divide_the_batch(rng, small_tiles, num_images, temperature):
+    a, b = oracles.views(rng, num_images, 7)
+    value, gradient = value_and_grad(a, b, temperature)
+    expected, expected_gradient, _ = oracles.ntxent(a, b, temperature)
+    oracles.assert_value_close(value, expected)
+    oracles.assert_gradient_close(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("num_images", [12, 100])
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_equals_the_reference(rng, small_tiles, num_images, temperature):
+    a, b = oracles.views(rng, num_images, 20)
+    value, gradient = value_and_grad(a, b, temperature)
+    reference = functools.partial(losses.ntxent_reference, temperature=temperature)
+    expected = jax.jit(jax.value_and_grad(reference, argnums=(0, 1)))(a, b)
+    oracles.assert_value_close(value, expected[0])
+    oracles.assert_gradient_close(gradient, expected[1])
+
+
+def test_equals_optax(rng):
+    a, b = oracles.views(rng, 12, 6)
+    value, gradient = value_and_grad(a, b, 0.2)
+
+    def by_label(a, b):
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            labels = jnp.tile(jnp.arange(12), 2)
+            return jnp.mean(optax.losses.ntxent(jnp.concatenate([a, b]), labels, 0.2))
+
+    expected = jax.jit(jax.value_and_grad(by_label, argnums=(0, 1)))(a, b)
+    oracles.assert_value_close(value, expected[0])
+    oracles.assert_gradient_close(gradient, expected[1])
+
+
+def test_one_dimension_leaves_no_direction_to_move(rng):
+    a, b = oracles.views(rng, 6, 1)
+    value, gradient = value_and_grad(a, b, 0.5)
+    oracles.assert_value_close(value, oracles.ntxent_loop(a, b, 0.5))
+    # The gradient along the sphere is 1 / tau at most, then divided by the length.
+    scale = 1 / (0.5 * np.abs(np.stack([a, b])).min())
+    oracles.assert_gradient_close(gradient, np.zeros((2, 6, 1)), scale=scale)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.5, 5.0])
+def test_closed_forms(temperature):
+    orthogonal = jnp.eye(8)
+    got, _ = value_and_grad(orthogonal, orthogonal, temperature)
+    floor = losses.floor_loss(8, temperature=temperature)
+    # exp(-1 / tau) multiplies the rounding of 1 / tau.
+    np.testing.assert_allclose(got, floor, rtol=1e-6 * max(1, 1 / temperature))
+    identical = jnp.ones((8, 3))
+    got, gradient = value_and_grad(identical, identical, temperature)
+    oracles.assert_value_close(got, losses.chance_loss(8))
+    oracles.assert_gradient_close(gradient, jnp.zeros((2, 8, 3)), scale=1 / temperature)
+
+
+def test_invariances(rng):
+    a, b = oracles.views(rng, 20, 6)
+    value, (to_a, to_b) = value_and_grad(a, b, 0.1)
+    order = rng.permutation(20)
+    permuted, gradient = value_and_grad(a[order], b[order], 0.1)
+    oracles.assert_value_close(permuted, value)
+    oracles.assert_gradient_close(gradient, (to_a[order], to_b[order]))
+    swapped, gradient = value_and_grad(b, a, 0.1)
+    oracles.assert_value_close(swapped, value)
+    oracles.assert_gradient_close(gradient, (to_b, to_a))
+    scaled, gradient = value_and_grad(8 * a, b / 4, 0.1)
+    oracles.assert_value_close(scaled, value)
+    oracles.assert_gradient_close(gradient[0], to_a / 8)
+    oracles.assert_gradient_close(gradient[1], to_b * 4)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.02])
+def test_jit_equals_eager_equals_vmap(rng, small_tiles, temperature):
+    a, b = oracles.views(rng, 20, 6)
+    function = jax.value_and_grad(
+        functools.partial(losses.ntxent, temperature=temperature), argnums=(0, 1)
+    )
+    value, gradient = function(jnp.asarray(a), jnp.asarray(b))
+    for got in (
+        jax.jit(function)(a, b),
+        jax.tree.map(lambda x: x[1], jax.jit(jax.vmap(function))(*_twice(a, b))),
+    ):
+        oracles.assert_value_close(got[0], value)
+        oracles.assert_gradient_close(got[1], gradient)
+
+
+def _twice(a, b):
+    return np.stack([b, a]), np.stack([a, b])
+
+
+@pytest.mark.parametrize("num_devices", [1, 2, 4, 8])
+@pytest.mark.parametrize("temperature", [0.1, 0.02])
+@pytest.mark.quick
+def test_devices_do_not_change_value_or_gradient(
+    rng, make_mesh, small_tiles, num_devices, temperature
+):
+    a, b = oracles.views(rng, 40, 6)
+    mesh = make_mesh(num_devices)
+    value, gradient = value_and_grad(a, b, temperature, mesh)
+    expected, expected_gradient, _ = oracles.ntxent(a, b, temperature)
+    oracles.assert_value_close(value, expected)
+    # A gradient averaged or summed over devices is off by their number.
+    oracles.assert_gradient_close(gradient, expected_gradient)
+
+
+def test_gradient_of_replicated_parameters_is_not_summed_twice(rng, make_mesh):
+    images = oracles.views(rng, 16, 6)
+    weights = jnp.asarray(rng.normal(size=(6, 5)), jnp.float32)
+    mesh = make_mesh(8)
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+    def train_loss(weights, a, b, mesh):
+        return losses.ntxent(a @ weights, b @ weights, temperature=0.1, mesh=mesh)
+
+    step = jax.jit(jax.value_and_grad(train_loss), static_argnums=3)
+    expected = step(weights, *images, None)
+    got = step(jax.device_put(weights, whole), *jax.device_put((*images,), rows), mesh)
+    oracles.assert_value_close(got[0], expected[0])
+    oracles.assert_gradient_close(got[1], expected[1])
+
+
+@pytest.mark.parametrize("spec", [("data",), ()])
+def test_explicit_mesh(rng, spec):
+    a, b = oracles.views(rng, 16, 6)
+    mesh = jax.make_mesh((4,), ("data",), devices=jax.devices()[:4])
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+    with jax.set_mesh(mesh):
+        got = value_and_grad(*jax.device_put((a, b), sharding), 0.1, mesh)
+    expected, expected_gradient, _ = oracles.ntxent(a, b, 0.1)
+    oracles.assert_value_close(got[0], expected)
+    oracles.assert_gradient_close(got[1], expected_gradient)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.02])
+def test_traced_temperature_has_the_right_gradient(rng, temperature):
+    a, b = oracles.views(rng, 20, 6)
+    loss = jax.jit(jax.value_and_grad(lambda t: losses.ntxent(a, b, temperature=t)))
+    value, slope = loss(jnp.float32(temperature))
+    oracles.assert_value_close(value, oracles.ntxent(a, b, float(temperature))[0])
+    step = 1e-5 * temperature
+    above, below = (oracles.ntxent(a, b, temperature + s)[0] for s in (step, -step))
+    oracles.assert_gradient_close(slope, (above - below) / (2 * step))
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.1, 10.0])
+@pytest.mark.parametrize("tile_rows", [16, 1024])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_extremes_are_finite(rng, monkeypatch, temperature, tile_rows, dtype):
+    monkeypatch.setattr(_logsumexp, "CPU_TILE_ROWS", tile_rows)
+    normal = rng.normal(size=(20, 6))
+    inputs = [normal, 1e4 * normal, 0 * normal, np.ones_like(normal), -normal]
+    inputs.append(normal * (np.arange(20) % 3 > 0)[:, None])
+    function = jax.jit(
+        jax.value_and_grad(
+            functools.partial(losses.ntxent, temperature=temperature), argnums=(0, 1)
+        )
+    )
+    for a in inputs:
+        for b in (a, -a, normal):
+            value, gradient = function(jnp.asarray(a, dtype), jnp.asarray(b, dtype))
+            assert value.dtype == jnp.float32 and np.isfinite(value)
+            for x in gradient:
+                assert x.dtype == dtype and np.isfinite(np.asarray(x, np.float32)).all()
+
+
+def test_bfloat16_is_computed_in_float32(rng):
+    a, b = (jnp.asarray(x, jnp.bfloat16) for x in oracles.views(rng, 30, 50))
+    got, _ = value_and_grad(a, b, 0.1)
+    expected, _, _ = oracles.ntxent(np.asarray(a, float), np.asarray(b, float), 0.1)
+    oracles.assert_value_close(got, expected)
+
+
+def test_a_small_loss_keeps_its_precision(rng):
+    a, b = oracles.views(rng, 32, 256, noise=0.05)
+    got, gradient = value_and_grad(a, b, 0.07)
+    expected, expected_gradient, _ = oracles.ntxent(a, b, 0.07)
+    assert expected < 1e-3
+    dense = losses.ntxent_reference(jnp.asarray(a), jnp.asarray(b), temperature=0.07)
+    assert abs(got / expected - 1) < max(1e-6, abs(dense / expected - 1))
+    oracles.assert_gradient_close(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.02])
+def test_memory_at_16384_rows(temperature):
+    x = jax.ShapeDtypeStruct((8192, 128), jnp.float32)
+    loss = functools.partial(losses.ntxent, temperature=temperature)
+    lowered = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).lower(x, x)
+    temporaries = lowered.compile().memory_analysis().temp_size_in_bytes
+    assert temporaries <= 128e6  # the matrix alone is 1,074 MB
+
+
+def test_memory_grows_with_the_rows_and_not_with_their_square(small_tiles):
+    sizes = []
+    for num_images in (512, 2048):
+        x = jax.ShapeDtypeStruct((num_images, 16), jnp.float32)
+        loss = functools.partial(losses.ntxent, temperature=0.1)
+        lowered = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).lower(x, x)
+        sizes.append(lowered.compile().memory_analysis().temp_size_in_bytes)
+    assert sizes[1] < 5 * sizes[0]
+
+
+def test_errors_say_what_was_got(make_mesh):
+    x = jnp.ones((6, 2))
+    with pytest.raises(errors.UserError, match=r"same shape \[b d\]; got a \(6, 2\)"):
+        losses.ntxent(x, x[:, :1], temperature=0.1)
+    with pytest.raises(
+        errors.UserError, match="ntxent needs at least 2 images.* got 1"
+    ):
+        losses.ntxent(x[:1], x[:1], temperature=0.1)
+    with pytest.raises(errors.UserError, match=r"temperature must be .* > 0; got 0\.0"):
+        losses.ntxent(x, x, temperature=0.0)
+    with pytest.raises(errors.UserError, match=r"batch size .* multiple of 4; got 6"):
+        losses.ntxent(x, x, temperature=0.1, mesh=make_mesh(4))
+    mesh = jax.make_mesh(
+        (2,),
+        ("model",),
+        axis_types=(jax.sharding.AxisType.Auto,),
+        devices=jax.devices()[:2],
+    )
+    with pytest.raises(errors.UserError, match=r"axis named 'data'; got .*'model'"):
+        losses.ntxent(x, x, temperature=0.1, mesh=mesh)
