@@ -22,6 +22,13 @@ def key():
 
 
 @pytest.fixture
+def standard_promotion():
+    """For code that calls flax or optax where they mix types inside."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(0)
 

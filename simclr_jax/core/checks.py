@@ -7,32 +7,34 @@ safe under ``jax.jit``.
 
 import math
 import numbers
+from collections.abc import Sequence
+from typing import TypeGuard
 
 import jax
 
 from simclr_jax.core import errors
 
 
-def check_positive(name: str, value: float) -> None:
+def check_positive(name: str, value: object) -> None:
     """Raises unless ``value`` is a finite number above zero."""
     if not _is_number(value) or not math.isfinite(value) or value <= 0:
         raise errors.UserError(f"{name} must be a number > 0; got {value!r}.")
 
 
-def check_positive_int(name: str, value: int) -> None:
+def check_positive_int(name: str, value: object) -> None:
     """Raises unless ``value`` is a whole number of at least one."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
         raise errors.UserError(f"{name} must be a whole number >= 1; got {value!r}.")
 
 
-def check_in_range(name: str, value: float, *, low: float, high: float) -> None:
+def check_in_range(name: str, value: object, *, low: float, high: float) -> None:
     """Raises unless ``low <= value <= high``."""
     if not _is_number(value) or not low <= value <= high:
         raise errors.UserError(f"{name} must be in [{low}, {high}]; got {value!r}.")
 
 
 def check_interval(
-    name: str, value: tuple[float, float], *, low: float, high: float
+    name: str, value: Sequence[float], *, low: float, high: float
 ) -> None:
     """Raises unless ``value`` is an increasing pair inside ``[low, high]``."""
     ordered = len(value) == 2 and low <= value[0] <= value[1] <= high
@@ -59,5 +61,5 @@ def check_divisible(name: str, value: int, *, by: int, remedy: str) -> None:
         )
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -35,7 +35,7 @@ def split(rows: T, block_rows: int, *, padding: T) -> T:
         size = min(-(-size // _ROW_MULTIPLE) * _ROW_MULTIPLE, block_rows)
     missing = num_blocks * size - num_rows
 
-    def cut(x: jax.Array, fill: float) -> jax.Array:
+    def cut(x: jax.Array, fill: int | float) -> jax.Array:
         if missing:
             widths = [(0, missing)] + [(0, 0)] * (x.ndim - 1)
             x = jnp.pad(x, widths, constant_values=fill)

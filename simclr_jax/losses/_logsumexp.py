@@ -40,13 +40,13 @@ class Neighbourhood(NamedTuple):
 
     Attributes:
       logsumexp: L, in nats. The only entry with a gradient.
-      expected_logit: sum over j of ``exp(S_ij - L_i) S_ij``.
+      entropy: of the distribution ``exp(S_ij - L_i)`` over j, in nats.
       largest: the largest logit.
       nearness: sum over j of ``exp(-2 s ||x_i - x_j||^2)``, s = ``distance_scale``.
     """
 
     logsumexp: jax.Array
-    expected_logit: jax.Array | None = None
+    entropy: jax.Array | None = None
     largest: jax.Array | None = None
     nearness: jax.Array | None = None
 
@@ -109,7 +109,7 @@ def _forward(x, distance_scale, bound, mesh):
         near = None
         if distance_scale is not None:
             near = tiles.nearness(tile, rows, rows, distance_scale)
-        statistics = tiles.read(tile, axis=1, nearness=near)
+        statistics = tiles.read(tile, axis=1, bound=bound, nearness=near)
     elif bound is None:
         statistics = schedules.row_statistics(
             rows, rows, bound=None, tile_rows=tile_rows, distance_scale=distance_scale
@@ -174,9 +174,9 @@ def _describe(statistics, bound, shape):
     shift = bound if statistics.shift is None else statistics.shift
     found = Neighbourhood(shift + jnp.log(statistics.total))
     if statistics.weighted is not None:
-        expected = statistics.weighted / statistics.total
+        entropy = jnp.log(statistics.total) - statistics.weighted / statistics.total
         found = Neighbourhood(
-            found.logsumexp, expected, statistics.largest, statistics.nearness
+            found.logsumexp, entropy, statistics.largest, statistics.nearness
         )
     return jax.tree.map(lambda row: row.reshape(shape), found)
 

@@ -19,9 +19,10 @@ def ntxent(
 
     The value and the gradient are those of ``ntxent_reference``. With s the cosine
     similarity and L_i the log-sum-exp of ``s_ij / tau`` over the 2b - 2 negatives, the
-    loss of row i and its positive p is
+    loss of row i with positive p is
 
-      -log( exp(s_ip / tau) / (exp(s_ip / tau) + exp(L_i)) ) = softplus(L_i - s_ip / tau)
+      l(i, p) = -log( e^(s_ip / tau) / (e^(s_ip / tau) + e^L_i) )
+              = softplus(L_i - s_ip / tau)
 
     which keeps its relative precision when the loss is small. L is computed by tiles
     of the 2b x 2b similarity matrix, see ``_logsumexp``.

@@ -15,7 +15,8 @@ def check_views(name: str, a: jax.Array, b: jax.Array) -> None:
         )
     if a.shape[0] < 2:
         raise errors.UserError(
-            f"{name} needs at least 2 images, or there is no negative; got {a.shape[0]}."
+            f"{name} needs at least 2 images, or there is no negative; "
+            f"got {a.shape[0]}."
         )
     for view in (a, b):
         if not jnp.issubdtype(view.dtype, jnp.floating):

@@ -30,11 +30,10 @@ def metrics(
 
     is_nearest = positive - found.largest > _TIE / temperature
     margin = positive - found.logsumexp  # log odds of the positive
-    mean_logit = (
-        jax.nn.sigmoid(margin) * positive
-        + jax.nn.sigmoid(-margin) * found.expected_logit
-    )
-    entropy = found.logsumexp + jax.nn.softplus(margin) - mean_logit
+    # The chain rule of entropy: positive or not, and if not, which.
+    entropy = jax.nn.sigmoid(margin) * jax.nn.softplus(-margin) + jax.nn.sigmoid(
+        -margin
+    ) * (jax.nn.softplus(margin) + found.entropy)
     squared_distance = jnp.sum((x[0] - x[1]) ** 2, axis=-1) * temperature
     return {
         "contrastive_accuracy": jnp.mean(is_nearest.astype(jnp.float32)),

@@ -172,7 +172,9 @@ def _read_tile(
     nearness = None
     if distance_scale is not None:
         nearness = tiles.nearness(tile, row, column, distance_scale)
-    return tuple(tiles.read(tile, axis=axis, nearness=nearness) for axis in axes)
+    return tuple(
+        tiles.read(tile, axis=axis, bound=bound, nearness=nearness) for axis in axes
+    )
 
 
 def _weights(row: tiles.Block, column: tiles.Block, bound: float | None) -> jax.Array:

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 
 LARGEST_BOUND = 30.0
-"""Largest bound on ``|S|`` that may serve as the shift: sums stay above exp(-60) =
-9e-27, which leaves float32 (1e-38 to 3e38) room for the weights of the backward pass."""
+"""Largest bound on ``|S|`` that may serve as the shift. Sums stay above exp(-60), so the
+weights of the backward pass, up to 1e26 / n, have room in float32 (3e38)."""
 
 _SMALLEST_LOGIT = -1e30  # finite, so that a row without columns gives 0 and not NaN
 
@@ -28,7 +28,7 @@ class Block(NamedTuple):
       x: the rows, [n d] float32.
       image: the image each row shows, [n] int32; -1 is padding.
       weight: for the gradient only, [n]: w_i of ``weights``.
-      shift: for the gradient only, [n]: c_i of ``weights``; None where all share one bound.
+      shift: for the gradient only, [n]: c_i of ``weights``; None with a bound.
     """
 
     x: jax.Array
@@ -59,8 +59,8 @@ class RowStatistics(NamedTuple):
     Attributes:
       total: sum of ``exp(S - shift)``.
       shift: the row's largest logit; None where all share one bound.
-      weighted: sum of ``exp(S - shift) S``; this and the next two are None where only
-        the log-sum-exp is asked for.
+      weighted: sum of ``exp(S - shift) (S - shift)``; this and the next two are None
+        where only the log-sum-exp is asked for.
       largest: the largest logit.
       nearness: sum of ``exp(-2 s ||x_i - x_j||^2)``, s being ``distance_scale``.
     """
@@ -98,7 +98,13 @@ def compute(rows: Block, columns: Block, bound: float | None) -> Tile:
     return Tile(keep, s, shift, jnp.exp(s - shift[:, None]))
 
 
-def read(tile: Tile, *, axis: int, nearness: jax.Array | None = None) -> RowStatistics:
+def read(
+    tile: Tile,
+    *,
+    axis: int,
+    bound: float | None,
+    nearness: jax.Array | None = None,
+) -> RowStatistics:
     """Statistics of a tile's rows (axis 1) or of its columns (axis 0).
 
     The columns can be read only where all rows share one shift.
@@ -106,6 +112,7 @@ def read(tile: Tile, *, axis: int, nearness: jax.Array | None = None) -> RowStat
     Args:
       tile: the tile.
       axis: the axis that is reduced.
+      bound: as given to ``compute``.
       nearness: from ``nearness``, or None for nothing but the log-sum-exp.
 
     Returns:
@@ -114,7 +121,9 @@ def read(tile: Tile, *, axis: int, nearness: jax.Array | None = None) -> RowStat
     total = tile.exp.sum(axis)
     if nearness is None:
         return RowStatistics(total, tile.shift)
-    weighted = jnp.where(tile.keep, tile.exp * tile.s, 0.0)
+    # Where exp is 0 its logarithm may be -inf, and the product must be 0.
+    shifted = tile.s - (bound if tile.shift is None else tile.shift[:, None])
+    weighted = tile.exp * jnp.where(tile.keep, shifted, 0.0)
     return RowStatistics(
         total,
         tile.shift,
@@ -174,9 +183,11 @@ def _largest(s: jax.Array, axis: int) -> jax.Array:
 
 
 def _shifted(statistics: RowStatistics, shift: jax.Array) -> RowStatistics:
-    factor = jnp.exp(statistics.shift - shift)
-    weighted = statistics.weighted
+    lower = statistics.shift - shift
+    factor = jnp.exp(lower)
+    if statistics.weighted is None:
+        return statistics._replace(total=statistics.total * factor)
     return statistics._replace(
         total=statistics.total * factor,
-        weighted=None if weighted is None else weighted * factor,
+        weighted=(statistics.weighted + statistics.total * lower) * factor,
     )

@@ -44,7 +44,9 @@ def ntxent(a, b, temperature):
     to_logits[row, positive] -= 1
     to_z = (to_logits + to_logits.T) @ z / (n * temperature)
     to_x = to_z - z * np.sum(z * to_z, axis=1, keepdims=True)
-    value = np.mean(lse - logits[row, positive])
+    relative = logits - logits[row, positive][:, None]
+    relative[row, positive] = -np.inf
+    value = np.mean(np.logaddexp(0.0, np.logaddexp.reduce(relative, axis=1)))
     gradient = (to_x / norm).reshape(2, n // 2, -1)
     return value, gradient, _metrics(z, logits, p, lse, positive, temperature)
 

@@ -37,10 +37,15 @@ def assert_metrics_close(got, expected):
         )
 
 
-@pytest.mark.parametrize("tile_rows", [16, 1024])
 @pytest.mark.parametrize(
-    "num_images, dim, temperature, noise",
-    [(2, 3, 0.1, 1.0), (21, 6, 0.5, 0.3), (50, 40, 0.1, 1.0), (50, 40, 0.02, 0.5)],
+    "num_images, dim, temperature, noise, tile_rows",
+    [
+        (2, 3, 0.1, 1.0, 1024),
+        (50, 40, 0.02, 1.5, 1024),
+        (21, 6, 0.5, 0.3, 16),
+        (50, 40, 0.1, 1.0, 16),
+        (50, 40, 0.02, 1.5, 16),
+    ],
 )
 def test_equal_the_oracle(
     rng, monkeypatch, num_images, dim, temperature, noise, tile_rows
@@ -53,8 +58,7 @@ def test_equal_the_oracle(
     assert_metrics_close(metrics, expected_metrics)
 
 
-@pytest.mark.parametrize("num_devices", [1, 2, 8])
-@pytest.mark.parametrize("temperature", [0.1, 0.02])
+@pytest.mark.parametrize("num_devices, temperature", [(2, 0.1), (8, 0.1), (4, 0.02)])
 def test_devices_do_not_change_them(
     rng, make_mesh, monkeypatch, num_devices, temperature
 ):
@@ -85,7 +89,8 @@ def test_carry_no_gradient(rng):
         metrics = losses.ntxent_with_metrics(a, b, temperature=temperature)[1]
         return sum(metrics.values())
 
-    for gradient in jax.grad(total, (0, 1, 2))(a, b, jnp.float32(0.1)):
+    gradients = jax.jit(jax.grad(total, (0, 1, 2)))(a, b, jnp.float32(0.1))
+    for gradient in gradients:
         np.testing.assert_array_equal(gradient, jnp.zeros_like(gradient))
 
 
@@ -112,9 +117,9 @@ def test_perfect_embeddings():
 
 def test_traced_temperature(rng):
     a, b = oracles.views(rng, 10, 6)
-    metrics = jax.jit(
-        lambda t: losses.ntxent_with_metrics(a, b, temperature=t)[1],
-    )(jnp.float32(0.25))
+    x, y = jnp.asarray(a), jnp.asarray(b)
+    loss = jax.jit(lambda t: losses.ntxent_with_metrics(x, y, temperature=t))
+    _, metrics = loss(jnp.float32(0.25))
     assert_metrics_close(metrics, oracles.ntxent(a, b, 0.25)[2])
 
 

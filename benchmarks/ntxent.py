@@ -1,0 +1,129 @@
+"""Seconds and memory of the NT-Xent and its gradient: by tiles, dense, optax.
+
+    python benchmarks/ntxent.py [--batch_size 8192] [--dim 128] [--rounds 5]
+
+One row is one jitted ``jax.value_and_grad`` with respect to both views, float32:
+
+* tiled: ``losses.ntxent``;
+* tiled, metrics: ``losses.ntxent_with_metrics``;
+* tiled, small temperature: below 1/30, where rows need shifts of their own;
+* dense: the shortest dense form known to us, a masked matrix product and a
+  log-sum-exp (the fair opponent);
+* reference: ``losses.ntxent_reference``, written to be read;
+* optax: ``optax.losses.ntxent``, at ``--optax_batch_size`` beside tiled and dense, for
+  it broadcasts to [2b 2b d].
+
+The rows of one size take turns, so that other work on the machine hits all alike.
+Compare minima and ratios. Temporaries are what XLA allocates beside arguments and
+results (``compiled.memory_analysis().temp_size_in_bytes``).
+"""
+
+import argparse
+import datetime
+import functools
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from simclr_jax import losses
+
+TEMPERATURE = 0.1
+SMALL_TEMPERATURE = 0.02
+
+
+def dense_loss(a: jax.Array, b: jax.Array) -> jax.Array:
+    """NT-Xent with one matrix, one mask and one log-sum-exp."""
+    z = jnp.concatenate([a, b])
+    z = z * jax.lax.rsqrt(jnp.sum(z * z, axis=1, keepdims=True))
+    is_self = jnp.eye(z.shape[0], dtype=bool)
+    logits = jnp.where(is_self, -jnp.inf, z @ z.T / TEMPERATURE)
+    positive = jnp.sum(z * jnp.roll(z, len(a), axis=0), axis=1) / TEMPERATURE
+    return jnp.mean(jax.nn.logsumexp(logits, axis=1) - positive)
+
+
+def optax_loss(a: jax.Array, b: jax.Array) -> jax.Array:
+    """NT-Xent by optax, with the image as the label."""
+    labels = jnp.tile(jnp.arange(a.shape[0]), 2)
+    rows = jnp.concatenate([a, b])
+    return jnp.mean(optax.losses.ntxent(rows, labels, TEMPERATURE))
+
+
+def metrics_loss(a: jax.Array, b: jax.Array) -> tuple[jax.Array, dict]:
+    """The loss with its metrics."""
+    return losses.ntxent_with_metrics(a, b, temperature=TEMPERATURE)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--batch_size", type=int, default=8192, help="images, b")
+    parser.add_argument("--optax_batch_size", type=int, default=512)
+    parser.add_argument("--dim", type=int, default=128, help="embedding width, d")
+    parser.add_argument("--rounds", type=int, default=5)
+    flags = parser.parse_args()
+    _print_environment()
+    tiled = functools.partial(losses.ntxent, temperature=TEMPERATURE)
+    small = functools.partial(losses.ntxent, temperature=SMALL_TEMPERATURE)
+    reference = functools.partial(losses.ntxent_reference, temperature=TEMPERATURE)
+    print("| b | d | form | median s | min s | min / dense | temporaries MB |")
+    print("|---|---|---|---|---|---|---|")
+    forms: dict[str, Callable] = {
+        "dense": dense_loss,
+        "tiled": tiled,
+        "tiled, metrics": metrics_loss,
+        "tiled, small temperature": small,
+        "reference": reference,
+    }
+    _measure(forms, flags.batch_size, flags.dim, flags.rounds)
+    forms["optax"] = optax_loss
+    _measure(forms, flags.optax_batch_size, flags.dim, flags.rounds)
+
+
+def _measure(forms: dict, batch_size: int, dim: int, rounds: int) -> None:
+    a, b = jax.random.normal(jax.random.key(0), (2, batch_size, dim))
+    compiled = {}
+    for name, loss in forms.items():
+        function = jax.value_and_grad(loss, (0, 1), has_aux=loss is metrics_loss)
+        compiled[name] = jax.jit(function).lower(a, b).compile()
+        jax.block_until_ready(compiled[name](a, b))
+    seconds = {name: [] for name in forms}
+    for _ in range(rounds):
+        for name, run in compiled.items():
+            start = time.perf_counter()
+            jax.block_until_ready(run(a, b))
+            seconds[name].append(time.perf_counter() - start)
+    for name, taken in seconds.items():
+        temporaries = compiled[name].memory_analysis().temp_size_in_bytes / 1e6
+        print(
+            f"| {batch_size} | {dim} | {name} | {statistics.median(taken):.4f} "
+            f"| {min(taken):.4f} | {min(taken) / min(seconds['dense']):.2f} "
+            f"| {temporaries:.1f} |",
+            flush=True,
+        )
+
+
+def _print_environment() -> None:
+    device = jax.devices()[0]
+    print(
+        f"{datetime.date.today()}; jax {jax.__version__}, optax {optax.__version__}, "
+        f"Python {platform.python_version()}; {device.device_kind}, "
+        f"{_processor()}, {os.cpu_count()} cores"
+    )
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(x.split(":")[1].strip() for x in lines if "model name" in x)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

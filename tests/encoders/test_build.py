@@ -1,0 +1,21 @@
+import pytest
+from flax import nnx
+
+from simclr_jax import encoders
+from simclr_jax.core import errors
+
+
+def test_build_passes_options_on():
+    encoder = nnx.eval_shape(
+        lambda: encoders.build(
+            "resnet50", image_shape=(32, 32, 3), width=2, rngs=nnx.Rngs(0)
+        )
+    )
+    assert encoder.feature_dim == 4096
+
+
+def test_unknown_names_and_options_list_the_choices():
+    with pytest.raises(errors.UserError, match="Unknown encoder 'resnet5'.*resnet50"):
+        encoders.build("resnet5", image_shape=(32, 32, 3), rngs=nnx.Rngs(0))
+    with pytest.raises(errors.UserError, match="Did you mean 'width'.*stem"):
+        encoders.build("resnet50", image_shape=(32, 32, 3), rngs=nnx.Rngs(0), widht=2)

@@ -1,0 +1,34 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from simclr_jax.encoders import layers
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_convolution_pads_symmetrically(rng, kernel_size, stride):
+    conv = layers.Conv(2, 5, kernel_size, stride=stride, rngs=nnx.Rngs(0))
+    x = jnp.asarray(rng.normal(size=(2, 8, 8, 2)).astype(np.float32))
+    side = -(-8 // stride)
+    assert conv(x).shape == (2, side, side, 5)
+    # The first output pixel sees the corner of the padded image.
+    margin = kernel_size // 2
+    padded = np.pad(np.asarray(x), ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    window = padded[:, :kernel_size, :kernel_size]
+    expected = np.einsum("bhwc,hwcd->bd", window, np.asarray(conv.kernel[...]))
+    np.testing.assert_allclose(conv(x)[:, 0, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_block_starts_as_its_shortcut(rng):
+    block = layers.ResidualBlock(4, 4, rngs=nnx.Rngs(0))
+    x = jnp.asarray(rng.normal(size=(2, 6, 6, 4)).astype(np.float32))
+    np.testing.assert_allclose(block(x), np.maximum(x, 0), atol=1e-6)
+
+
+def test_bottleneck_with_projection_changes_shape():
+    block = layers.ResidualBlock(
+        4, 16, bottleneck_channels=4, stride=2, use_projection=True, rngs=nnx.Rngs(0)
+    )
+    assert block(jnp.ones((2, 6, 6, 4))).shape == (2, 3, 3, 16)

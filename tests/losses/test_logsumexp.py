@@ -1,0 +1,56 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simclr_jax.losses import _logsumexp
+from tests.losses import oracles
+
+
+def dense(x):
+    """The log-sum-exp over rows of other images, by the whole matrix."""
+    num_views, num_images, dim = x.shape
+    rows = x.reshape(-1, dim)
+    image = jnp.tile(jnp.arange(num_images), num_views)
+    s = jnp.where(image[:, None] == image[None, :], -jnp.inf, rows @ rows.T)
+    return jax.nn.logsumexp(s, axis=1).reshape(num_views, num_images)
+
+
+@pytest.mark.parametrize("num_devices", [0, 4])
+@pytest.mark.parametrize("is_bounded", [True, False])
+@pytest.mark.parametrize("tile_rows", [16, 1024])
+def test_any_views_and_any_weights_of_the_rows(
+    rng, make_mesh, monkeypatch, num_devices, is_bounded, tile_rows
+):
+    monkeypatch.setattr(_logsumexp, "CPU_TILE_ROWS", tile_rows)
+    mesh = make_mesh(num_devices) if num_devices else None
+    x = jnp.asarray(rng.uniform(-1, 1, size=(3, 12, 5)), jnp.float32)
+    g = jnp.asarray(rng.normal(size=(3, 12)), jnp.float32)
+    bound = 5.0 if is_bounded else None
+
+    def tiled(x):
+        return _logsumexp.logsumexp_over_others(x, bound=bound, mesh=mesh)
+
+    def value_and_pullback(function):
+        value, pull = jax.vjp(function, x)
+        return value, pull(g)[0]
+
+    got = jax.jit(lambda: value_and_pullback(tiled))()
+    expected = jax.jit(lambda: value_and_pullback(dense))()
+    oracles.assert_value_close(got[0], expected[0])
+    oracles.assert_gradient_close(got[1], expected[1])
+
+
+def test_a_bound_too_large_to_shift_by_is_not_used(rng):
+    x = jnp.asarray(30 * rng.normal(size=(2, 6, 4)), jnp.float32)
+    got = jax.jit(lambda x: _logsumexp.logsumexp_over_others(x, bound=1e5, mesh=None))(
+        x
+    )
+    oracles.assert_value_close(got, dense(x))
+
+
+def test_every_row_and_column_of_a_tile_is_read_once():
+    """With all logits zero, L counts the rows of other images."""
+    x = jnp.zeros((2, 9, 3))
+    got = _logsumexp.logsumexp_over_others(x, bound=1.0, mesh=None)
+    oracles.assert_value_close(got, np.full((2, 9), np.log(16)))
