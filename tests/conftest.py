@@ -50,7 +50,7 @@ def make_mesh():
 
 @pytest.fixture(scope="session")
 def data_dir():
-    """The prepared TFDS sets; tests that want them are skipped where they are absent."""
+    """Where the prepared TFDS sets lie; tests that want them skip where they do not."""
     root = os.environ.get("SIMCLR_DATA_DIR")
     if not root or not pathlib.Path(root, "tfds").is_dir():
         pytest.skip("SIMCLR_DATA_DIR does not name a folder with tfds/ in it")

@@ -1,4 +1,4 @@
-"""Deterministic colour operations on images in [0, 1], each clipped to [0, 1]."""
+"""Deterministic color operations on images in [0, 1], each clipped to [0, 1]."""
 
 import jax
 import jax.numpy as jnp
@@ -148,7 +148,7 @@ def saturation_gain(
 
 
 def to_grayscale(image: types.Image) -> types.Image:
-    """Replaces the colours by their luma, in all three channels.
+    """Replaces the colors by their luma, in all three channels.
 
     Args:
       image: in [0, 1], one or three channels; one channel is returned as it is.

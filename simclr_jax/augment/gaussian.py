@@ -24,7 +24,7 @@ def blur(
 ) -> types.Image:
     """Convolves the image with a truncated Gaussian along both axes.
 
-    At the border the weights that fall inside the image are renormalised, so a constant
+    At the border the weights that fall inside the image are renormalized, so a constant
     image stays constant. (The original pads with zeros, which darkens the edges.)
 
     Args:

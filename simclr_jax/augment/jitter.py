@@ -1,4 +1,4 @@
-"""Random colour operations: jitter in random order, grayscale, solarize."""
+"""Random color operations: jitter in random order, grayscale, solarize."""
 
 import itertools
 
@@ -15,10 +15,10 @@ from simclr_jax.core import checks, errors, types
 # coordinates), brightness and contrast do not. So each of the 24 orders is a way to
 # fill the five slots
 #
-#     colour, level, colour, level, colour
+#     color, level, color, level, color
 #
 # where a "level" slot holds brightness or contrast (both are scale and shift per
-# channel), and a "colour" slot holds hue, saturation, both or neither (identity
+# channel), and a "color" slot holds hue, saturation, both or neither (identity
 # parameters). A table gives for each order the slot of each operation. That is 3 + 2
 # cheap evaluations, where a vmapped `lax.switch` at four positions makes 16.
 
@@ -108,7 +108,7 @@ def color_jitter(
 def random_grayscale(
     key: types.PRNGKey, image: types.Image, *, probability: float = 0.2
 ) -> types.Image:
-    """Replaces the colours by their luma with the given probability.
+    """Replaces the colors by their luma with the given probability.
 
     Args:
       key: PRNG key.

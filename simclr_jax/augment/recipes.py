@@ -1,6 +1,6 @@
 """Named recipes: what the papers do to an image, as one augmentation each.
 
-Every recipe takes images in [0, 1] and ends in [0, 1]; nothing is normalised by a mean
+Every recipe takes images in [0, 1] and ends in [0, 1]; nothing is normalized by a mean
 or a deviation, as in the original code. Recipes with the same options are equal and
 hash alike.
 """
@@ -50,11 +50,11 @@ def simclr(
     order: str = "random",
     blur_probability: float = 0.5,
 ) -> compose.Chain:
-    """SimCLR on ImageNet: crop, flip, colour jitter, grayscale, blur.
+    """SimCLR on ImageNet: crop, flip, color jitter, grayscale, blur.
 
     Args:
       size: side of the view in pixels.
-      strength: of the colour jitter: brightness, contrast and saturation 0.8 s, hue
+      strength: of the color jitter: brightness, contrast and saturation 0.8 s, hue
         0.2 s.
       area: share of the image that a crop keeps.
       sampler: of the crop's box, ``"uniform_area"`` or ``"tensorflow"`` (the original
@@ -110,11 +110,11 @@ def simclr_cifar(
     brightness_mode: str = "multiplicative",
     order: str = "random",
 ) -> compose.Chain:
-    """SimCLR on CIFAR: half the colour strength and no blur.
+    """SimCLR on CIFAR: half the color strength and no blur.
 
     Args:
       size: side of the view in pixels.
-      strength: of the colour jitter; see ``simclr``.
+      strength: of the color jitter; see ``simclr``.
       area: see ``simclr``.
       sampler: see ``simclr``.
       brightness_mode: see ``simclr``.

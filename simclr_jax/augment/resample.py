@@ -7,7 +7,7 @@ fixed, nothing is gathered, and a batch of different boxes is one batched produc
 runs on matrix units and is partitioned like any other.
 
 Pixel centres lie at half-integers (``align_corners=False``); weights that would fall
-outside the image are dropped and the rest renormalised, as Pillow does, so a constant
+outside the image are dropped and the rest renormalized, as Pillow does, so a constant
 image stays constant.
 """
 

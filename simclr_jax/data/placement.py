@@ -7,6 +7,7 @@ pipeline, each process its own part of every global batch. Both give the same ba
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator
 
 import grain
@@ -46,9 +47,9 @@ class Batches:
     def is_resident(self) -> bool:
         """Whether the whole set is kept on the devices."""
         shape = self.source.image_shape
-        return shape is not None and len(self.source) * np.prod(shape) <= (
-            self.resident_bytes
-        )
+        if shape is None:
+            return False
+        return len(self.source) * math.prod(shape) <= self.resident_bytes
 
     def start_at(self, step: int) -> Iterator[Batch]:
         """Yields the batches ``step``, ``step + 1``, ... to the end of the run.
@@ -91,8 +92,8 @@ class Batches:
 
 @functools.partial(jax.jit, static_argnames="sharding")
 def _gather(
-    images: types.StoredImages, numbers: jax.Array, *, sharding: NamedSharding
-) -> types.StoredImages:
+    images: jax.Array, numbers: jax.Array, *, sharding: NamedSharding
+) -> jax.Array:
     chosen = images.at[numbers].get(mode="promise_in_bounds")
     return jax.lax.with_sharding_constraint(chosen, sharding)
 

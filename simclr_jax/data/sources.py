@@ -3,7 +3,7 @@
 import concurrent.futures
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol, TypedDict
+from typing import Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ class Record(TypedDict):
     label: int
 
 
+@runtime_checkable
 class Source(Protocol):
     """Random access to the records of one split.
 
@@ -42,7 +43,7 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Record]:
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[Record]:
         """Returns several records at once, which is what formats on disk like."""
         ...
 
@@ -72,7 +73,7 @@ class ArraySource:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Record]:
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[Record]:
         """Returns the records at ``indices``."""
         return [
             Record(image=self.images[index], label=int(self.labels[index]))

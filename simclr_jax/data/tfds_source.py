@@ -42,7 +42,7 @@ class TfdsSource:
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitems__(self, indices: Sequence[int]) -> list[sources.Record]:
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[sources.Record]:
         """Reads and decodes the records at ``indices``."""
         return [
             sources.Record(

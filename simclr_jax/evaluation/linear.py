@@ -39,7 +39,7 @@ class LinearProbe:
 
 def fit_linear_probe(
     features: Float[np.ndarray, "n d"],
-    labels: Int[np.ndarray, " n"],
+    labels: Int[np.ndarray, " labels"],
     *,
     num_classes: int,
     l2: float = 1e-3,
@@ -73,19 +73,21 @@ def fit_linear_probe(
             f"Labels must be in [0, {num_classes}); got {labels.min()} to "
             f"{labels.max()}."
         )
-    mean, deviation = _moments(jnp.asarray(features))
-    if not bool(jnp.isfinite(deviation).all()):
+    mean, variance = _moments(jnp.asarray(features))
+    if not bool(jnp.isfinite(variance).all()):
         raise errors.UserError("The features hold NaN or infinity.")
+    # A constant column keeps its scale; its weight stays zero.
+    scale = jnp.where(variance > 1e-12, jax.lax.rsqrt(variance), 1.0)
     params = _minimize(
         jnp.asarray(features),
         jnp.asarray(labels, jnp.int32),
         mean,
-        1.0 / deviation,
+        scale,
         num_classes,
         l2,
         num_iterations,
     )
-    kernel, bias = _fold(params, mean, 1.0 / deviation)
+    kernel, bias = _fold(params, mean, scale)
     return LinearProbe(kernel, bias)
 
 
@@ -128,10 +130,9 @@ def take_per_class(
 
 @jax.jit
 def _moments(features: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and standard deviation by column; a constant column gets deviation 1."""
+    """Mean and variance by column."""
     mean = jnp.mean(features, axis=0)
-    variance = jnp.mean(jnp.square(features - mean[None, :]), axis=0)
-    return mean, jnp.where(variance > 1e-12, jnp.sqrt(variance), 1.0)
+    return mean, jnp.mean(jnp.square(features - mean[None, :]), axis=0)
 
 
 def _fold(
@@ -149,7 +150,7 @@ def _minimize(
     mean: jax.Array,
     scale: jax.Array,
     num_classes: int,
-    l2: float,
+    l2: jax.Array | float,
     num_iterations: int,
 ) -> dict[str, jax.Array]:
     def objective(params):

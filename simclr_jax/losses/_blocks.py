@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _ROW_MULTIPLE = 16  # float32 lanes of the widest CPU vector
 
 
-def split(rows: T, block_rows: int, *, padding: T) -> T:
+def split(rows: T, block_rows: int, *, padding: object) -> T:
     """Cuts every array [n ...] of a tree into blocks, [k t ...].
 
     The blocks are as even as whole vectors allow, so that little is padded.
@@ -49,7 +50,7 @@ def join(row_blocks: T, num_rows: int) -> T:
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:num_rows], row_blocks)
 
 
-def count(row_blocks: T) -> int:
+def count(row_blocks: object) -> int:
     """Returns the number of blocks, k."""
     return jax.tree.leaves(row_blocks)[0].shape[0]
 
@@ -70,27 +71,27 @@ def put(row_blocks: T, index: jax.Array, block: T) -> T:
     )
 
 
-def map_blocks(function: Callable[[T], T], row_blocks: T) -> T:
+def map_blocks(function: Callable[[T], U], row_blocks: T) -> U:
     """Applies ``function`` to each block in turn and stacks the results."""
     if count(row_blocks) == 1:
         return jax.tree.map(lambda x: x[None], function(take(row_blocks, 0)))
     return jax.lax.map(function, row_blocks)
 
 
-def fold(function: Callable[[T], T], merge: Callable[[T, T], T], row_blocks: T) -> T:
+def fold(function: Callable[[T], U], merge: Callable[[U, U], U], row_blocks: T) -> U:
     """Applies ``function`` to each block in turn and merges the results."""
     first = function(take(row_blocks, 0))
     if count(row_blocks) == 1:
         return first
 
-    def visit(so_far: T, index: jax.Array) -> tuple[T, None]:
+    def visit(so_far: U, index: jax.Array) -> tuple[U, None]:
         return merge(so_far, function(take(row_blocks, index))), None
 
     rest = jnp.arange(1, count(row_blocks), dtype=jnp.int32)
     return jax.lax.scan(visit, first, rest)[0]
 
 
-def pairs_above_diagonal(row_blocks: T) -> jax.Array:
+def pairs_above_diagonal(row_blocks: object) -> jax.Array:
     """Returns the indices (i, j) of all pairs of blocks with i < j, [pairs 2]."""
     i, j = np.triu_indices(count(row_blocks), k=1)
     return jnp.asarray(np.stack([i, j], axis=1), jnp.int32)

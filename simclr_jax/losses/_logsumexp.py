@@ -14,7 +14,7 @@ devices. Memory is O(n d + tile).
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,20 +35,18 @@ _ROWS = PartitionSpec(None, DATA_AXIS)
 _REPLICATED = PartitionSpec()
 
 
-class Neighbourhood(NamedTuple):
+class Neighbours(NamedTuple):
     """What each row sees of the other images; every entry is [v b].
 
     Attributes:
-      logsumexp: L, in nats. The only entry with a gradient.
       entropy: of the distribution ``exp(S_ij - L_i)`` over j, in nats.
       largest: the largest logit.
       nearness: sum over j of ``exp(-2 s ||x_i - x_j||^2)``, s = ``distance_scale``.
     """
 
-    logsumexp: jax.Array
-    entropy: jax.Array | None = None
-    largest: jax.Array | None = None
-    nearness: jax.Array | None = None
+    entropy: jax.Array
+    largest: jax.Array
+    nearness: jax.Array
 
 
 def logsumexp_over_others(
@@ -64,32 +62,34 @@ def logsumexp_over_others(
     Returns:
       L, [v b] float32, in nats.
     """
-    return _neighbourhood(x, None, _usable_bound(bound), _usable_mesh(mesh)).logsumexp
+    logsumexp, _ = _reduce(x, None, _usable_bound(bound), _usable_mesh(mesh))
+    return logsumexp
 
 
-def neighbourhood(
+def logsumexp_and_neighbours(
     x: jax.Array,
     *,
     bound: float | None,
     mesh: Mesh | None,
     distance_scale: jax.Array,
-) -> Neighbourhood:
+) -> tuple[jax.Array, Neighbours]:
     """As ``logsumexp_over_others``, with what metrics want from the same tiles.
 
     Args:
       x: rows of each view, [v b d] float32. Row i of every view shows image i.
       bound: a number that no ``|S|`` exceeds, or None if none is known.
       mesh: the mesh whose axis "data" divides the images, or None for one device.
-      distance_scale: s of ``Neighbourhood.nearness``, a float32 scalar.
+      distance_scale: s of ``Neighbours.nearness``, a float32 scalar.
 
     Returns:
-      A ``Neighbourhood``; all but its log-sum-exp are constants to a gradient.
+      L, and what each row sees of the other images, constants to a gradient.
     """
-    return _neighbourhood(x, distance_scale, _usable_bound(bound), _usable_mesh(mesh))
+    return _reduce(x, distance_scale, _usable_bound(bound), _usable_mesh(mesh))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _neighbourhood(x, distance_scale, bound, mesh):
+def _reduce(x, distance_scale, bound, mesh) -> Any:
+    """Returns L, and ``Neighbours`` or None where ``distance_scale`` is None."""
     return _forward(x, distance_scale, bound, mesh)[0]
 
 
@@ -101,7 +101,7 @@ def _forward(x, distance_scale, bound, mesh):
             in_specs=(_ROWS, _REPLICATED),
             out_specs=_ROWS,
         )(x, distance_scale)
-        return found, (x, found.logsumexp, None)
+        return found, (x, found[0], None)
     rows, tile_rows, tile = _flatten(x), _tile_rows(mesh), None
     if rows.image.shape[0] <= tile_rows:
         # The only tile is kept for the backward pass: two products, not three.
@@ -109,7 +109,7 @@ def _forward(x, distance_scale, bound, mesh):
         near = None
         if distance_scale is not None:
             near = tiles.nearness(tile, rows, rows, distance_scale)
-        statistics = tiles.read(tile, axis=1, bound=bound, nearness=near)
+        statistics = tiles.read(tile, axis=1, nearness=near)
     elif bound is None:
         statistics = schedules.row_statistics(
             rows, rows, bound=None, tile_rows=tile_rows, distance_scale=distance_scale
@@ -119,7 +119,7 @@ def _forward(x, distance_scale, bound, mesh):
             rows, bound=bound, tile_rows=tile_rows, distance_scale=distance_scale
         )
     found = _describe(statistics, bound, x.shape[:2])
-    return found, (x, found.logsumexp, tile)
+    return found, (x, found[0], tile)
 
 
 def _forward_local(x, distance_scale, *, bound, tile_rows):
@@ -136,7 +136,7 @@ def _forward_local(x, distance_scale, *, bound, tile_rows):
 
 def _backward(bound, mesh, residuals, cotangent):
     x, logsumexp, tile = residuals
-    g = cotangent.logsumexp
+    g, _ = cotangent
     tile_rows = _tile_rows(mesh)
     if mesh is not None:
         gradient = jax.shard_map(
@@ -166,27 +166,27 @@ def _backward_local(x, logsumexp, g, *, bound, tile_rows):
     return gradient.reshape(x.shape)
 
 
-_neighbourhood.defvjp(_forward, _backward)
+_reduce.defvjp(_forward, _backward)
 
 
 def _describe(statistics, bound, shape):
-    """Turns sums relative to a shift into a ``Neighbourhood`` of [v b]."""
+    """Turns sums relative to a shift into L and ``Neighbours`` of shape [v b]."""
     shift = bound if statistics.shift is None else statistics.shift
-    found = Neighbourhood(shift + jnp.log(statistics.total))
-    if statistics.weighted is not None:
-        entropy = jnp.log(statistics.total) - statistics.weighted / statistics.total
-        found = Neighbourhood(
-            found.logsumexp, entropy, statistics.largest, statistics.nearness
-        )
+    log_total, neighbours = jnp.log(statistics.total), None
+    if statistics.observed is not None:
+        weighted, largest, nearness = statistics.observed
+        entropy = log_total - weighted / statistics.total
+        neighbours = Neighbours(entropy, largest, nearness)
+    found = shift + log_total, neighbours
     return jax.tree.map(lambda row: row.reshape(shape), found)
 
 
 def _weigh(rows, logsumexp, g, bound):
     """Adds to the rows the weight and shift that ``tiles.weights`` asks for."""
-    logsumexp, g = logsumexp.reshape(-1), g.reshape(-1)
-    if bound is None:
-        return rows._replace(weight=g, shift=logsumexp)
-    return rows._replace(weight=g * jnp.exp(bound - logsumexp))
+    shift, weight = logsumexp.reshape(-1), g.reshape(-1)
+    if bound is not None:
+        weight = weight * jnp.exp(bound - shift)
+    return tiles.WeightedBlock(rows.x, rows.image, weight, shift)
 
 
 def _flatten(x, *, first_image=0):
@@ -209,8 +209,9 @@ def _usable_bound(bound):
 
 def _usable_mesh(mesh):
     """None for a mesh of one device, which has the symmetric schedule to gain."""
-    is_auto = mesh is not None and all(t == AxisType.Auto for t in mesh.axis_types)
-    return None if is_auto and mesh.size == 1 else mesh
+    if mesh is None or mesh.size > 1 or AxisType.Explicit in mesh.axis_types:
+        return mesh
+    return None
 
 
 def _tile_rows(mesh):

@@ -103,9 +103,11 @@ def ntxent_with_metrics(
     _check("ntxent_with_metrics", a, b, mesh)
     x, bound = _scaled_views(a, b, temperature, mesh)
     tau = jnp.asarray(temperature, jnp.float32)
-    found = _logsumexp.neighbourhood(x, bound=bound, mesh=mesh, distance_scale=tau)
-    loss = _mean_loss(x, found.logsumexp)
-    return loss, _ntxent_metrics.metrics(x, found, temperature=tau)
+    logsumexp, neighbours = _logsumexp.logsumexp_and_neighbours(
+        x, bound=bound, mesh=mesh, distance_scale=tau
+    )
+    metrics = _ntxent_metrics.metrics(x, logsumexp, neighbours, temperature=tau)
+    return _mean_loss(x, logsumexp), metrics
 
 
 def _check(name, a, b, mesh):

@@ -11,35 +11,40 @@ _TIE = 4e-6
 
 
 def metrics(
-    x: jax.Array, found: _logsumexp.Neighbourhood, *, temperature: jax.Array
+    x: jax.Array,
+    logsumexp: jax.Array,
+    neighbours: _logsumexp.Neighbours,
+    *,
+    temperature: jax.Array,
 ) -> types.Metrics:
     """Computes the metrics that ``ntxent_with_metrics`` describes.
 
     Args:
       x: both views, [2 b d], of length ``temperature ** -0.5``.
-      found: what each row sees of the other images.
+      logsumexp: of each row's logits of the other images, [2 b].
+      neighbours: what each row sees of the other images.
       temperature: tau, a float32 scalar.
 
     Returns:
       Float32 scalars by name, constants to a gradient.
     """
-    x, found, temperature = jax.lax.stop_gradient((x, found, temperature))
+    x, logsumexp, temperature = jax.lax.stop_gradient((x, logsumexp, temperature))
     _, num_images, _ = x.shape
     num_negatives = 2 * num_images - 2
     positive = jnp.sum(x[0] * x[1], axis=-1)[None, :]  # [1 b]
 
-    is_nearest = positive - found.largest > _TIE / temperature
-    margin = positive - found.logsumexp  # log odds of the positive
+    is_nearest = positive - neighbours.largest > _TIE / temperature
+    margin = positive - logsumexp  # log odds of the positive
     # The chain rule of entropy: positive or not, and if not, which.
     entropy = jax.nn.sigmoid(margin) * jax.nn.softplus(-margin) + jax.nn.sigmoid(
         -margin
-    ) * (jax.nn.softplus(margin) + found.entropy)
+    ) * (jax.nn.softplus(margin) + neighbours.entropy)
     squared_distance = jnp.sum((x[0] - x[1]) ** 2, axis=-1) * temperature
     return {
         "contrastive_accuracy": jnp.mean(is_nearest.astype(jnp.float32)),
         "entropy": jnp.mean(entropy),
         "alignment": jnp.mean(squared_distance),
-        "uniformity": jnp.log(jnp.mean(found.nearness) / num_negatives),
+        "uniformity": jnp.log(jnp.mean(neighbours.nearness) / num_negatives),
         "chance_loss": jnp.log(jnp.float32(num_negatives + 1)),
         "floor_loss": jnp.log1p(num_negatives * jnp.exp(-1 / temperature)),
     }

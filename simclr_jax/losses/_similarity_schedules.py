@@ -9,13 +9,17 @@ Two schedules visit the tiles of ``S = x x^T``:
   same numbers. Two products of n^2 d, and half the exponentials.
 """
 
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 
 from simclr_jax.losses import _blocks as blocks
 from simclr_jax.losses import _similarity_tile as tiles
 
-_PADDING = tiles.Block(x=0.0, image=-1, weight=0.0, shift=0.0)
+_PADDING = {"x": 0.0, "image": -1, "weight": 0.0, "shift": 0.0}
+
+_AnyBlock = TypeVar("_AnyBlock", tiles.Block, tiles.WeightedBlock)
 
 
 def row_statistics(
@@ -91,13 +95,17 @@ def row_statistics_symmetric(
 
 
 def row_gradient(
-    rows: tiles.Block, columns: tiles.Block, *, bound: float | None, tile_rows: int
+    rows: tiles.WeightedBlock,
+    columns: tiles.WeightedBlock,
+    *,
+    bound: float | None,
+    tile_rows: int,
 ) -> jax.Array:
     """The product W x with W of ``tiles.weights``, by the square schedule.
 
     Args:
-      rows: m rows, with ``weight``, and ``shift`` if ``bound`` is None.
-      columns: n columns, likewise.
+      rows: m rows.
+      columns: n columns.
       bound: as in ``row_statistics``.
       tile_rows: largest side of a tile.
 
@@ -106,8 +114,8 @@ def row_gradient(
     """
     column_blocks = _split(columns, tile_rows)
 
-    def one_block(block: tiles.Block) -> jax.Array:
-        def one_tile(other: tiles.Block) -> jax.Array:
+    def one_block(block: tiles.WeightedBlock) -> jax.Array:
+        def one_tile(other: tiles.WeightedBlock) -> jax.Array:
             return tiles.matmul(_weights(block, other, bound), other.x)
 
         return blocks.fold(one_tile, jnp.add, column_blocks)
@@ -117,12 +125,12 @@ def row_gradient(
 
 
 def row_gradient_symmetric(
-    rows: tiles.Block, *, bound: float, tile_rows: int
+    rows: tiles.WeightedBlock, *, bound: float, tile_rows: int
 ) -> jax.Array:
     """The product W x over all rows, by the symmetric schedule.
 
     Args:
-      rows: n rows, with ``weight``.
+      rows: n rows.
       bound: as in ``row_statistics``, and never None.
       tile_rows: largest side of a tile.
 
@@ -131,7 +139,7 @@ def row_gradient_symmetric(
     """
     row_blocks = _split(rows, tile_rows)
 
-    def on_diagonal(block: tiles.Block) -> jax.Array:
+    def on_diagonal(block: tiles.WeightedBlock) -> jax.Array:
         return tiles.matmul(_weights(block, block, bound), block.x)
 
     def visit(carry: tuple[jax.Array, jax.Array], pair: jax.Array):
@@ -153,10 +161,8 @@ def row_gradient_symmetric(
     return blocks.join(upper + jnp.swapaxes(lower, 1, 2), rows.image.shape[0])
 
 
-def _split(rows: tiles.Block, tile_rows: int) -> tiles.Block:
-    padding = tiles.Block(
-        *(None if x is None else fill for x, fill in zip(rows, _PADDING, strict=True))
-    )
+def _split(rows: _AnyBlock, tile_rows: int) -> _AnyBlock:
+    padding = type(rows)(*(_PADDING[name] for name in rows._fields))
     return blocks.split(rows, tile_rows, padding=padding)
 
 
@@ -172,10 +178,10 @@ def _read_tile(
     nearness = None
     if distance_scale is not None:
         nearness = tiles.nearness(tile, row, column, distance_scale)
-    return tuple(
-        tiles.read(tile, axis=axis, bound=bound, nearness=nearness) for axis in axes
-    )
+    return tuple(tiles.read(tile, axis=axis, nearness=nearness) for axis in axes)
 
 
-def _weights(row: tiles.Block, column: tiles.Block, bound: float | None) -> jax.Array:
+def _weights(
+    row: tiles.WeightedBlock, column: tiles.WeightedBlock, bound: float | None
+) -> jax.Array:
     return tiles.weights(tiles.compute(row, column, bound), row, column, bound)

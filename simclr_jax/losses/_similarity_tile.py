@@ -15,26 +15,38 @@ import jax
 import jax.numpy as jnp
 
 LARGEST_BOUND = 30.0
-"""Largest bound on ``|S|`` that may serve as the shift. Sums stay above exp(-60), so the
-weights of the backward pass, up to 1e26 / n, have room in float32 (3e38)."""
+"""Largest bound on ``|S|`` that may serve as the shift. Sums stay above exp(-60), and
+the weights of the backward pass, up to 1e26 / n, have room in float32 (3e38)."""
 
 _SMALLEST_LOGIT = -1e30  # finite, so that a row without columns gives 0 and not NaN
 
 
 class Block(NamedTuple):
-    """Rows, with what each brings to a tile.
+    """Rows of the logits.
 
     Attributes:
       x: the rows, [n d] float32.
       image: the image each row shows, [n] int32; -1 is padding.
-      weight: for the gradient only, [n]: w_i of ``weights``.
-      shift: for the gradient only, [n]: c_i of ``weights``; None with a bound.
     """
 
     x: jax.Array
     image: jax.Array
-    weight: jax.Array | None = None
-    shift: jax.Array | None = None
+
+
+class WeightedBlock(NamedTuple):
+    """Rows with what the gradient asks of them.
+
+    Attributes:
+      x: as in ``Block``.
+      image: as in ``Block``.
+      weight: w_i of ``weights``, [n].
+      shift: c_i of ``weights``, [n]; not read where all rows share a bound.
+    """
+
+    x: jax.Array
+    image: jax.Array
+    weight: jax.Array
+    shift: jax.Array
 
 
 class Tile(NamedTuple):
@@ -44,13 +56,29 @@ class Tile(NamedTuple):
       keep: whether the pair shows different images, [t u] bool.
       s: the logits, -inf where not kept, [t u].
       shift: the largest logit of each row, [t]; None where all share one bound.
+      relative: ``S - shift``, [t u].
       exp: ``exp(S - shift)``, [t u].
     """
 
     keep: jax.Array
     s: jax.Array
     shift: jax.Array | None
+    relative: jax.Array
     exp: jax.Array
+
+
+class Observed(NamedTuple):
+    """What only metrics ask for; every entry is [n].
+
+    Attributes:
+      weighted: sum of ``exp(S - shift) (S - shift)``.
+      largest: the largest logit.
+      nearness: sum of ``exp(-2 s ||x_i - x_j||^2)``, s being ``distance_scale``.
+    """
+
+    weighted: jax.Array
+    largest: jax.Array
+    nearness: jax.Array
 
 
 class RowStatistics(NamedTuple):
@@ -59,17 +87,12 @@ class RowStatistics(NamedTuple):
     Attributes:
       total: sum of ``exp(S - shift)``.
       shift: the row's largest logit; None where all share one bound.
-      weighted: sum of ``exp(S - shift) (S - shift)``; this and the next two are None
-        where only the log-sum-exp is asked for.
-      largest: the largest logit.
-      nearness: sum of ``exp(-2 s ||x_i - x_j||^2)``, s being ``distance_scale``.
+      observed: what metrics ask for, or None.
     """
 
     total: jax.Array
     shift: jax.Array | None = None
-    weighted: jax.Array | None = None
-    largest: jax.Array | None = None
-    nearness: jax.Array | None = None
+    observed: Observed | None = None
 
 
 def matmul(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -77,7 +100,9 @@ def matmul(x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 
-def compute(rows: Block, columns: Block, bound: float | None) -> Tile:
+def compute(
+    rows: Block | WeightedBlock, columns: Block | WeightedBlock, bound: float | None
+) -> Tile:
     """Computes one tile.
 
     Args:
@@ -92,17 +117,19 @@ def compute(rows: Block, columns: Block, bound: float | None) -> Tile:
     keep = (row_image != column_image) & (row_image >= 0) & (column_image >= 0)
     # Masked before exp, so that a row's similarity to itself cannot overflow.
     s = jnp.where(keep, matmul(rows.x, columns.x.T), -jnp.inf)
-    if bound is not None:
-        return Tile(keep, s, None, jnp.exp(s - bound))
-    shift = _largest(s, 1)
-    return Tile(keep, s, shift, jnp.exp(s - shift[:, None]))
+    if bound is None:
+        shift = _largest(s, 1)
+        relative = s - shift[:, None]
+    else:
+        shift = None
+        relative = s - bound
+    return Tile(keep, s, shift, relative, jnp.exp(relative))
 
 
 def read(
     tile: Tile,
     *,
     axis: int,
-    bound: float | None,
     nearness: jax.Array | None = None,
 ) -> RowStatistics:
     """Statistics of a tile's rows (axis 1) or of its columns (axis 0).
@@ -112,7 +139,6 @@ def read(
     Args:
       tile: the tile.
       axis: the axis that is reduced.
-      bound: as given to ``compute``.
       nearness: from ``nearness``, or None for nothing but the log-sum-exp.
 
     Returns:
@@ -121,16 +147,9 @@ def read(
     total = tile.exp.sum(axis)
     if nearness is None:
         return RowStatistics(total, tile.shift)
-    # Where exp is 0 its logarithm may be -inf, and the product must be 0.
-    shifted = tile.s - (bound if tile.shift is None else tile.shift[:, None])
-    weighted = tile.exp * jnp.where(tile.keep, shifted, 0.0)
-    return RowStatistics(
-        total,
-        tile.shift,
-        weighted.sum(axis),
-        _largest(tile.s, axis),
-        nearness.sum(axis),
-    )
+    weighted = tile.exp * jnp.where(tile.keep, tile.relative, 0.0)  # No 0 * -inf.
+    observed = Observed(weighted.sum(axis), _largest(tile.s, axis), nearness.sum(axis))
+    return RowStatistics(total, tile.shift, observed)
 
 
 def nearness(
@@ -145,28 +164,32 @@ def nearness(
 
 def merge(one: RowStatistics, other: RowStatistics) -> RowStatistics:
     """Statistics of the same rows over two sets of columns, taken together."""
+    shift = None
     if one.shift is not None and other.shift is not None:
         shift = jnp.maximum(one.shift, other.shift)
-        one, other = _shifted(one, shift), _shifted(other, shift)
-    else:
-        shift = None
-    observed = one.weighted is not None
-    return RowStatistics(
-        one.total + other.total,
-        shift,
-        one.weighted + other.weighted if observed else None,
-        jnp.maximum(one.largest, other.largest) if observed else None,
-        one.nearness + other.nearness if observed else None,
-    )
+        one, other = (
+            _lowered(one, one.shift - shift),
+            _lowered(other, other.shift - shift),
+        )
+    observed = None
+    if one.observed is not None and other.observed is not None:
+        observed = Observed(
+            one.observed.weighted + other.observed.weighted,
+            jnp.maximum(one.observed.largest, other.observed.largest),
+            one.observed.nearness + other.observed.nearness,
+        )
+    return RowStatistics(one.total + other.total, shift, observed)
 
 
-def weights(tile: Tile, rows: Block, columns: Block, bound: float | None) -> jax.Array:
+def weights(
+    tile: Tile, rows: WeightedBlock, columns: WeightedBlock, bound: float | None
+) -> jax.Array:
     """Returns ``w_i exp(S_ij - c_i) + w_j exp(S_ij - c_j)``, 0 for the same image.
 
     Args:
       tile: the tile of ``rows`` and ``columns``.
-      rows: t rows, with ``weight``, and ``shift`` (c) if ``bound`` is None.
-      columns: u columns, likewise.
+      rows: t rows.
+      columns: u columns.
       bound: the c of every row and column, or None.
 
     Returns:
@@ -182,12 +205,10 @@ def _largest(s: jax.Array, axis: int) -> jax.Array:
     return jnp.maximum(jnp.max(s, axis), _SMALLEST_LOGIT)
 
 
-def _shifted(statistics: RowStatistics, shift: jax.Array) -> RowStatistics:
-    lower = statistics.shift - shift
-    factor = jnp.exp(lower)
-    if statistics.weighted is None:
-        return statistics._replace(total=statistics.total * factor)
-    return statistics._replace(
-        total=statistics.total * factor,
-        weighted=(statistics.weighted + statistics.total * lower) * factor,
-    )
+def _lowered(statistics: RowStatistics, by: jax.Array) -> RowStatistics:
+    """The sums relative to a shift that is higher by ``-by``, which is >= 0."""
+    total, observed = statistics.total, statistics.observed
+    if observed is not None:
+        weighted = (observed.weighted + total * by) * jnp.exp(by)
+        observed = observed._replace(weighted=weighted)
+    return statistics._replace(total=total * jnp.exp(by), observed=observed)

@@ -26,7 +26,7 @@ def save_loss_curve(
     Returns:
       The path.
     """
-    figure = canvas.new_figure(width=7, height=4)
+    figure = canvas.new_figure(width=7.0, height=4.0)
     axis = figure.subplots()
     axis.plot(steps, loss, color="tab:blue", linewidth=1.2)
     for value, text in ((chance, "chance"), (floor, "floor")):

@@ -43,7 +43,7 @@ def save_class_map(
     rows = TSNE(metric="cosine", init="random", random_state=seed).fit_transform(
         np.asarray(features, np.float32)
     )
-    figure = canvas.new_figure(width=6.5, height=6)
+    figure = canvas.new_figure(width=6.5, height=6.0)
     axis = figure.subplots()
     for label in np.unique(labels):
         chosen = rows[labels == label]

@@ -82,7 +82,7 @@ def seal(page: dict[str, Any]) -> dict[str, Any]:
     return {"page": page, "sha256": _digest_json(page)}
 
 
-def unseal(sealed: dict[str, Any]) -> dict[str, Any]:
+def unseal(sealed: Any) -> dict[str, Any]:
     """Returns the page of ``seal`` after comparing its digest.
 
     Raises:

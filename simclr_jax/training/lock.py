@@ -42,13 +42,14 @@ class WorkdirLock:
         import fcntl
 
         file = self._path.open("a+")
+        holder = _read_holder(file)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise self._busy(_read_holder(file)) from None
-        holder = _read_holder(file)
-        is_foreign = holder.get("host", socket.gethostname()) != socket.gethostname()
-        if is_foreign and self._age_seconds() < STALE_SECONDS:
+            is_held = self._is_held_elsewhere(holder)
+        except BlockingIOError:
+            is_held = True
+        if is_held:
+            file.close()
             raise self._busy(holder)
         file.truncate(0)
         file.write(json.dumps(_describe_self()) + "\n")
@@ -67,13 +68,15 @@ class WorkdirLock:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             os.utime(self._path)
 
-    def _age_seconds(self) -> float:
+    def _is_held_elsewhere(self, holder: dict[str, Any]) -> bool:
+        if holder.get("host", socket.gethostname()) == socket.gethostname():
+            return False
         # The disk's own clock, which may differ from this host's.
         probe = self._path.with_name("LOCK.clock")
         probe.write_text("")
         now = probe.stat().st_mtime
         probe.unlink()
-        return now - self._path.stat().st_mtime
+        return now - self._path.stat().st_mtime < STALE_SECONDS
 
     def _busy(self, holder: dict[str, Any]) -> errors.WorkdirBusyError:
         return errors.WorkdirBusyError(

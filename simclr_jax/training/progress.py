@@ -1,9 +1,9 @@
 """What a person sees of a run: a bar on a terminal, plain lines elsewhere."""
 
 import datetime
+import io
 import sys
 import time
-from typing import TextIO
 
 
 class Progress:
@@ -15,7 +15,7 @@ class Progress:
         num_steps: int,
         batch_size: int,
         start_step: int = 0,
-        stream: TextIO | None = None,
+        stream: io.TextIOBase | None = None,
     ):
         """Starts the clock.
 

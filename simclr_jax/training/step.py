@@ -47,5 +47,5 @@ def train_step(
     nnx.update(method, statistics)
     optimizer.update(method, grads)
     method.after_update(optimizer.step[...])
-    metrics = metrics | {"loss": loss, "gradient_norm": optax.global_norm(grads)}
+    metrics = metrics | {"loss": loss, "gradient_norm": optax.tree.norm(grads)}
     return nnx.state((method, optimizer)), metrics

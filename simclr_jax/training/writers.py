@@ -4,11 +4,12 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from simclr_jax.core import errors
 
 
+@runtime_checkable
 class Writer(Protocol):
     """Takes the metrics of a logged step."""
 

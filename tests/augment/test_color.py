@@ -1,4 +1,4 @@
-"""Colour operations against colorsys, Pillow and NumPy formulas."""
+"""Color operations against colorsys, Pillow and NumPy formulas."""
 
 import colorsys
 

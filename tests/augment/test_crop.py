@@ -84,7 +84,7 @@ def test_box_that_cannot_fit_is_the_largest_central_one(key):
     np.testing.assert_allclose(
         [float(side) for side in box],
         [0.0, (100 - 40 / 3) / 2, 10.0, 40 / 3],
-        **helpers.TOLERANCE["convolution"],
+        **helpers.TOLERANCE["image"],
     )
 
 

@@ -1,4 +1,4 @@
-"""The blur against a NumPy convolution with renormalised borders."""
+"""The blur against a NumPy convolution with renormalized borders."""
 
 import jax
 import jax.numpy as jnp

@@ -6,13 +6,15 @@ from simclr_jax.core import checks, errors
 
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), "1", True])
 def test_check_positive_refuses(value):
-    with pytest.raises(errors.UserError, match="temperature must be a number > 0; got"):
+    with pytest.raises(
+        errors.UserError, match=r"temperature must be a number > 0; got"
+    ):
         checks.check_positive("temperature", value)
 
 
 @pytest.mark.parametrize("value", [0, 1.5, "2", True])
 def test_check_positive_int_refuses(value):
-    with pytest.raises(errors.UserError, match="epochs must be a whole number >= 1"):
+    with pytest.raises(errors.UserError, match=r"epochs must be a whole number >= 1"):
         checks.check_positive_int("epochs", value)
 
 
@@ -28,9 +30,9 @@ def test_good_values_pass():
 def test_ranges_ranks_and_multiples_are_refused():
     with pytest.raises(errors.UserError, match=r"share must be in \[0.0, 1.0\]; got 2"):
         checks.check_in_range("share", 2, low=0.0, high=1.0)
-    with pytest.raises(errors.UserError, match="area must be a pair"):
+    with pytest.raises(errors.UserError, match=r"area must be a pair"):
         checks.check_interval("area", (0.9, 0.1), low=0.0, high=1.0)
     with pytest.raises(errors.UserError, match=r"a must have shape \[b d\]; got"):
         checks.check_rank("a", jnp.zeros(3), 2, shape="b d")
-    with pytest.raises(errors.UserError, match="multiple of 4; got 6. Use 8."):
+    with pytest.raises(errors.UserError, match=r"multiple of 4; got 6. Use 8."):
         checks.check_divisible("batch_size", 6, by=4, remedy="Use 8.")

@@ -15,7 +15,7 @@ def test_build_passes_options_on():
 
 
 def test_unknown_names_and_options_list_the_choices():
-    with pytest.raises(errors.UserError, match="Unknown encoder 'resnet5'.*resnet50"):
+    with pytest.raises(errors.UserError, match=r"Unknown encoder 'resnet5'.*resnet50"):
         encoders.build("resnet5", image_shape=(32, 32, 3), rngs=nnx.Rngs(0))
-    with pytest.raises(errors.UserError, match="Did you mean 'width'.*stem"):
+    with pytest.raises(errors.UserError, match=r"Did you mean 'width'.*stem"):
         encoders.build("resnet50", image_shape=(32, 32, 3), rngs=nnx.Rngs(0), widht=2)

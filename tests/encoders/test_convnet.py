@@ -34,10 +34,12 @@ def test_features_are_the_last_stage_flattened(encoder, rng):
 
 
 def test_a_size_that_does_not_fit_is_refused():
-    with pytest.raises(errors.UserError, match="multiples of 4; got 30x28.*to 28"):
+    with pytest.raises(errors.UserError, match=r"multiples of 4; got 30x28.*to 28"):
         encoders.ConvNet(image_shape=(30, 28, 1), rngs=nnx.Rngs(0))
 
 
 def test_images_of_another_shape_are_refused(encoder):
-    with pytest.raises(errors.UserError, match=r"built for images of shape \(24, 24, 1"):
+    with pytest.raises(
+        errors.UserError, match=r"built for images of shape \(24, 24, 1"
+    ):
         encoder(jnp.zeros((2, 28, 28, 1)))

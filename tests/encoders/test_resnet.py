@@ -41,9 +41,7 @@ def test_parameter_counts_equal_the_published_ones(
     depth, shape, width, params, statistics
 ):
     module = nnx.eval_shape(
-        lambda: encoders.ResNet(
-            depth, image_shape=shape, width=width, rngs=nnx.Rngs(0)
-        )
+        lambda: encoders.ResNet(depth, image_shape=shape, width=width, rngs=nnx.Rngs(0))
     )
     assert count(module, nnx.Param) == params
     if statistics is not None:
@@ -52,7 +50,10 @@ def test_parameter_counts_equal_the_published_ones(
 
 @pytest.mark.parametrize(
     ("depth", "shape", "sides", "dim"),
-    [(18, (64, 64, 3), (64, 64, 32, 16, 8), 512), (50, LARGE, (56, 56, 28, 14, 7), 2048)],
+    [
+        (18, (64, 64, 3), (64, 64, 32, 16, 8), 512),
+        (50, LARGE, (56, 56, 28, 14, 7), 2048),
+    ],
 )
 def test_shapes_of_the_stages(depth, shape, sides, dim):
     module = nnx.eval_shape(
@@ -97,7 +98,11 @@ def test_bfloat16_compute_with_float32_parameters_and_statistics():
 
 @pytest.mark.parametrize(
     ("stem", "side", "expected"),
-    [("auto", 32, "small_image"), ("auto", 64, "small_image"), ("auto", 65, "imagenet")],
+    [
+        ("auto", 32, "small_image"),
+        ("auto", 64, "small_image"),
+        ("auto", 65, "imagenet"),
+    ],
 )
 def test_stem_follows_the_size_of_the_views(stem, side, expected):
     with warnings.catch_warnings():
@@ -106,17 +111,19 @@ def test_stem_follows_the_size_of_the_views(stem, side, expected):
 
 
 def test_a_stem_that_looks_wrong_is_warned_about():
-    with pytest.warns(UserWarning, match="shrinks 32-pixel views to 1x1"):
+    with pytest.warns(UserWarning, match=r"shrinks 32-pixel views to 1x1"):
         resnet.choose_stem("imagenet", SMALL)
-    with pytest.warns(UserWarning, match="16 times"):
+    with pytest.warns(UserWarning, match=r"16 times"):
         resnet.choose_stem("small_image", LARGE)
 
 
 def test_errors():
     rngs = nnx.Rngs(0)
-    with pytest.raises(errors.UserError, match="Unknown ResNet depth '51'. Choices:.* 50"):
+    with pytest.raises(
+        errors.UserError, match=r"Unknown ResNet depth '51'. Choices:.* 50"
+    ):
         encoders.ResNet(51, image_shape=SMALL, rngs=rngs)
-    with pytest.raises(errors.UserError, match="Unknown stem 'cifar'"):
+    with pytest.raises(errors.UserError, match=r"Unknown stem 'cifar'"):
         encoders.ResNet(18, image_shape=SMALL, stem="cifar", rngs=rngs)
     module = encoders.ResNet(18, image_shape=(8, 8, 3), rngs=rngs)
     with pytest.raises(errors.UserError, match=r"\(8, 8, 3\) \(h, w, c\); got \(9, 8"):

@@ -47,5 +47,7 @@ def test_one_layer_is_linear():
 
 
 def test_errors():
-    with pytest.raises(errors.UserError, match="num_layers must be a whole number >= 1"):
+    with pytest.raises(
+        errors.UserError, match=r"num_layers must be a whole number >= 1"
+    ):
         heads.ProjectionHead(6, num_layers=0, rngs=nnx.Rngs(0))

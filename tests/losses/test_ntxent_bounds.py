@@ -32,7 +32,7 @@ def test_floor_is_below_chance_and_meets_it_when_the_temperature_grows():
 def test_errors_say_what_was_got():
     with pytest.raises(errors.UserError, match=r"at least 2.*got 1"):
         losses.chance_loss(1)
-    with pytest.raises(errors.UserError, match="whole number >= 1; got -2"):
+    with pytest.raises(errors.UserError, match=r"whole number >= 1; got -2"):
         losses.floor_loss(-2, temperature=0.1)
     with pytest.raises(errors.UserError, match=r"temperature must be .* got 0"):
         losses.floor_loss(2, temperature=0.0)

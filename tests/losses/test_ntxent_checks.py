@@ -18,7 +18,7 @@ def test_views_of_one_shape_and_float_type():
         _ntxent_checks.check_views("loss", x[:, 0], x[:, 0])
     with pytest.raises(errors.UserError, match=r"at least 2 images.* got 1"):
         _ntxent_checks.check_views("loss", x[:1], x[:1])
-    with pytest.raises(errors.UserError, match="floating-point embeddings; got int32"):
+    with pytest.raises(errors.UserError, match=r"floating-point embeddings; got int32"):
         _ntxent_checks.check_views("loss", x, x.astype(jnp.int32))
 
 
@@ -26,7 +26,7 @@ def test_temperature_is_checked_where_it_is_known():
     assert _ntxent_checks.check_temperature(0.5).dtype == jnp.float32
     assert jax.jit(_ntxent_checks.check_temperature)(jnp.float32(-1)) == -1
     for wrong in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(errors.UserError, match="temperature must be a number > 0"):
+        with pytest.raises(errors.UserError, match=r"temperature must be a number > 0"):
             _ntxent_checks.check_temperature(wrong)
 
 

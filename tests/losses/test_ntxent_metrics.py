@@ -130,5 +130,5 @@ def test_zero_rows_are_finite():
 
 def test_errors_name_the_function():
     x = jnp.ones((1, 2))
-    with pytest.raises(errors.UserError, match="ntxent_with_metrics needs at least 2"):
+    with pytest.raises(errors.UserError, match=r"ntxent_with_metrics needs at least 2"):
         losses.ntxent_with_metrics(x, x, temperature=0.1)

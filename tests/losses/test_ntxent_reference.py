@@ -12,14 +12,13 @@ from tests.losses import oracles
 
 
 @pytest.mark.parametrize("num_images, dim", [(2, 1), (16, 33)])
-@pytest.mark.parametrize("temperature", [0.05, 0.5, 10.0])
-def test_equals_the_equation_one_number_at_a_time(rng, num_images, dim, temperature):
+def test_equals_the_equation_one_number_at_a_time(rng, num_images, dim):
     a, b = oracles.views(rng, num_images, dim)
-    got = jax.jit(functools.partial(losses.ntxent_reference, temperature=temperature))(
-        a, b
-    )
-    oracles.assert_value_close(got, oracles.ntxent_loop(a, b, temperature))
-    oracles.assert_value_close(got, oracles.ntxent(a, b, temperature)[0])
+    loss = jax.jit(lambda a, b, t: losses.ntxent_reference(a, b, temperature=t))
+    for temperature in (0.0625, 0.5, 8.0):  # Exact in float32.
+        got = loss(a, b, jnp.float32(temperature))
+        oracles.assert_value_close(got, oracles.ntxent_loop(a, b, temperature))
+        oracles.assert_value_close(got, oracles.ntxent(a, b, temperature)[0])
 
 
 @pytest.mark.parametrize("num_images, dim", [(2, 3), (16, 33)])
@@ -51,7 +50,7 @@ def test_traced_temperature(rng):
 
 def test_errors_say_what_was_got():
     x = jnp.ones((3, 2))
-    with pytest.raises(errors.UserError, match="at least 2 images"):
+    with pytest.raises(errors.UserError, match=r"at least 2 images"):
         losses.ntxent_reference(x[:1], x[:1], temperature=0.1)
     with pytest.raises(
         errors.UserError, match=r"temperature must be .* > 0; got -1\.0"

@@ -28,10 +28,12 @@ def test_masks_of_resnet50_with_its_head_are_pinned():
 
 def test_first_match_wins_and_structure_is_kept():
     params = {"a": {"kernel": jnp.zeros(2), "bias": jnp.zeros(1)}, "b": jnp.zeros(1)}
-    mask = optim.mask_by_path(params, [("^a/kernel$", True), ("^a/", False), ("b", True)])
+    mask = optim.mask_by_path(
+        params, [("^a/kernel$", True), ("^a/", False), ("b", True)]
+    )
     assert mask == {"a": {"kernel": True, "bias": False}, "b": True}
 
 
 def test_a_parameter_without_a_rule_is_an_error():
-    with pytest.raises(errors.UserError, match="No rule matches the parameter 'a'"):
+    with pytest.raises(errors.UserError, match=r"No rule matches the parameter 'a'"):
         optim.mask_by_path({"a": jnp.zeros(1)}, [("b", True)])

@@ -7,7 +7,6 @@ from helpers import TOLERANCE
 from simclr_jax import optim
 from simclr_jax.core import errors
 
-
 # Adam in optax divides by integers.
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -99,7 +98,9 @@ def test_sgd_can_decay_everything():
 def test_adamw_decays_kernels_only():
     params = {"a": {"kernel": jnp.ones(2), "bias": jnp.ones(2)}}
     grads = {"a": {"kernel": jnp.zeros(2), "bias": jnp.zeros(2)}}
-    got = run(optim.build("adamw", 0.1, params=params, weight_decay=0.5), params, [grads])
+    got = run(
+        optim.build("adamw", 0.1, params=params, weight_decay=0.5), params, [grads]
+    )
     np.testing.assert_allclose(got["a"]["kernel"], 0.95)
     np.testing.assert_allclose(got["a"]["bias"], 1.0)
 
@@ -114,7 +115,9 @@ def test_adam_is_optax_adam(problem):
 
 
 def test_errors():
-    with pytest.raises(errors.UserError, match="Unknown optimizer 'lasr'.*'lars'"):
+    with pytest.raises(errors.UserError, match=r"Unknown optimizer 'lasr'.*'lars'"):
         optim.build("lasr", 0.1, params={})
-    with pytest.raises(errors.UserError, match="option of optimizer 'adam': 'momentum'"):
+    with pytest.raises(
+        errors.UserError, match=r"option of optimizer 'adam': 'momentum'"
+    ):
         optim.build("adam", 0.1, params={}, momentum=0.9)

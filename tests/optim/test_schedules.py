@@ -38,9 +38,11 @@ def test_never_negative_and_never_above_the_peak():
 
 
 def test_errors():
-    with pytest.raises(errors.UserError, match="below num_steps = 10; got 10"):
+    with pytest.raises(errors.UserError, match=r"below num_steps = 10; got 10"):
         optim.warmup_cosine(1.0, num_steps=10, warmup_steps=10)
-    with pytest.raises(errors.UserError, match="Unknown learning-rate scaling 'square'"):
+    with pytest.raises(
+        errors.UserError, match=r"Unknown learning-rate scaling 'square'"
+    ):
         optim.scale_learning_rate(1.0, batch_size=2, scaling="square")
-    with pytest.raises(errors.UserError, match="learning_rate must be a number > 0"):
+    with pytest.raises(errors.UserError, match=r"learning_rate must be a number > 0"):
         optim.scale_learning_rate(0.0, batch_size=2, scaling="none")

@@ -1,0 +1,42 @@
+import jax
+import numpy as np
+import pytest
+
+from simclr_jax import data
+
+pytestmark = pytest.mark.quick
+
+
+def batches(mesh, *, resident_bytes=1 << 20):
+    source = data.open_source("synthetic:4x4x1:37")
+    order = data.BatchOrder(len(source), 8, 11, seed=3)
+    return source, data.Batches(source, order, mesh, resident_bytes=resident_bytes)
+
+
+@pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
+@pytest.mark.parametrize("num_devices", [1, 8])
+def test_batches_are_those_of_the_order(make_mesh, num_devices, resident_bytes):
+    source, made = batches(make_mesh(num_devices), resident_bytes=resident_bytes)
+    assert made.is_resident == (resident_bytes > 0)
+    got = list(made.start_at(0))
+    assert len(got) == 11
+    for step, batch in enumerate(got):
+        expected = source.images[made.order[step]]
+        np.testing.assert_array_equal(batch["image"], expected)
+        assert len(batch["image"].sharding.device_set) == num_devices
+        assert batch["image"].addressable_shards[0].data.shape[0] == 8 // num_devices
+
+
+@pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
+def test_starting_later_gives_the_same_batches(make_mesh, resident_bytes):
+    _, made = batches(make_mesh(1), resident_bytes=resident_bytes)
+    whole = [np.asarray(batch["image"]) for batch in made.start_at(0)]
+    later = [np.asarray(batch["image"]) for batch in made.start_at(7)]
+    np.testing.assert_array_equal(whole[7:], later)
+
+
+@pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
+def test_nothing_is_transferred_by_accident(make_mesh, resident_bytes):
+    _, made = batches(make_mesh(8), resident_bytes=resident_bytes)
+    with jax.transfer_guard("disallow"):
+        assert len(list(made.start_at(0))) == 11

@@ -1,0 +1,70 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from simclr_jax import augment, encoders, evaluation, training
+
+pytestmark = pytest.mark.quick
+
+
+@pytest.fixture
+def encoder():
+    return encoders.ConvNet(image_shape=(8, 8, 1), rngs=nnx.Rngs(0))
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (21, 8, 8, 1), dtype=np.uint8)
+
+
+def freeze(encoder):
+    return evaluation.freeze(encoder, augment.evaluation(size=8))
+
+
+def test_the_encoder_is_frozen_batch_norm_included(encoder, images):
+    before = jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(encoder)))
+    embed = freeze(encoder)
+    evaluation.extract(embed, images, batch_size=8)
+    after = nnx.to_pure_dict(nnx.state(encoder))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+
+
+def test_an_image_has_the_same_features_in_any_batch(encoder, images):
+    embed = freeze(encoder)
+    together = evaluation.extract(embed, images, batch_size=24)
+    alone = np.concatenate(
+        [evaluation.extract(embed, images[i : i + 1]) for i in range(len(images))]
+    )
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_features_are_those_of_the_running_statistics(encoder, images):
+    pixels = jnp.asarray(images, jnp.float32) / 255
+    encoder(pixels * 3)  # moves the running statistics
+    features = evaluation.extract(freeze(encoder), images)
+    frozen = nnx.view(encoder, use_running_average=True)
+    np.testing.assert_allclose(features, frozen(pixels), rtol=1e-5, atol=1e-5)
+    assert not np.allclose(features, encoder(pixels), atol=1e-2)
+
+
+def test_no_gradient_reaches_through(encoder, images):
+    embed = freeze(encoder)
+    gradient = jax.grad(lambda x: embed(x).sum())(jnp.asarray(images, jnp.float32))
+    assert not np.any(gradient)
+
+
+@pytest.mark.parametrize("num_devices", [1, 8])
+def test_devices_do_not_matter(encoder, images, num_devices):
+    mesh = training.make_mesh(num_devices)
+    embed = freeze(encoder)
+    got = evaluation.extract(embed, images, batch_size=12, mesh=mesh)
+    expected = evaluation.extract(embed, images)
+    assert got.shape == (21, encoder.feature_dim)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_count_variables(encoder):
+    kernels = (1 * 32 + 32 * 64 + 4 * 64 * 64) * 9
+    assert evaluation.count_variables(encoder) == kernels + 2 * (32 + 5 * 64)

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from simclr_jax import plots
+from simclr_jax.core import errors
+
+
+def is_png(path):
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 2000
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_view_grid(tmp_path, rng, channels):
+    originals = rng.uniform(size=(3, 12, 10, channels)).astype(np.float32)
+    views = rng.uniform(size=(3, 2, 8, 8, channels)).astype(np.float32)
+    assert is_png(plots.save_view_grid(tmp_path / "a" / "views.png", originals, views))
+
+
+def test_loss_curve(tmp_path):
+    path = tmp_path / "loss.png"
+    plots.save_loss_curve(path, [1, 2, 3], [5.0, 4.0, 3.0], chance=6.2, floor=1.5)
+    assert is_png(path)
+
+
+def test_class_map(tmp_path, rng):
+    features = rng.normal(size=(60, 5)).astype(np.float32)
+    labels = np.arange(60) % 3
+    path = plots.save_class_map(tmp_path / "map.png", features, labels, title="h")
+    assert is_png(path)
+
+
+def test_without_matplotlib(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(errors.UserError, match=r"simclr_jax\[plots\]"):
+        plots.save_loss_curve(tmp_path / "x.png", [1], [1.0], chance=2.0, floor=0.0)

@@ -1,0 +1,72 @@
+import io
+
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+from simclr_jax import training
+from simclr_jax.core import errors
+
+
+class Recorder:
+    def __init__(self):
+        self.rows, self.closed = [], False
+
+    def write(self, step, values):
+        self.rows.append((step, dict(values)))
+
+    def close(self):
+        self.closed = True
+
+
+def make(num_steps=7, last_good=lambda: 4):
+    recorder = Recorder()
+    shown = training.Progress(num_steps=num_steps, batch_size=2, stream=io.StringIO())
+    log = training.LogMetrics(
+        every_steps=3,
+        num_steps=num_steps,
+        schedule=lambda step: 0.5 * step,
+        shown=shown,
+        outputs=[recorder],
+        last_good=last_good,
+    )
+    return log, recorder
+
+
+# LogMetrics does not look at the state.
+STATE = training.TrainState(*nnx.split(nnx.List([])))
+
+
+def metrics(loss, norm=1.0):
+    return {"loss": jnp.float32(loss), "gradient_norm": jnp.float32(norm)}
+
+
+def test_every_third_step_and_the_last_are_logged():
+    log, recorder = make()
+    for step in range(1, 8):
+        log(step, STATE, metrics(step))
+    log.close()
+    assert [step for step, _ in recorder.rows] == [3, 6, 7]
+    assert recorder.rows[1][1]["loss"] == 6.0
+    assert recorder.rows[1][1]["learning_rate"] == 2.5  # of the update that made step 6
+    assert recorder.rows[1][1]["images_per_second"] > 0
+    assert recorder.closed
+
+
+@pytest.mark.parametrize(("loss", "norm"), [(float("nan"), 1.0), (1.0, float("inf"))])
+def test_the_first_step_that_is_not_finite_is_named(loss, norm):
+    log, recorder = make()
+    log(1, STATE, metrics(1.0))
+    log(2, STATE, metrics(loss, norm))
+    with pytest.raises(
+        errors.NonFiniteError, match="At step 2 .* checkpoint is step 4"
+    ):
+        log(3, STATE, metrics(1.0))
+    assert recorder.rows == []
+
+
+def test_check_looks_between_logged_steps():
+    log, _ = make(last_good=lambda: None)
+    log(1, STATE, metrics(float("nan")))
+    with pytest.raises(errors.NonFiniteError, match="At step 1 .*checkpoint is none"):
+        log.check()

@@ -1,0 +1,99 @@
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from helpers import TOLERANCE
+from training import tiny
+
+from simclr_jax import training
+
+pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.quick]
+
+
+def run(mesh, num_steps=4, state=None, start=0):
+    state = tiny.build_state(mesh) if state is None else state
+    arrays, losses = state.arrays, []
+    for _, batch in zip(
+        range(num_steps), tiny.build_batches(mesh).start_at(start), strict=False
+    ):
+        arrays, metrics = training.train_step(
+            state.graphdef, arrays, batch, tiny.root_key(mesh)
+        )
+        losses.append(float(metrics["loss"]))
+    return training.TrainState(state.graphdef, arrays), losses
+
+
+def test_one_step_changes_weights_statistics_and_the_count():
+    mesh = training.make_mesh(1)
+    before = jax.tree.map(np.array, tiny.build_state(mesh).items())
+    state, _ = run(mesh, num_steps=2)
+    after = state.items()
+    assert int(after["opt"]["step"]) == 2
+    first = lambda items: items["model"]["encoder"]["first"]
+    assert not np.array_equal(
+        first(before)["conv"]["kernel"], first(after)["conv"]["kernel"]
+    )
+    assert not np.array_equal(
+        first(before)["norm"]["mean"], first(after)["norm"]["mean"]
+    )
+
+
+@pytest.mark.parametrize("num_devices", [2, 8])
+def test_losses_do_not_depend_on_the_number_of_devices(num_devices):
+    _, one = run(training.make_mesh(1))
+    _, many = run(training.make_mesh(num_devices))
+    np.testing.assert_allclose(many, one, **TOLERANCE["devices"])
+
+
+def test_a_step_is_a_function_of_its_inputs():
+    first, losses = run(training.make_mesh(1))
+    again, same_losses = run(training.make_mesh(1))
+    assert losses == same_losses
+    jax.tree.map(np.testing.assert_array_equal, first.items(), again.items())
+
+
+def test_it_is_traced_once():
+    training.train_step.clear_cache()
+    run(training.make_mesh(1))
+    assert training.train_step._cache_size() == 1
+
+
+def test_the_state_is_donated():
+    mesh = training.make_mesh(1)
+    state = tiny.build_state(mesh)
+    leaf = jax.tree.leaves(state.arrays)[0]
+    run(mesh, num_steps=1, state=state)
+    assert leaf.is_deleted()
+
+
+def test_gradient_norm_is_that_of_the_loss():
+    mesh = training.make_mesh(1)
+    state = tiny.build_state(mesh)
+    batch = next(tiny.build_batches(mesh).start_at(0))
+    method_def, params, rest = nnx.split(state.method(), nnx.Param, ...)
+    key = jax.random.fold_in(tiny.root_key(mesh), 0)
+
+    def loss(params):
+        method = nnx.merge(method_def, params, rest, copy=True)
+        return method.loss(batch, key=key, step=jnp.int32(0))[0]
+
+    grads = jax.jit(jax.grad(loss))(params)
+    expected = np.sqrt(sum(np.sum(np.square(g)) for g in jax.tree.leaves(grads)))
+    _, metrics = training.train_step(
+        state.graphdef, state.arrays, batch, tiny.root_key(mesh)
+    )
+    np.testing.assert_allclose(metrics["gradient_norm"], expected, rtol=1e-4)
+
+
+def test_the_step_fits_on_a_page():
+    lines = inspect.getsource(training.train_step.__wrapped__).splitlines()
+    assert len(lines) < 60
+
+
+def test_the_loss_falls():
+    mesh = training.make_mesh(1)
+    _, losses = run(mesh, num_steps=tiny.NUM_STEPS)
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
