@@ -154,6 +154,10 @@ def restore_encoder(
       CheckpointError: if there is no such checkpoint or none is readable.
     """
     folder = pathlib.Path(workdir)
+    if not folder.is_dir():
+        raise errors.CheckpointError(
+            f"{str(folder)!r} is not a folder. Expected the workdir of a pretraining run."
+        )
     if (folder / training.CHECKPOINTS).is_dir():
         folder = folder / training.CHECKPOINTS
     found = training.find_steps(folder)

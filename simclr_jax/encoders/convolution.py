@@ -1,16 +1,25 @@
-"""Convolution and pooling that are fast on CPUs too. Pure functions of arrays.
+"""Convolution, batch norm and pooling that are fast on CPUs too; pure functions.
 
-On GPU and TPU ``conv2d`` is XLA's native operation, forward and backward. XLA's CPU
-backend computes the weight gradient of a small convolution several times slower than
-the forward pass, and the gradient of max-pooling slower still. There the weight
-gradient is a sum of matrix products over shifted inputs, and pooling is a maximum of
-four strided slices. The numbers are the same to float32 rounding.
+On GPU and TPU ``conv2d`` is XLA's native operation, forward and backward. On CPU the
+forward pass and the input gradient are native as well, but not the weight gradient:
+XLA turns it into one convolution that contracts over the whole batch and runs on one
+core. There it is computed
 
-The platform is chosen when the program is lowered (``jax.lax.platform_dependent``), so
-a program compiled for TPU on a CPU host has the native operations in it.
+* in pieces of about ``_PIECE_PIXELS`` pixels, which stay in the cache and run on all
+  cores, and summed: 2 to 4 times faster;
+* or, where few numbers meet in one output (the first layer), as one matrix product of
+  the patches with the gradient: 5 times faster.
+
+The numbers are the same to float32 rounding. The platform is chosen when the program is
+lowered (``jax.lax.platform_dependent``), so a program compiled for TPU on a CPU host
+has the native operations in it.
+
+Most of the remaining time of a training step on a CPU is memory traffic, so
+``batch_norm`` and ``max_pool_2x2`` have gradients of their own that keep little.
 """
 
 import functools
+import math
 from collections.abc import Sequence
 
 import jax
@@ -20,48 +29,95 @@ from jaxtyping import Array, Float
 from simclr_jax.core import checks, errors
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
-Padding = str | Sequence[tuple[int, int]]
+Padding = str | Sequence[Sequence[int]]
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+_PIECE_PIXELS = 2304
+"""Output pixels in one piece of the weight gradient; 1,000 to 5,000 do equally well."""
+
+_MAX_PIECES = 32
+"""Bounds the size of the program: every piece is an operation of its own."""
+
+_MAX_PATCH_SIZE = 64
+"""Largest kh * kw * c for which the patches are written out."""
 
 
 def conv2d(
     x: Float[Array, "b h w c"],
-    kernel: Float[Array, "kh kw c d"],
+    kernel: Float[Array, "kh kw in_c d"],
     *,
     strides: tuple[int, int] = (1, 1),
     padding: Padding = "SAME",
 ) -> Float[Array, "b h2 w2 d"]:
     """Convolves images with a kernel, as ``jax.lax.conv_general_dilated`` does.
 
-    Products are accumulated in float32; the result has the dtype of ``x``. The
-    gradient is defined for reverse mode (``jax.grad``, ``jax.vjp``).
+    Accumulates in float32. Differentiable in reverse mode (``jax.grad``, ``jax.vjp``),
+    not in forward mode (``jax.jvp``). The batch may be sharded over a mesh.
 
     Args:
       x: images, shape [b, h, w, c].
-      kernel: shape [kh, kw, c, d]; the same dtype as ``x``.
-      strides: steps between windows, (rows, columns).
+      kernel: shape [kh, kw, c, d], the dtype of ``x``.
+      strides: steps between windows along (rows, columns).
       padding: "SAME", "VALID", or ((top, bottom), (left, right)) in pixels.
 
     Returns:
       Shape [b, h2, w2, d], the dtype of ``x``.
 
     Raises:
-      UserError: if a rank, the number of channels or the padding is wrong.
+      UserError: if a rank, a dtype, the channels or the padding do not fit.
     """
     checks.check_rank("x", x, 4, shape="b h w c")
     checks.check_rank("kernel", kernel, 4, shape="kh kw c d")
     if x.shape[3] != kernel.shape[2]:
         raise errors.UserError(
-            f"conv2d needs as many kernel input channels as image channels; got x "
-            f"{tuple(x.shape)} and kernel {tuple(kernel.shape)}."
+            "conv2d needs a kernel [kh kw c d] with the channels c of the images; got "
+            f"images {tuple(x.shape)} and kernel {tuple(kernel.shape)}."
         )
-    pads = _explicit_padding(x.shape, kernel.shape, tuple(strides), padding)
-    return _conv(x, kernel, tuple(strides), pads)
+    if x.dtype != kernel.dtype:
+        raise errors.UserError(
+            f"conv2d needs images and kernel of one dtype; got {x.dtype} and "
+            f"{kernel.dtype}. Cast the kernel: kernel.astype(x.dtype)."
+        )
+    strides = (int(strides[0]), int(strides[1]))
+    pads = _explicit_padding(x.shape[1:3], kernel.shape[:2], strides, padding)
+    return _conv(strides, pads, x, kernel)
+
+
+def batch_norm(
+    x: Float[Array, "*rows c"],
+    scale: Float[Array, "c"],
+    bias: Float[Array, "c"],
+    *,
+    epsilon: float = 1e-5,
+) -> tuple[Float[Array, "*rows c"], Float[Array, "c"], Float[Array, "c"]]:
+    """Normalizes every channel over all other axes (BatchNorm in training mode).
+
+    ``(x - mean) / sqrt(variance + epsilon) * scale + bias``. The gradient keeps ``x``
+    and four vectors and reads ``x`` and the incoming gradient twice; ``nnx.BatchNorm``
+    on a CPU also writes and keeps ``x - mean``. As there, the variance is
+    ``E[x^2] - E[x]^2``, in float32 whatever the dtype of ``x``.
+
+    Args:
+      x: activations, shape [b, h, w, c] or [b, c].
+      scale: float32, shape [c].
+      bias: float32, shape [c].
+      epsilon: added to the variance.
+
+    Returns:
+      The result with the shape and dtype of ``x``; the mean and the biased variance of
+      the batch, float32 [c], for the running statistics. No gradient flows through
+      these two.
+    """
+    y, mean, variance = _batch_norm(epsilon, x, scale, bias)
+    return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
 
 
 def max_pool_2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     """Takes the maximum of every 2 x 2 block of pixels.
+
+    Where several pixels of a block share the maximum, they share its gradient: half of
+    it for each of two. (XLA's select-and-scatter gives all of it to the first.)
 
     Args:
       x: images, shape [b, h, w, c], with even h and w.
@@ -75,77 +131,135 @@ def max_pool_2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     checks.check_rank("x", x, 4, shape="b h w c")
     if x.shape[1] % 2 or x.shape[2] % 2:
         raise errors.UserError(
-            f"max_pool_2x2 needs an even height and width; got {tuple(x.shape)}. "
-            f"Resize or pad the images."
+            "max_pool_2x2 needs an even height and width; got images "
+            f"{tuple(x.shape)}. Crop or pad them by one pixel."
         )
     rows = jnp.maximum(x[:, 0::2], x[:, 1::2])
     return jnp.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
 
 
-def _explicit_padding(x_shape, kernel_shape, strides, padding) -> Pads:
+def _explicit_padding(image_size, kernel_size, strides, padding: Padding) -> Pads:
+    """Returns ((top, bottom), (left, right)) in pixels."""
     if isinstance(padding, str):
         if padding not in ("SAME", "VALID"):
             raise errors.UserError(
-                f'padding must be "SAME", "VALID" or ((top, bottom), (left, right)); '
+                'padding must be "SAME", "VALID" or ((top, bottom), (left, right)); '
                 f"got {padding!r}."
             )
-        pads = jax.lax.padtype_to_pads(
-            x_shape[1:3], kernel_shape[:2], strides, padding
+        padding = jax.lax.padtype_to_pads(image_size, kernel_size, strides, padding)
+    if len(padding) != 2 or any(len(pair) != 2 for pair in padding):
+        raise errors.UserError(
+            "padding must be a pair for the rows and one for the columns, "
+            f"((top, bottom), (left, right)); got {padding!r}."
         )
-    else:
-        pads = padding
-    return tuple((int(low), int(high)) for low, high in pads)
+    (top, bottom), (left, right) = padding
+    return (int(top), int(bottom)), (int(left), int(right))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _conv(x, kernel, strides, pads):
-    return _native(x, kernel, strides, pads)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _conv(strides, pads, x, kernel):
+    return _native(strides, pads, x, kernel)
 
 
-def _conv_forward(x, kernel, strides, pads):
-    return _native(x, kernel, strides, pads), (x, kernel)
-
-
-def _conv_backward(strides, pads, residuals, g):
-    x, kernel = residuals
-    _, transpose_x = jax.vjp(lambda x: _native(x, kernel, strides, pads), x)
-    shape = kernel.shape
-
-    def native_weights(x, g):
-        zeros = jnp.zeros(shape, x.dtype)
-        return jax.vjp(lambda k: _native(x, k, strides, pads), zeros)[1](g)[0]
-
-    def cpu_weights(x, g):
-        return _weight_gradient(x, g, shape, pads)
-
-    if strides == (1, 1):
-        dk = jax.lax.platform_dependent(x, g, cpu=cpu_weights, default=native_weights)
-    else:
-        dk = native_weights(x, g)
-    return transpose_x(g)[0], dk.astype(kernel.dtype)
-
-
-_conv.defvjp(_conv_forward, _conv_backward)
-
-
-def _native(x, kernel, strides, pads):
+def _native(strides, pads, x, kernel):
     return jax.lax.conv_general_dilated(
         x, kernel, strides, pads, dimension_numbers=_DIMENSIONS
     )
 
 
-def _weight_gradient(x, g, kernel_shape, pads):
-    kh, kw, c, d = kernel_shape
+def _conv_forward(strides, pads, x, kernel):
+    return _native(strides, pads, x, kernel), (x, kernel)
+
+
+def _conv_backward(strides, pads, residuals, g):
+    x, kernel = residuals
+    _, input_gradient = jax.vjp(lambda x: _native(strides, pads, x, kernel), x)
+
+    def native_gradient(x, g):
+        # The result is linear in the kernel, so where it is taken does not matter.
+        origin = jnp.zeros(kernel.shape, x.dtype)
+        _, transpose = jax.vjp(lambda k: _native(strides, pads, x, k), origin)
+        return transpose(g)[0]
+
+    def cpu_gradient(x, g):
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        x, g = x.astype(wide), g.astype(wide)
+        if math.prod(kernel.shape[:3]) <= _MAX_PATCH_SIZE:
+            total = _patch_gradient(x, g, kernel.shape, strides, pads)
+        else:
+            total = _piecewise_gradient(native_gradient, x, g)
+        return total.astype(kernel.dtype)
+
+    weight_gradient = jax.lax.platform_dependent(
+        x, g, cpu=cpu_gradient, default=native_gradient
+    )
+    return input_gradient(g)[0], weight_gradient
+
+
+_conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _patch_gradient(x, g, kernel_shape, strides, pads):
+    """The weight gradient as one product: (patches [n k])^T (gradient [n d])."""
+    kh, kw, _, _ = kernel_shape
     _, h2, w2, _ = g.shape
-    x = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0)))
-    wide = jnp.concatenate([x[:, :, j : j + w2] for j in range(kw)], axis=-1)
-    rows = [
-        jnp.einsum(
-            "bhwi,bhwo->io",
-            wide[:, i : i + h2],
-            g,
-            preferred_element_type=jnp.float32,
-        )
-        for i in range(kh)
-    ]
-    return jnp.stack(rows).reshape(kh, kw, c, d)
+    margins = ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0))
+    x = jax.lax.pad(x, jnp.zeros((), x.dtype), margins)
+    rows = [slice(i, i + strides[0] * (h2 - 1) + 1, strides[0]) for i in range(kh)]
+    columns = [slice(j, j + strides[1] * (w2 - 1) + 1, strides[1]) for j in range(kw)]
+    patches = jnp.concatenate([x[:, i, j] for i in rows for j in columns], axis=-1)
+    return jnp.einsum("bhwd,bhwk->dk", g, patches).T.reshape(kernel_shape)
+
+
+def _piecewise_gradient(gradient, x, g):
+    """Sums the weight gradients of pieces of the batch."""
+    b, h2, w2, _ = g.shape
+    wanted = min(_MAX_PIECES, b * h2 * w2 // _PIECE_PIXELS)
+    count = next((n for n in range(wanted, 0, -1) if b % n == 0), 1)
+    if count == 1:
+        return gradient(x, g)
+    # Piece i is every count-th image, so a batch that is sharded stays where it is.
+    x, g = (a.reshape(b // count, count, *a.shape[1:]) for a in (x, g))
+    pieces = [gradient(x[:, i], g[:, i]) for i in range(count)]
+    return functools.reduce(jnp.add, pieces)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _batch_norm(epsilon, x, scale, bias):
+    return _batch_norm_forward(epsilon, x, scale, bias)[0]
+
+
+def _batch_norm_forward(epsilon, x, scale, bias):
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    axes = tuple(range(x.ndim - 1))
+    mean = wide.mean(axes)
+    variance = jnp.maximum((wide * wide).mean(axes) - mean * mean, 0.0)
+    inverse = jax.lax.rsqrt(variance + epsilon)
+    slope = scale * inverse
+    y = wide * _like(slope, x) + _like(bias - mean * slope, x)
+    return (y.astype(x.dtype), mean, variance), (x, scale, mean, inverse)
+
+
+def _batch_norm_backward(epsilon, residuals, cotangents):
+    x, scale, mean, inverse = residuals
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    g = cotangents[0].astype(wide.dtype)
+    axes = tuple(range(x.ndim - 1))
+    count = x.size // x.shape[-1]
+    d_bias = g.sum(axes)
+    d_scale = ((g * wide).sum(axes) - mean * d_bias) * inverse
+    # dx = slope (g - E[g] - x_hat E[g x_hat]), written as slope g + a x + b so that
+    # nothing of the size of x is kept in between.
+    slope = scale * inverse
+    a = -slope * inverse * d_scale / count
+    b = -slope * d_bias / count - a * mean
+    dx = _like(slope, x) * g + _like(a, x) * wide + _like(b, x)
+    return dx.astype(x.dtype), d_scale, d_bias
+
+
+_batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)
+
+
+def _like(vector, x):
+    """Returns [c] as [1 ... 1 c], to be broadcast against ``x``."""
+    return vector.reshape((1,) * (x.ndim - 1) + vector.shape)

@@ -26,10 +26,12 @@ from simclr_jax.losses import _similarity_tile as tiles
 DATA_AXIS = "data"
 
 CPU_TILE_ROWS = 1024
-"""A tile of 4 MB: it stays in the cache, and the products run at full speed."""
+"""A tile of 4 MB: it stays in the cache, and the products run at full speed. Measured
+against 512 and 2,048 on two cores: within 5% at 16,384 rows."""
 
 ACCELERATOR_TILE_ROWS = 4096
-"""A tile of 64 MB: enough work to fill the device, few kernels to launch."""
+"""A tile of 64 MB: enough work to fill the device, few kernels to launch. Reasoned, not
+measured."""
 
 _ROWS = PartitionSpec(None, DATA_AXIS)
 _REPLICATED = PartitionSpec()
@@ -62,8 +64,8 @@ def logsumexp_over_others(
     Returns:
       L, [v b] float32, in nats.
     """
-    logsumexp, _ = _reduce(x, None, _usable_bound(bound), _usable_mesh(mesh))
-    return logsumexp
+    found: Any = _reduce(x, None, _usable_bound(bound), _usable_mesh(mesh))
+    return found[0]
 
 
 def logsumexp_and_neighbours(
@@ -84,11 +86,12 @@ def logsumexp_and_neighbours(
     Returns:
       L, and what each row sees of the other images, constants to a gradient.
     """
-    return _reduce(x, distance_scale, _usable_bound(bound), _usable_mesh(mesh))
+    found: Any = _reduce(x, distance_scale, _usable_bound(bound), _usable_mesh(mesh))
+    return found
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _reduce(x, distance_scale, bound, mesh) -> Any:
+def _reduce(x, distance_scale, bound, mesh):
     """Returns L, and ``Neighbours`` or None where ``distance_scale`` is None."""
     return _forward(x, distance_scale, bound, mesh)[0]
 

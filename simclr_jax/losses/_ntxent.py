@@ -31,6 +31,9 @@ def ntxent(
     the loss of its own rows, and in the backward pass the whole gradient of its own
     rows. Value and gradient are those of one device: nothing is left to average.
 
+    The backward pass is a rule of its own, so forward-mode differentiation
+    (``jax.jvp``, ``jax.hessian``) raises a TypeError; ``ntxent_reference`` has it.
+
     Args:
       a: first views, [b d], of any float type; need not be normalised. Norms,
         logits and sums are float32 whatever the type.

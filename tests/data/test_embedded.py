@@ -28,7 +28,7 @@ def test_mnist_sample_without_its_package_says_what_to_install(monkeypatch):
 
 
 def test_unknown_split():
-    with pytest.raises(errors.DataError, match="Unknown split.*'trian'.*'train'"):
+    with pytest.raises(errors.DataError, match=r"Unknown split.*'trian'.*'train'"):
         embedded.open_mnist_sample(split="trian")
 
 
@@ -42,5 +42,5 @@ def test_synthetic_images_are_the_same_every_time():
 
 
 def test_malformed_specification():
-    with pytest.raises(errors.DataError, match="needs HxWxC:N.*got '8x8'"):
+    with pytest.raises(errors.DataError, match=r"needs HxWxC:N.*got '8x8'"):
         embedded.open_synthetic("8x8", split="train")

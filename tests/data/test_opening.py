@@ -11,5 +11,5 @@ def test_known_kinds():
 
 @pytest.mark.parametrize("spec", ["mnits_sample", "tfds", "tfds:", ""])
 def test_unknown_kind_lists_the_choices(spec):
-    with pytest.raises(errors.DataError, match="Unknown data source.*mnist_sample"):
+    with pytest.raises(errors.DataError, match=r"Unknown data source.*mnist_sample"):
         data.open_source(spec)

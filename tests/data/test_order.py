@@ -40,5 +40,5 @@ def test_every_image_is_as_likely_in_the_first_batch():
 
 
 def test_a_batch_larger_than_the_set_is_refused():
-    with pytest.raises(errors.UserError, match="not exceed the 103 images.*got 104"):
+    with pytest.raises(errors.UserError, match=r"not exceed the 103 images.*got 104"):
         make(batch_size=104)

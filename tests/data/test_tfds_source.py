@@ -43,16 +43,16 @@ def test_part_of_a_split(data_dir):
 
 def test_what_is_not_there_says_how_to_prepare_it(data_dir):
     with pytest.raises(
-        errors.DataError, match="not prepared.*Did you mean 'mnist'"
+        errors.DataError, match=r"not prepared.*Did you mean 'mnist'"
     ) as e:
         data.open_source("tfds:mnits", data_dir=data_dir)
     assert "download_and_prepare" in str(e.value)
-    with pytest.raises(errors.DataError, match="Unknown split of 'mnist': 'trian'"):
+    with pytest.raises(errors.DataError, match=r"Unknown split of 'mnist': 'trian'"):
         data.open_source("tfds:mnist", split="trian", data_dir=data_dir)
 
 
 def test_a_folder_that_is_not_there():
-    with pytest.raises(errors.DataError, match="data_dir '/nowhere' is not a folder"):
+    with pytest.raises(errors.DataError, match=r"data_dir '/nowhere' is not a folder"):
         data.open_source("tfds:mnist", data_dir="/nowhere")
 
 

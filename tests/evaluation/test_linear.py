@@ -63,15 +63,15 @@ def test_the_same_number_of_every_class():
 
 def test_errors(blobs):
     features, labels = blobs
-    with pytest.raises(errors.UserError, match="got 300 rows and 299 labels"):
+    with pytest.raises(errors.UserError, match=r"got 300 rows and 299 labels"):
         evaluation.fit_linear_probe(features, labels[1:], num_classes=3)
     with pytest.raises(
         errors.UserError, match=r"Labels must be in \[0, 2\); got 0 to 2"
     ):
         evaluation.fit_linear_probe(features, labels, num_classes=2)
-    with pytest.raises(errors.UserError, match="l2 must be a number > 0"):
+    with pytest.raises(errors.UserError, match=r"l2 must be a number > 0"):
         evaluation.fit_linear_probe(features, labels, num_classes=3, l2=0.0)
-    with pytest.raises(errors.UserError, match="features hold NaN"):
+    with pytest.raises(errors.UserError, match=r"features hold NaN"):
         evaluation.fit_linear_probe(features * np.nan, labels, num_classes=3)
-    with pytest.raises(errors.UserError, match="Class 0 has .* 1000 were asked for"):
+    with pytest.raises(errors.UserError, match=r"Class 0 has .* 1000 were asked for"):
         evaluation.take_per_class(labels, num_per_class=1000, seed=0)

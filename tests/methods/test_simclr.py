@@ -75,6 +75,6 @@ def test_h_and_z_are_different_layers(batch):
 
 def test_temperature_must_be_positive():
     with pytest.raises(
-        errors.UserError, match="temperature must be a number > 0; got 0"
+        errors.UserError, match=r"temperature must be a number > 0; got 0"
     ):
         build(temperature=0.0)

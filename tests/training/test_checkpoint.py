@@ -155,7 +155,7 @@ def test_what_check_meta_raises_ends_the_search(folder):
         raise errors.ConfigMismatchError("another run")
 
     checkpoints = training.Checkpoints(folder)
-    with pytest.raises(errors.ConfigMismatchError, match="another run"):
+    with pytest.raises(errors.ConfigMismatchError, match=r"another run"):
         checkpoints.restore_newest(make_items(), check_meta=refuse)
     checkpoints.close()
     assert training.find_steps(folder) == [3, 2, 1]
@@ -165,7 +165,7 @@ def test_arrays_that_are_not_finite_are_never_saved(folder):
     checkpoints = training.Checkpoints(folder)
     items = make_items(4)
     items["opt"]["mu"][3, 3] = np.nan
-    with pytest.raises(errors.NonFiniteError, match="'opt/mu' holds NaN.*step 4"):
+    with pytest.raises(errors.NonFiniteError, match=r"'opt/mu' holds NaN.*step 4"):
         checkpoints.save(4, items, {})
     checkpoints.close()
     assert training.find_steps(folder) == [3, 2, 1]
@@ -197,7 +197,7 @@ def test_a_failed_save_is_noticed_at_once_and_the_third_in_a_row_ends_the_run(
         checkpoints.poll()
     assert "Checkpoint 4 could not be written" in caplog.text
     assert "The last good one is step 3. Training goes on." in caplog.text
-    with pytest.raises(errors.CheckpointError, match="failure 3 in a row"):
+    with pytest.raises(errors.CheckpointError, match=r"failure 3 in a row"):
         for step in (5, 6):
             checkpoints.save(step, make_items(step), {})
             checkpoints.wait()
@@ -207,7 +207,7 @@ def test_a_failed_last_save_is_an_error(tmp_path, monkeypatch):
     checkpoints = training.Checkpoints(tmp_path)
     monkeypatch.setattr(checkpoints._manager, "save", fail)
     checkpoints.save(1, make_items(1), {})
-    with pytest.raises(errors.CheckpointError, match="last checkpoint could not"):
+    with pytest.raises(errors.CheckpointError, match=r"last checkpoint could not"):
         checkpoints.close()
 
 

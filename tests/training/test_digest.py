@@ -28,14 +28,14 @@ def test_any_flipped_bit_is_noticed(tree, rng):
         changed = copy.deepcopy(tree)
         raw = changed["a"][0]["kernel"].view(np.uint32)
         raw[tuple(rng.integers(0, s) for s in raw.shape)] ^= 1 << rng.integers(0, 32)
-        with pytest.raises(errors.CheckpointError, match="'a/0/kernel'"):
+        with pytest.raises(errors.CheckpointError, match=r"'a/0/kernel'"):
             digest.verify_leaves(changed, digests)
 
 
 def test_a_silent_cast_is_noticed(tree):
     digests = digest.digest_leaves(tree)
     tree["step"] = tree["step"].astype(np.int64)
-    with pytest.raises(errors.CheckpointError, match="uint32"):
+    with pytest.raises(errors.CheckpointError, match=r"uint32"):
         digest.verify_leaves(tree, digests)
 
 
@@ -53,7 +53,7 @@ def test_a_sealed_page_cannot_be_changed():
     sealed = digest.seal({"step": 3, "config": {"temperature": 0.1}})
     assert digest.unseal(sealed) == {"step": 3, "config": {"temperature": 0.1}}
     sealed["page"]["config"]["temperature"] = 0.2
-    with pytest.raises(errors.CheckpointError, match="not what was written"):
+    with pytest.raises(errors.CheckpointError, match=r"not what was written"):
         digest.unseal(sealed)
     for broken in ({}, [], {"page": 1, "sha256": ""}):
         with pytest.raises(errors.CheckpointError):

@@ -59,7 +59,7 @@ def test_the_first_step_that_is_not_finite_is_named(loss, norm):
     log(1, STATE, metrics(1.0))
     log(2, STATE, metrics(loss, norm))
     with pytest.raises(
-        errors.NonFiniteError, match="At step 2 .* checkpoint is step 4"
+        errors.NonFiniteError, match=r"At step 2 .* checkpoint is step 4"
     ):
         log(3, STATE, metrics(1.0))
     assert recorder.rows == []
@@ -68,5 +68,5 @@ def test_the_first_step_that_is_not_finite_is_named(loss, norm):
 def test_check_looks_between_logged_steps():
     log, _ = make(last_good=lambda: None)
     log(1, STATE, metrics(float("nan")))
-    with pytest.raises(errors.NonFiniteError, match="At step 1 .*checkpoint is none"):
+    with pytest.raises(errors.NonFiniteError, match=r"At step 1 .*checkpoint is none"):
         log.check()

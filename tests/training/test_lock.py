@@ -51,7 +51,7 @@ def test_a_killed_holder_leaves_no_lock(tmp_path, holder):
 def test_a_fresh_lock_of_another_host_is_respected_a_stale_one_is_not(tmp_path):
     path = tmp_path / "LOCK"
     path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": "today"}))
-    with pytest.raises(errors.WorkdirBusyError, match="process 1 on host elsewhere"):
+    with pytest.raises(errors.WorkdirBusyError, match=r"process 1 on host elsewhere"):
         training.WorkdirLock(tmp_path).__enter__()
     old = time.time() - 2 * lock.STALE_SECONDS
     os.utime(path, (old, old))

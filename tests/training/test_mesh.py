@@ -24,10 +24,10 @@ def test_impossible_numbers_of_devices(num_devices):
 def test_a_batch_that_does_not_divide():
     training.check_batch_size(16, training.make_mesh(8))
     with pytest.raises(
-        errors.UserError, match="batch_size must be a multiple of 8; got"
+        errors.UserError, match=r"batch_size must be a multiple of 8; got"
     ):
         training.check_batch_size(20, training.make_mesh(8))
-    with pytest.raises(errors.UserError, match="use 16 or 24, or fewer devices"):
+    with pytest.raises(errors.UserError, match=r"use 16 or 24, or fewer devices"):
         training.check_batch_size(20, training.make_mesh(8))
-    with pytest.raises(errors.UserError, match="use 8, or fewer devices"):
+    with pytest.raises(errors.UserError, match=r"use 8, or fewer devices"):
         training.check_batch_size(6, training.make_mesh(8))

@@ -1,0 +1,72 @@
+"""Runs the programs as a user does: in processes of their own."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+TINY = (
+    "--config=configs/mnist.py:smoke",
+    "--config.batch_size=16",
+    "--config.augmentation.size=12",
+    "--config.evaluation.size=12",
+    "--config.data.source=synthetic:14x14x1:64",
+)
+
+
+def environment(num_devices=1, **changes):
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": str(num_devices),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        **changes,
+    }
+
+
+def command(program, *arguments):
+    return [sys.executable, "-m", "simclr_jax", program, *map(str, arguments)]
+
+
+def start(program, *arguments, num_devices=1):
+    return subprocess.Popen(
+        command(program, *arguments),
+        cwd=ROOT,
+        env=environment(num_devices),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(program, *arguments, num_devices=1, timeout=200):
+    return subprocess.run(
+        command(program, *arguments),
+        cwd=ROOT,
+        env=environment(num_devices),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def rows(workdir):
+    text = pathlib.Path(workdir, "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def losses(workdir):
+    return {row["step"]: row["loss"] for row in rows(workdir)}
+
+
+def digests(workdir, step):
+    """The digest of every array of a checkpoint: equal means equal bit for bit."""
+    page = json.loads(
+        pathlib.Path(workdir, "checkpoints", str(step), "meta", "metadata").read_text()
+    )
+    return page["page"]["digests"]

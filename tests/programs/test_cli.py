@@ -1,0 +1,37 @@
+import pytest
+
+from simclr_jax.core import errors
+from simclr_jax.programs import cli
+from programs import running
+
+
+def test_a_users_error_becomes_its_message_and_exit_code(capsys):
+    def fail():
+        raise errors.DataError("the data is not there")
+
+    assert cli.guard(fail) == 4
+    assert capsys.readouterr().err == "error: the data is not there\n"
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.guard(lambda: 1 // 0)
+
+
+def test_exit_codes_are_different():
+    kinds = errors.UserError.__subclasses__()
+    codes = [kind.exit_code for kind in kinds] + [
+        errors.UserError.exit_code,
+        errors.PREEMPTED_EXIT_CODE,
+    ]
+    assert len(set(codes)) == len(codes)
+    assert 0 not in codes and 1 not in codes
+
+
+def test_usage_and_unknown_programs():
+    usage = running.run("--help")
+    assert usage.returncode == 0
+    assert "pretrain" in usage.stdout
+    unknown = running.run("prtrain")
+    assert unknown.returncode == 2
+    assert "Did you mean 'pretrain'?" in unknown.stdout + unknown.stderr

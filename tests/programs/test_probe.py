@@ -1,0 +1,89 @@
+import json
+import shutil
+
+import pytest
+from programs import running
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("pretrained")
+    done = running.run("pretrain", *running.TINY, f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+def test_it_needs_only_the_checkpoint_and_the_data(workdir, tmp_path):
+    done = running.run(
+        "probe",
+        f"--checkpoint={workdir}",
+        "--dataset=synthetic:14x14x1:200",
+        f"--output={tmp_path / 'probe.json'}",
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "probe.json").read_text())
+    assert f"Test Accuracy: {result['accuracy']:.4f}" in done.stdout
+    assert result["accuracy"] > 0.3  # ten classes of their own brightness
+    assert result["layer"] == "h"
+    assert result["step"] == 4
+    assert result["num_labels"] == 200
+    assert "frozen" in result["protocol"]
+    assert len(result["config_digest"]) == 12
+    assert result["test"] == "synthetic:14x14x1:200:test"
+
+
+def test_the_result_goes_to_the_workdir_and_can_use_few_labels(workdir):
+    done = running.run("probe", f"--checkpoint={workdir}", "--labels_per_class=3")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((workdir / "probe.json").read_text())["num_labels"] == 30
+
+
+def test_images_of_another_size_are_resized_and_it_says_so(workdir, tmp_path):
+    done = running.run(
+        "probe",
+        f"--checkpoint={workdir}",
+        "--dataset=synthetic:20x20x1:50",
+        f"--output={tmp_path / 'probe.json'}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "note: images of (20, 20) pixels are resized to" in done.stdout
+
+
+def test_images_of_other_channels_are_refused(workdir):
+    done = running.run(
+        "probe", f"--checkpoint={workdir}", "--dataset=synthetic:14x14x3:50"
+    )
+    assert done.returncode == 4
+    assert "has images of 3 channels; the encoder was trained on" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--checkpoint=/nowhere"], 6, "'/nowhere' is not a folder"),
+        (["--step=3"], 6, "No checkpoint of step 3"),
+        (["--dataset=tfds:nothing"], 4, "tfds:nothing is not prepared"),
+        (["--test_split=tset"], 4, "Did you mean 'test'"),
+        (["--labels_per_class=1000"], 2, "1000 were asked for"),
+    ],
+)
+def test_bad_input_gets_one_clear_message(workdir, arguments, code, message):
+    done = running.run("probe", f"--checkpoint={workdir}", *arguments)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_left_alone(workdir, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    newest = copy / "checkpoints" / "4"
+    for path in (newest / "model").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    done = running.run("probe", f"--checkpoint={copy}")
+    assert done.returncode == 0, done.stderr
+    assert "Checkpoint 4 is unreadable" in done.stderr
+    assert json.loads((copy / "probe.json").read_text())["step"] == 2
+    assert newest.is_dir()

@@ -1,0 +1,135 @@
+"""The house as a table: who may import whom. This test is the proof of the design."""
+
+import ast
+import pathlib
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "simclr_jax"
+
+LEVEL = {
+    "core": 0,
+    "augment": 1,
+    "encoders": 1,
+    "heads": 1,
+    "losses": 1,
+    "optim": 1,
+    "data": 1,
+    "methods": 2,
+    "training": 3,
+    "evaluation": 4,
+    "plots": 4,
+    "assembly": 5,
+    "programs": 6,
+    "__main__": 7,
+}
+
+# What only these rooms may import at the top of a file.
+RESERVED = {"ml_collections": {"assembly", "programs"}}
+
+# What nobody may import at the top of a file: heavy or optional.
+LAZY = {
+    "PIL",
+    "matplotlib",
+    "mlxtend",
+    "sklearn",
+    "tensorboardX",
+    "tensorflow",
+    "tensorflow_datasets",
+    "torch",
+    "tqdm",
+}
+
+# What the worker processes of the input pipeline import must not import jax.
+WORKER_FILES = ("sources", "tfds_source", "order", "embedded", "opening")
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path):
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imports(path, *, top_only=False):
+    """Yields the dotted names that a file imports."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body if top_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_arrows_point_down(path):
+    room = room_of(path)
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "simclr_jax" or len(parts) < 2 or room == "__init__":
+            continue
+        if parts[1] in ("__version__", room):
+            continue
+        assert parts[1] in LEVEL, f"{path} imports {name}, which is in no room"
+        assert LEVEL[parts[1]] < LEVEL[room], f"{path} must not import {name}"
+
+
+def test_training_does_not_know_evaluation_or_any_method():
+    for path in (PACKAGE / "training").glob("*.py"):
+        for name in imports(path):
+            assert not name.startswith(("simclr_jax.evaluation", "simclr_jax.methods"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_reserved_and_lazy_imports(path):
+    for name in imports(path, top_only=True):
+        package = name.split(".")[0]
+        assert package not in LAZY, f"{path}: import {package} inside a function"
+        allowed = RESERVED.get(package)
+        assert allowed is None or room_of(path) in allowed, f"{path} imports {package}"
+
+
+@pytest.mark.parametrize("name", WORKER_FILES)
+def test_input_workers_need_no_jax(name):
+    for imported in imports(PACKAGE / "data" / f"{name}.py"):
+        assert imported.split(".")[0] not in ("jax", "flax", "jaxlib")
+
+
+def test_losses_are_functions_of_arrays():
+    for path in (PACKAGE / "losses").glob("*.py"):
+        assert not any(name.split(".")[0] == "flax" for name in imports(path))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_and_functions_are_short(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400, f"{path} has over 400 lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert length <= 40, f"{path}: {node.name} has {length} lines of body"
+
+
+def test_programs_are_short():
+    for path in (PACKAGE / "programs").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 130, path
+
+
+def test_no_utils_and_no_empty_rooms():
+    assert not list(PACKAGE.rglob("utils*.py"))
+    for room in PACKAGE.iterdir():
+        if room.is_dir() and room.name != "__pycache__":
+            assert len(list(room.glob("*.py"))) > 1, f"{room} is empty"
+
+
+def test_every_module_has_its_tests():
+    tests = PACKAGE.parent / "tests"
+    for path in FILES:
+        if path.name in ("__init__.py", "__main__.py"):
+            continue
+        relative = path.relative_to(PACKAGE)
+        beside = tests / relative.parent / f"test_{relative.stem.lstrip('_')}.py"
+        together = tests / relative.parent / f"test_{relative.parent.name}.py"
+        assert beside.exists() or together.exists(), f"{beside} is missing"

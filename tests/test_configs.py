@@ -1,0 +1,59 @@
+"""Every recipe builds, says what it is, and runs two steps of its smoke variant."""
+
+import importlib
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from simclr_jax import assembly, training
+
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+RECIPES = sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem not in ("__init__", "common"))
+
+
+def load(recipe, variant=""):
+    return importlib.import_module(f"configs.{recipe}").get_config(variant)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_header_says_what_a_reader_wants(recipe):
+    header = importlib.import_module(f"configs.{recipe}").__doc__
+    assert "Command: python -m simclr_jax pretrain --config=configs/" in header
+    assert "Hardware:" in header
+    assert "Expected" in header
+    assert "published" in header or "measured here" in header
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_full_recipe_is_well_formed(recipe):
+    config = load(recipe)
+    assembly.check(config)
+    assert config.is_type_safe
+    with pytest.raises(AttributeError):
+        config.nonsense = 1
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_unknown_variant_lists_the_choices(recipe):
+    with pytest.raises(ValueError, match=r"Unknown variant 'somke'. Choices: smoke"):
+        load(recipe, "somke")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.usefixtures("standard_promotion")
+def test_two_smoke_steps(recipe):
+    config = load(recipe, "smoke")
+    config.num_steps = 2
+    config.num_devices = 1
+    assembly.check(config)
+    run = assembly.assemble(config)
+    state = run.initial_state()
+    key = jax.device_put(assembly.root_key(config), training.replicated(run.mesh))
+    arrays, losses = state.arrays, []
+    for batch in run.batches.start_at(0):
+        arrays, metrics = training.train_step(state.graphdef, arrays, batch, key)
+        losses.append(float(metrics["loss"]))
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()

@@ -1,0 +1,69 @@
+"""The house style as tests."""
+
+import importlib
+import inspect
+import re
+
+import pytest
+
+import simclr_jax
+
+ROOMS = [name for name in simclr_jax.__all__ if name not in ("__version__", "core")]
+
+
+def public_objects():
+    for room in ROOMS:
+        module = importlib.import_module(f"simclr_jax.{room}")
+        for name in module.__all__:
+            yield room, name, getattr(module, name)
+
+
+def public_functions():
+    for room, name, value in public_objects():
+        value = inspect.unwrap(value)
+        if inspect.isfunction(value):
+            yield pytest.param(room, value, id=f"{room}.{name}")
+
+
+def test_the_namespaces_are_lazy_and_listed():
+    assert sorted(simclr_jax.__all__) == dir(simclr_jax)
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing'; it has augment"):
+        _ = simclr_jax.nothing
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_public_names_are_listed_in_order(room):
+    module = importlib.import_module(f"simclr_jax.{room}")
+    assert list(module.__all__) == sorted(module.__all__)
+    assert module.__doc__
+
+
+@pytest.mark.parametrize(("room", "function"), public_functions())
+def test_public_functions_say_what_they_take_and_return(room, function):
+    text = inspect.getdoc(function) or ""
+    parameters = inspect.signature(function).parameters
+    summary = text.splitlines()[0] if text else ""
+    assert summary.endswith((".", ":")), f"{function.__name__} has no summary"
+    if len(parameters) > 1 and summary != text:
+        for name in parameters:
+            assert re.search(rf"^\s*\*{{0,2}}{name}:", text, re.M), f"{name} is not said"
+        returns = inspect.signature(function).return_annotation
+        if returns not in (None, "None"):
+            assert re.search(r"^(Returns|Yields):", text, re.M)
+
+
+@pytest.mark.parametrize(("room", "function"), public_functions())
+def test_the_key_comes_first(room, function):
+    names = list(inspect.signature(function).parameters)
+    kinds = inspect.signature(function).parameters
+    if "key" in names and kinds["key"].kind is not inspect.Parameter.KEYWORD_ONLY:
+        assert names[0] == "key" or room == "training"
+
+
+@pytest.mark.parametrize(("room", "function"), public_functions())
+def test_options_are_keyword_only(room, function):
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.default is not inspect.Parameter.empty:
+            assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, f"{name}"
+
+
