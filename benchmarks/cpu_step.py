@@ -9,7 +9,7 @@ and 2 x 2 max-pooling; two residual blocks of 64 channels; a projection head
 
 * xla: the native convolution and pooling of XLA (``jax.lax.conv_general_dilated``,
   ``nnx.max_pool``, ``nnx.BatchNorm``), no code of this library;
-* ours: ``simclr_jax.encoders``;
+* ours: ``simclr_jax.encoders.ConvNet``;
 * torch: PyTorch in the channels-last layout.
 
 The rows take turns, a step each, so that other work on the machine hits all alike.
@@ -31,7 +31,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from simclr_jax.encoders import convolution
+from simclr_jax import encoders
 
 NUM_IMAGES = 512
 SIZE = 24
@@ -39,36 +39,52 @@ TEMPERATURE = 0.2
 LEARNING_RATE = 1e-3
 
 
-class Convolution(nnx.Module):
-    """A 3 x 3 convolution without bias, then batch norm."""
+class PlainConvolution(nnx.Module):
+    """A 3 x 3 convolution without bias, then batch norm; no code of this library."""
 
-    def __init__(self, c, d, *, conv, rngs):
-        init = jax.nn.initializers.he_normal()
+    def __init__(self, c, d, *, rngs):
+        init = jax.nn.initializers.lecun_normal()
         self.kernel = nnx.Param(init(rngs.params(), (3, 3, c, d), jnp.float32))
         self.norm = nnx.BatchNorm(d, momentum=0.9, rngs=rngs)
-        self.conv = conv
 
     def __call__(self, x):
-        return self.norm(self.conv(x, self.kernel[...]))
+        """Convolves with padding 1 and normalizes."""
+        layout = ("NHWC", "HWIO", "NHWC")
+        return self.norm(
+            jax.lax.conv_general_dilated(
+                x, self.kernel[...], (1, 1), "SAME", dimension_numbers=layout
+            )
+        )
+
+
+class PlainEncoder(nnx.Module):
+    """The encoder with the operations of XLA and flax."""
+
+    def __init__(self, *, rngs):
+        make = functools.partial(PlainConvolution, rngs=rngs)
+        self.stem = nnx.List([make(1, 32), make(32, 64)])
+        self.blocks = nnx.List([make(64, 64) for _ in range(4)])
+
+    def __call__(self, x):
+        """Returns the features [b 2304]."""
+        for layer in self.stem:
+            x = nnx.max_pool(jax.nn.relu(layer(x)), (2, 2), strides=(2, 2))
+        for first, second in zip(self.blocks[0::2], self.blocks[1::2], strict=True):
+            x = jax.nn.relu(second(jax.nn.relu(first(x))) + x)
+        return x.reshape(x.shape[0], -1)
 
 
 class Network(nnx.Module):
-    """The example network; ``conv`` and ``pool`` are the functions under test."""
+    """An encoder and the projection head."""
 
-    def __init__(self, *, conv, pool, rngs):
-        make = functools.partial(Convolution, conv=conv, rngs=rngs)
-        self.stem = nnx.List([make(1, 32), make(32, 64)])
-        self.blocks = nnx.List([make(64, 64) for _ in range(4)])
+    def __init__(self, encoder, *, rngs):
+        self.encoder = encoder
         self.hidden = nnx.Linear(2304, 128, rngs=rngs)
         self.out = nnx.Linear(128, 64, rngs=rngs)
-        self.pool = pool
 
     def __call__(self, x):
-        for layer in self.stem:
-            x = self.pool(jax.nn.relu(layer(x)))
-        for first, second in zip(self.blocks[0::2], self.blocks[1::2], strict=True):
-            x = jax.nn.relu(second(jax.nn.relu(first(x))) + x)
-        return self.out(jax.nn.relu(self.hidden(x.reshape(x.shape[0], -1))))
+        """Returns the embeddings [b 64]."""
+        return self.out(jax.nn.relu(self.hidden(self.encoder(x))))
 
 
 def dense_ntxent(z):
@@ -96,9 +112,10 @@ def jax_step(graphdef, state, x):
     return nnx.state((model, optimizer)), loss
 
 
-def make_jax(images: np.ndarray, *, conv: Callable, pool: Callable) -> Callable:
+def make_jax(images: np.ndarray, make_encoder: Callable) -> Callable:
     """Returns a function that runs one step and returns the loss as a float."""
-    model = Network(conv=conv, pool=pool, rngs=nnx.Rngs(0))
+    rngs = nnx.Rngs(0)
+    model = Network(make_encoder(rngs=rngs), rngs=rngs)
     optimizer = nnx.Optimizer(model, optax.adam(LEARNING_RATE), wrt=nnx.Param)
     graphdef, state = nnx.split((model, optimizer))
     x = jnp.asarray(images)
@@ -110,18 +127,6 @@ def make_jax(images: np.ndarray, *, conv: Callable, pool: Callable) -> Callable:
         return float(loss)
 
     return run
-
-
-def native_conv(x, kernel):
-    """XLA's own convolution, padding 1."""
-    return jax.lax.conv_general_dilated(
-        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-
-
-def native_pool(x):
-    """XLA's own pooling."""
-    return nnx.max_pool(x, (2, 2), strides=(2, 2))
 
 
 def make_torch(images: np.ndarray) -> Callable:
@@ -161,18 +166,17 @@ def make_torch(images: np.ndarray) -> Callable:
         loss = functional.cross_entropy(logits, positives)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return run
 
 
 def make_rows(images: np.ndarray, names: list[str]) -> dict[str, Callable]:
     """Returns the rows that can run here, by name."""
+    ours = functools.partial(encoders.ConvNet, image_shape=(SIZE, SIZE, 1))
     makers = {
-        "xla": lambda: make_jax(images, conv=native_conv, pool=native_pool),
-        "ours": lambda: make_jax(
-            images, conv=convolution.conv2d, pool=convolution.max_pool_2x2
-        ),
+        "xla": lambda: make_jax(images, PlainEncoder),
+        "ours": lambda: make_jax(images, ours),
         "torch": lambda: make_torch(images),
     }
     rows = {}
@@ -214,7 +218,9 @@ def describe(rows: dict[str, Callable]) -> str:
     if "torch" in rows:
         import torch
 
-        parts.append(f"torch {torch.__version__} with {torch.get_num_threads()} threads")
+        parts.append(
+            f"torch {torch.__version__} with {torch.get_num_threads()} threads"
+        )
     parts.append(datetime.date.today().isoformat())
     return "; ".join(parts)
 

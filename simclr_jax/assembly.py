@@ -107,7 +107,7 @@ def assemble(config: ml_collections.ConfigDict) -> Run:
     Raises:
       UserError: if they are not there or do not fit together.
     """
-    mesh = training.make_mesh(config.num_devices)
+    mesh = training.make_mesh(num_devices=config.num_devices)
     training.check_batch_size(config.batch_size, mesh)
     source = open_source(config)
     length = compute_length(config, num_images=len(source))
@@ -156,7 +156,7 @@ def restore_encoder(
     folder = pathlib.Path(workdir)
     if not folder.is_dir():
         raise errors.CheckpointError(
-            f"{str(folder)!r} is not a folder. Expected the workdir of a pretraining run."
+            f"{str(folder)!r} is not a folder. Expected the workdir of a run."
         )
     if (folder / training.CHECKPOINTS).is_dir():
         folder = folder / training.CHECKPOINTS

@@ -10,7 +10,9 @@ import pytest
 from simclr_jax import assembly, training
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
-RECIPES = sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem not in ("__init__", "common"))
+RECIPES = sorted(
+    p.stem for p in CONFIGS.glob("*.py") if p.stem not in ("__init__", "common")
+)
 
 
 def load(recipe, variant=""):

@@ -19,6 +19,7 @@ def public_objects():
 
 
 def public_functions():
+    """Every function in an ``__all__``, as test parameters."""
     for room, name, value in public_objects():
         value = inspect.unwrap(value)
         if inspect.isfunction(value):
@@ -32,13 +33,13 @@ def test_the_namespaces_are_lazy_and_listed():
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_public_names_are_listed_in_order(room):
+def test_a_room_says_what_it_is_and_lists_its_names(room):
     module = importlib.import_module(f"simclr_jax.{room}")
-    assert list(module.__all__) == sorted(module.__all__)
     assert module.__doc__
+    assert all(hasattr(module, name) for name in module.__all__)
 
 
-@pytest.mark.parametrize(("room", "function"), public_functions())
+@pytest.mark.parametrize(("room", "function"), list(public_functions()))
 def test_public_functions_say_what_they_take_and_return(room, function):
     text = inspect.getdoc(function) or ""
     parameters = inspect.signature(function).parameters
@@ -46,13 +47,15 @@ def test_public_functions_say_what_they_take_and_return(room, function):
     assert summary.endswith((".", ":")), f"{function.__name__} has no summary"
     if len(parameters) > 1 and summary != text:
         for name in parameters:
-            assert re.search(rf"^\s*\*{{0,2}}{name}:", text, re.M), f"{name} is not said"
+            assert re.search(rf"^\s*\*{{0,2}}{name}:", text, re.M), (
+                f"{name} is not said"
+            )
         returns = inspect.signature(function).return_annotation
         if returns not in (None, "None"):
             assert re.search(r"^(Returns|Yields):", text, re.M)
 
 
-@pytest.mark.parametrize(("room", "function"), public_functions())
+@pytest.mark.parametrize(("room", "function"), list(public_functions()))
 def test_the_key_comes_first(room, function):
     names = list(inspect.signature(function).parameters)
     kinds = inspect.signature(function).parameters
@@ -60,10 +63,8 @@ def test_the_key_comes_first(room, function):
         assert names[0] == "key" or room == "training"
 
 
-@pytest.mark.parametrize(("room", "function"), public_functions())
+@pytest.mark.parametrize(("room", "function"), list(public_functions()))
 def test_options_are_keyword_only(room, function):
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.default is not inspect.Parameter.empty:
             assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, f"{name}"
-
-

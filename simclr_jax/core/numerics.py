@@ -9,7 +9,7 @@ NORM_EPSILON = 1e-12
 
 
 def l2_normalize(x: Float[Array, "*rows d"]) -> Float[Array, "*rows d"]:
-    """Scales each row to unit length; a zero row stays zero, with a zero gradient.
+    """Scales each row to unit length; a zero row stays zero, with a finite gradient.
 
     Args:
       x: rows of any float type.

@@ -14,8 +14,8 @@ The numbers are the same to float32 rounding. The platform is chosen when the pr
 lowered (``jax.lax.platform_dependent``), so a program compiled for TPU on a CPU host
 has the native operations in it.
 
-Most of the remaining time of a training step on a CPU is memory traffic, so
-``batch_norm`` and ``max_pool_2x2`` have gradients of their own that keep little.
+The rest of a training step on a CPU is mostly memory traffic, so ``batch_norm`` has a
+gradient of its own that keeps little.
 """
 
 import functools
@@ -65,7 +65,7 @@ def conv2d(
       Shape [b, h2, w2, d], the dtype of ``x``.
 
     Raises:
-      UserError: if a rank, a dtype, the channels or the padding do not fit.
+      UserError: if a rank, the channels or the padding do not fit.
     """
     checks.check_rank("x", x, 4, shape="b h w c")
     checks.check_rank("kernel", kernel, 4, shape="kh kw c d")
@@ -74,11 +74,6 @@ def conv2d(
             "conv2d needs a kernel [kh kw c d] with the channels c of the images; got "
             f"images {tuple(x.shape)} and kernel {tuple(kernel.shape)}."
         )
-    if x.dtype != kernel.dtype:
-        raise errors.UserError(
-            f"conv2d needs images and kernel of one dtype; got {x.dtype} and "
-            f"{kernel.dtype}. Cast the kernel: kernel.astype(x.dtype)."
-        )
     strides = (int(strides[0]), int(strides[1]))
     pads = _explicit_padding(x.shape[1:3], kernel.shape[:2], strides, padding)
     return _conv(strides, pads, x, kernel)
@@ -86,17 +81,16 @@ def conv2d(
 
 def batch_norm(
     x: Float[Array, "*rows c"],
-    scale: Float[Array, "c"],
-    bias: Float[Array, "c"],
+    scale: Float[Array, " c"],
+    bias: Float[Array, " c"],
     *,
     epsilon: float = 1e-5,
-) -> tuple[Float[Array, "*rows c"], Float[Array, "c"], Float[Array, "c"]]:
+) -> tuple[Float[Array, "*rows c"], Float[Array, " c"], Float[Array, " c"]]:
     """Normalizes every channel over all other axes (BatchNorm in training mode).
 
     ``(x - mean) / sqrt(variance + epsilon) * scale + bias``. The gradient keeps ``x``
-    and four vectors and reads ``x`` and the incoming gradient twice; ``nnx.BatchNorm``
-    on a CPU also writes and keeps ``x - mean``. As there, the variance is
-    ``E[x^2] - E[x]^2``, in float32 whatever the dtype of ``x``.
+    and three vectors; that of ``nnx.BatchNorm`` also keeps ``x - mean``. As there, the
+    variance is ``E[x^2] - E[x]^2``, in float32 whatever the dtype of ``x``.
 
     Args:
       x: activations, shape [b, h, w, c] or [b, c].
@@ -105,9 +99,8 @@ def batch_norm(
       epsilon: added to the variance.
 
     Returns:
-      The result with the shape and dtype of ``x``; the mean and the biased variance of
-      the batch, float32 [c], for the running statistics. No gradient flows through
-      these two.
+      The result, as ``x``; the mean and the biased variance of the batch, float32 [c],
+      for the running statistics. No gradient flows through these two.
     """
     y, mean, variance = _batch_norm(epsilon, x, scale, bias)
     return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
@@ -156,11 +149,6 @@ def _explicit_padding(image_size, kernel_size, strides, padding: Padding) -> Pad
     return (int(top), int(bottom)), (int(left), int(right))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _conv(strides, pads, x, kernel):
-    return _native(strides, pads, x, kernel)
-
-
 def _native(strides, pads, x, kernel):
     return jax.lax.conv_general_dilated(
         x, kernel, strides, pads, dimension_numbers=_DIMENSIONS
@@ -173,17 +161,15 @@ def _conv_forward(strides, pads, x, kernel):
 
 def _conv_backward(strides, pads, residuals, g):
     x, kernel = residuals
-    _, input_gradient = jax.vjp(lambda x: _native(strides, pads, x, kernel), x)
+    forward = lambda x: _native(strides, pads, x, kernel)
 
     def native_gradient(x, g):
-        # The result is linear in the kernel, so where it is taken does not matter.
-        origin = jnp.zeros(kernel.shape, x.dtype)
-        _, transpose = jax.vjp(lambda k: _native(strides, pads, x, k), origin)
-        return transpose(g)[0]
+        like = jax.ShapeDtypeStruct(kernel.shape, x.dtype)
+        native = functools.partial(_native, strides, pads, x)
+        return jax.linear_transpose(native, like)(g)[0]
 
     def cpu_gradient(x, g):
-        wide = jnp.promote_types(x.dtype, jnp.float32)
-        x, g = x.astype(wide), g.astype(wide)
+        x, g = _widen(x), _widen(g)
         if math.prod(kernel.shape[:3]) <= _MAX_PATCH_SIZE:
             total = _patch_gradient(x, g, kernel.shape, strides, pads)
         else:
@@ -193,9 +179,10 @@ def _conv_backward(strides, pads, residuals, g):
     weight_gradient = jax.lax.platform_dependent(
         x, g, cpu=cpu_gradient, default=native_gradient
     )
-    return input_gradient(g)[0], weight_gradient
+    return jax.linear_transpose(forward, x)(g)[0], weight_gradient
 
 
+_conv = jax.custom_vjp(_native, nondiff_argnums=(0, 1))
 _conv.defvjp(_conv_forward, _conv_backward)
 
 
@@ -224,13 +211,8 @@ def _piecewise_gradient(gradient, x, g):
     return functools.reduce(jnp.add, pieces)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _batch_norm(epsilon, x, scale, bias):
-    return _batch_norm_forward(epsilon, x, scale, bias)[0]
-
-
-def _batch_norm_forward(epsilon, x, scale, bias):
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+def _batch_norm_and_residuals(epsilon, x, scale, bias):
+    wide = _widen(x)
     axes = tuple(range(x.ndim - 1))
     mean = wide.mean(axes)
     variance = jnp.maximum((wide * wide).mean(axes) - mean * mean, 0.0)
@@ -242,14 +224,12 @@ def _batch_norm_forward(epsilon, x, scale, bias):
 
 def _batch_norm_backward(epsilon, residuals, cotangents):
     x, scale, mean, inverse = residuals
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    g = cotangents[0].astype(wide.dtype)
+    wide, g = _widen(x), _widen(cotangents[0])
     axes = tuple(range(x.ndim - 1))
     count = x.size // x.shape[-1]
     d_bias = g.sum(axes)
     d_scale = ((g * wide).sum(axes) - mean * d_bias) * inverse
-    # dx = slope (g - E[g] - x_hat E[g x_hat]), written as slope g + a x + b so that
-    # nothing of the size of x is kept in between.
+    # slope (g - E[g] - x_hat E[g x_hat]) without a temporary of the size of x.
     slope = scale * inverse
     a = -slope * inverse * d_scale / count
     b = -slope * d_bias / count - a * mean
@@ -257,9 +237,16 @@ def _batch_norm_backward(epsilon, residuals, cotangents):
     return dx.astype(x.dtype), d_scale, d_bias
 
 
-_batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)
+_batch_norm = jax.custom_vjp(
+    lambda *args: _batch_norm_and_residuals(*args)[0], nondiff_argnums=(0,)
+)
+_batch_norm.defvjp(_batch_norm_and_residuals, _batch_norm_backward)
 
 
 def _like(vector, x):
-    """Returns [c] as [1 ... 1 c], to be broadcast against ``x``."""
+    """Returns [c] with the rank of ``x``."""
     return vector.reshape((1,) * (x.ndim - 1) + vector.shape)
+
+
+def _widen(x):
+    return x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)

@@ -1,6 +1,6 @@
 """What was learned: frozen features and what a linear classifier reads from them."""
 
-from simclr_jax.evaluation.features import count_variables, extract, freeze
+from simclr_jax.evaluation.features import count_parameters, extract, freeze
 from simclr_jax.evaluation.linear import (
     PROTOCOL,
     LinearProbe,
@@ -13,7 +13,7 @@ __all__ = [
     "PROTOCOL",
     "LinearProbe",
     "accuracy",
-    "count_variables",
+    "count_parameters",
     "extract",
     "fit_linear_probe",
     "freeze",

@@ -89,7 +89,7 @@ def extract(
     return np.concatenate(parts)
 
 
-def count_variables(module: nnx.Module, kind: type[nnx.Variable] = nnx.Param) -> int:
-    """Returns how many numbers the variables of a kind hold."""
-    leaves = jax.tree.leaves(nnx.state(module, kind))
+def count_parameters(module: nnx.Module) -> int:
+    """Returns how many trainable numbers a module has."""
+    leaves = jax.tree.leaves(nnx.state(module, nnx.Param))
     return sum(math.prod(leaf.shape) for leaf in leaves)

@@ -1,8 +1,8 @@
 """Pure functions of arrays: the loss in nats and what is read beside it."""
 
-from simclr_jax.losses._ntxent import ntxent, ntxent_with_metrics
-from simclr_jax.losses._ntxent_bounds import chance_loss, floor_loss
-from simclr_jax.losses._ntxent_reference import ntxent_reference
+from simclr_jax.losses.bounds import chance_loss, floor_loss
+from simclr_jax.losses.contrastive import ntxent, ntxent_with_metrics
+from simclr_jax.losses.reference import ntxent_reference
 
 __all__ = [
     "chance_loss",

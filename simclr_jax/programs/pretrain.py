@@ -73,7 +73,7 @@ def pretrain(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
 def _describe(run: assembly.Run, initial: training.TrainState) -> None:
     """Prints what is about to happen, effective learning rate included."""
     config, length = run.config, run.length
-    num_params = evaluation.count_variables(initial.method())
+    num_params = evaluation.count_parameters(initial.method())
     kind = run.mesh.devices.flat[0].device_kind
     place = "kept on the devices" if run.batches.is_resident else "streamed"
     print(

@@ -87,7 +87,7 @@ def _measure(
     mesh = training.make_mesh()
     print(
         f"encoder   {encoder.config.encoder.name} of step {encoder.step}, frozen: "
-        f"{evaluation.count_variables(encoder.module):,} parameters, 0 trainable\n"
+        f"{evaluation.count_parameters(encoder.module):,} parameters, 0 trainable\n"
         f"data      {train.name} ({len(train):,}) and {test.name} ({len(test):,})",
         flush=True,
     )

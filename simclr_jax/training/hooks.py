@@ -87,7 +87,8 @@ class LogMetrics:
         self._recent = self._recent[-1:]
 
     def close(self) -> None:
-        """Closes the outputs."""
+        """Closes the outputs and the bar."""
+        self._shown.close()
         for output in self._outputs:
             output.close()
 

@@ -8,7 +8,7 @@ from simclr_jax.core import checks, errors
 AXIS = "data"
 
 
-def make_mesh(num_devices: int | None = None) -> Mesh:
+def make_mesh(*, num_devices: int | None = None) -> Mesh:
     """Returns a mesh over the first devices.
 
     Args:

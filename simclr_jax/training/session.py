@@ -80,30 +80,13 @@ class Session:
           CheckpointError: if no checkpoint can be read, or none can be written.
           NonFiniteError: if the loss or the gradient is not finite.
         """
-        items = initial.items()
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
-        check_free_space(self.workdir, needed)
+        num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(initial.items()))
+        check_free_space(self.workdir, num_bytes)
         checkpoints = Checkpoints(
             self.workdir / CHECKPOINTS, keep=self.keep_checkpoints
         )
-        restored = checkpoints.restore_newest(items, check_meta=self.check_meta)
-        current, start_step = initial, 0
-        if restored is not None:
-            start_step = restored.step
-            arrays = jax.device_put(restored.items, mesh.replicated(devices))
-            current = initial.with_items(arrays)
-            _log.warning("Resumed from checkpoint %d in %s.", start_step, self.workdir)
-        shown = progress.Progress(
-            num_steps=self.num_steps, batch_size=self.batch_size, start_step=start_step
-        )
-        log = hooks.LogMetrics(
-            every_steps=self.log_every_steps,
-            num_steps=self.num_steps,
-            schedule=self.schedule,
-            shown=shown,
-            outputs=self._open_outputs(start_step),
-            last_good=lambda: checkpoints.last_good,
-        )
+        start, start_step = self._restore(checkpoints, initial, devices)
+        log = self._open_log(checkpoints, start_step)
         save = hooks.SaveCheckpoint(
             checkpoints,
             every_steps=self.checkpoint_every_steps,
@@ -113,7 +96,7 @@ class Session:
         )
         try:
             final, step = loop.run(
-                current,
+                start,
                 batches_from(start_step),
                 key=jax.device_put(key, mesh.replicated(devices)),
                 start_step=start_step,
@@ -124,11 +107,39 @@ class Session:
             if step > start_step:
                 save.save(step, final)
         finally:
-            shown.close()
             log.close()
             checkpoints.wait()
         checkpoints.close()
         return step
+
+    def _restore(
+        self,
+        checkpoints: Checkpoints,
+        initial: state.TrainState,
+        devices: jax.sharding.Mesh,
+    ) -> tuple[state.TrainState, int]:
+        restored = checkpoints.restore_newest(
+            initial.items(), check_meta=self.check_meta
+        )
+        if restored is None:
+            return initial, 0
+        _log.warning("Resumed from checkpoint %d in %s.", restored.step, self.workdir)
+        arrays = jax.device_put(restored.items, mesh.replicated(devices))
+        return initial.with_items(arrays), restored.step
+
+    def _open_log(self, checkpoints: Checkpoints, start_step: int) -> hooks.LogMetrics:
+        return hooks.LogMetrics(
+            every_steps=self.log_every_steps,
+            num_steps=self.num_steps,
+            schedule=self.schedule,
+            shown=progress.Progress(
+                num_steps=self.num_steps,
+                batch_size=self.batch_size,
+                start_step=start_step,
+            ),
+            outputs=self._open_outputs(start_step),
+            last_good=lambda: checkpoints.last_good,
+        )
 
     def _open_outputs(self, start_step: int) -> list[writers.Writer]:
         outputs: list[writers.Writer] = [

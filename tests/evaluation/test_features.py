@@ -57,7 +57,7 @@ def test_no_gradient_reaches_through(encoder, images):
 
 @pytest.mark.parametrize("num_devices", [1, 8])
 def test_devices_do_not_matter(encoder, images, num_devices):
-    mesh = training.make_mesh(num_devices)
+    mesh = training.make_mesh(num_devices=num_devices)
     embed = freeze(encoder)
     got = evaluation.extract(embed, images, batch_size=12, mesh=mesh)
     expected = evaluation.extract(embed, images)
@@ -65,6 +65,6 @@ def test_devices_do_not_matter(encoder, images, num_devices):
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_count_variables(encoder):
+def test_count_parameters(encoder):
     kernels = (1 * 32 + 32 * 64 + 4 * 64 * 64) * 9
-    assert evaluation.count_variables(encoder) == kernels + 2 * (32 + 5 * 64)
+    assert evaluation.count_parameters(encoder) == kernels + 2 * (32 + 5 * 64)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simclr_jax.losses import _blocks
+from simclr_jax.losses import blocks
 
 
 @pytest.mark.parametrize(
@@ -12,22 +12,22 @@ from simclr_jax.losses import _blocks
 )
 def test_split_is_even_and_join_undoes_it(num_rows, block_rows, expected):
     rows = {"x": jnp.ones((num_rows, 3)), "id": jnp.arange(num_rows), "none": None}
-    row_blocks = _blocks.split(
+    row_blocks = blocks.split(
         rows, block_rows, padding={"x": 0.0, "id": -1, "none": None}
     )
     assert row_blocks["x"].shape == (*expected, 3)
     assert row_blocks["id"].shape == expected and row_blocks["none"] is None
-    assert _blocks.count(row_blocks) == expected[0]
+    assert blocks.count(row_blocks) == expected[0]
     assert int((row_blocks["id"] < 0).sum()) == np.prod(expected) - num_rows
-    back = _blocks.join(row_blocks, num_rows)
+    back = blocks.join(row_blocks, num_rows)
     np.testing.assert_array_equal(back["x"], rows["x"])
     np.testing.assert_array_equal(back["id"], rows["id"])
 
 
 def test_take_and_put():
     row_blocks = jnp.arange(6.0).reshape(3, 2)
-    np.testing.assert_array_equal(_blocks.take(row_blocks, 1), [2, 3])
-    changed = _blocks.put(row_blocks, jnp.int32(2), jnp.zeros(2))
+    np.testing.assert_array_equal(blocks.take(row_blocks, 1), [2, 3])
+    changed = blocks.put(row_blocks, jnp.int32(2), jnp.zeros(2))
     np.testing.assert_array_equal(changed, [[0, 1], [2, 3], [0, 0]])
 
 
@@ -35,16 +35,16 @@ def test_take_and_put():
 def test_map_and_fold_visit_every_block(num_blocks):
     row_blocks = jnp.arange(2.0 * num_blocks).reshape(num_blocks, 2)
     np.testing.assert_array_equal(
-        _blocks.map_blocks(lambda x: 2 * x, row_blocks), 2 * row_blocks
+        blocks.map_blocks(lambda x: 2 * x, row_blocks), 2 * row_blocks
     )
-    total = _blocks.fold(lambda x: 2 * x, jnp.add, row_blocks)
+    total = blocks.fold(lambda x: 2 * x, jnp.add, row_blocks)
     np.testing.assert_array_equal(total, 2 * row_blocks.sum(0))
 
 
 def test_one_block_needs_no_loop():
     def visit(x):
-        doubled = _blocks.map_blocks(lambda block: 2 * block, x)
-        return _blocks.fold(lambda block: 2 * block, jnp.add, doubled)
+        doubled = blocks.map_blocks(lambda block: 2 * block, x)
+        return blocks.fold(lambda block: 2 * block, jnp.add, doubled)
 
     for num_blocks, has_loop in [(1, False), (2, True)]:
         text = str(jax.make_jaxpr(visit)(jnp.ones((num_blocks, 4))))
@@ -52,5 +52,5 @@ def test_one_block_needs_no_loop():
 
 
 def test_pairs_above_the_diagonal():
-    pairs = _blocks.pairs_above_diagonal(jnp.ones((3, 1)))
+    pairs = blocks.pairs_above_diagonal(jnp.ones((3, 1)))
     np.testing.assert_array_equal(pairs, [[0, 1], [0, 2], [1, 2]])

@@ -1,8 +1,8 @@
 import pytest
+from programs import running
 
 from simclr_jax.core import errors
 from simclr_jax.programs import cli
-from programs import running
 
 
 def test_a_users_error_becomes_its_message_and_exit_code(capsys):

@@ -57,7 +57,11 @@ def test_a_run_says_what_it_does_and_leaves_its_metrics(golden):
     assert "Traceback" not in done.stderr
     row = running.rows(workdir)[0]
     assert {"step", "loss", "learning_rate", "images_per_second"} <= set(row)
-    assert sorted(p.name for p in (workdir / "checkpoints").iterdir()) == ["24", "27", "30"]
+    assert sorted(p.name for p in (workdir / "checkpoints").iterdir()) == [
+        "24",
+        "27",
+        "30",
+    ]
 
 
 def test_running_again_does_nothing(golden):
@@ -75,7 +79,9 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(golden, tmp_path)
     print(f"seed of the kills: {seed}")
     for _ in range(3):
         process = running.start("pretrain", *ARGUMENTS, f"--workdir={tmp_path}")
-        written = len(running.rows(tmp_path)) if (tmp_path / "metrics.jsonl").exists() else 0
+        written = (
+            len(running.rows(tmp_path)) if (tmp_path / "metrics.jsonl").exists() else 0
+        )
         wait_for_step(tmp_path, min(written // 3 * 3 + 1, 25), process)
         time.sleep(generator.uniform(0, 0.3))
         os.killpg(process.pid, signal.SIGKILL)
@@ -101,7 +107,9 @@ def test_asked_to_stop_it_saves_and_leaves_with_143(golden, tmp_path, number):
 
 
 @pytest.mark.parametrize("num_devices", [2, 8])
-def test_the_first_20_losses_do_not_depend_on_the_devices(golden, tmp_path, num_devices):
+def test_the_first_20_losses_do_not_depend_on_the_devices(
+    golden, tmp_path, num_devices
+):
     done = running.run(
         "pretrain",
         *ARGUMENTS,
@@ -119,7 +127,9 @@ def test_the_first_20_losses_do_not_depend_on_the_devices(golden, tmp_path, num_
 
 
 def test_a_run_is_continued_on_another_number_of_devices(golden, tmp_path):
-    process = running.start("pretrain", *ARGUMENTS, f"--workdir={tmp_path}", num_devices=4)
+    process = running.start(
+        "pretrain", *ARGUMENTS, f"--workdir={tmp_path}", num_devices=4
+    )
     wait_for_step(tmp_path, 10, process)
     process.terminate()
     process.communicate(timeout=30)

@@ -7,7 +7,7 @@ pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def run(hooks, stop, mesh=None):
-    mesh = mesh or training.make_mesh(1)
+    mesh = mesh or training.make_mesh(num_devices=1)
     return training.run(
         tiny.build_state(mesh),
         tiny.build_batches(mesh).start_at(0),

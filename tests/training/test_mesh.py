@@ -7,7 +7,7 @@ from simclr_jax.core import errors
 
 def test_all_devices_or_some():
     assert training.make_mesh().size == len(jax.devices()) == 8
-    mesh = training.make_mesh(2)
+    mesh = training.make_mesh(num_devices=2)
     assert mesh.axis_names == ("data",)
     assert mesh.axis_types == (jax.sharding.AxisType.Auto,)
     assert mesh.size == 2
@@ -18,16 +18,16 @@ def test_impossible_numbers_of_devices(num_devices):
     with pytest.raises(
         errors.UserError, match=f"1 and the 8 devices.*got {num_devices}"
     ):
-        training.make_mesh(num_devices)
+        training.make_mesh(num_devices=num_devices)
 
 
 def test_a_batch_that_does_not_divide():
-    training.check_batch_size(16, training.make_mesh(8))
+    training.check_batch_size(16, training.make_mesh(num_devices=8))
     with pytest.raises(
         errors.UserError, match=r"batch_size must be a multiple of 8; got"
     ):
-        training.check_batch_size(20, training.make_mesh(8))
+        training.check_batch_size(20, training.make_mesh(num_devices=8))
     with pytest.raises(errors.UserError, match=r"use 16 or 24, or fewer devices"):
-        training.check_batch_size(20, training.make_mesh(8))
+        training.check_batch_size(20, training.make_mesh(num_devices=8))
     with pytest.raises(errors.UserError, match=r"use 8, or fewer devices"):
-        training.check_batch_size(6, training.make_mesh(8))
+        training.check_batch_size(6, training.make_mesh(num_devices=8))

@@ -9,13 +9,13 @@ pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def test_weights_do_not_depend_on_the_mesh():
-    one = tiny.build_state(training.make_mesh(1)).items()
-    eight = tiny.build_state(training.make_mesh(8)).items()
+    one = tiny.build_state(training.make_mesh(num_devices=1)).items()
+    eight = tiny.build_state(training.make_mesh(num_devices=8)).items()
     jax.tree.map(np.testing.assert_array_equal, one, eight)
 
 
 def test_items_go_there_and_back():
-    state = tiny.build_state(training.make_mesh(1))
+    state = tiny.build_state(training.make_mesh(num_devices=1))
     items = jax.tree.map(lambda leaf: leaf + np.ones((), leaf.dtype), state.items())
     changed = state.with_items(items)
     assert changed.graphdef == state.graphdef

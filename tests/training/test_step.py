@@ -27,7 +27,7 @@ def run(mesh, num_steps=4, state=None, start=0):
 
 
 def test_one_step_changes_weights_statistics_and_the_count():
-    mesh = training.make_mesh(1)
+    mesh = training.make_mesh(num_devices=1)
     before = jax.tree.map(np.array, tiny.build_state(mesh).items())
     state, _ = run(mesh, num_steps=2)
     after = state.items()
@@ -43,26 +43,26 @@ def test_one_step_changes_weights_statistics_and_the_count():
 
 @pytest.mark.parametrize("num_devices", [2, 8])
 def test_losses_do_not_depend_on_the_number_of_devices(num_devices):
-    _, one = run(training.make_mesh(1))
-    _, many = run(training.make_mesh(num_devices))
+    _, one = run(training.make_mesh(num_devices=1))
+    _, many = run(training.make_mesh(num_devices=num_devices))
     np.testing.assert_allclose(many, one, **TOLERANCE["devices"])
 
 
 def test_a_step_is_a_function_of_its_inputs():
-    first, losses = run(training.make_mesh(1))
-    again, same_losses = run(training.make_mesh(1))
+    first, losses = run(training.make_mesh(num_devices=1))
+    again, same_losses = run(training.make_mesh(num_devices=1))
     assert losses == same_losses
     jax.tree.map(np.testing.assert_array_equal, first.items(), again.items())
 
 
 def test_it_is_traced_once():
     training.train_step.clear_cache()
-    run(training.make_mesh(1))
+    run(training.make_mesh(num_devices=1))
     assert training.train_step._cache_size() == 1
 
 
 def test_the_state_is_donated():
-    mesh = training.make_mesh(1)
+    mesh = training.make_mesh(num_devices=1)
     state = tiny.build_state(mesh)
     leaf = jax.tree.leaves(state.arrays)[0]
     run(mesh, num_steps=1, state=state)
@@ -70,7 +70,7 @@ def test_the_state_is_donated():
 
 
 def test_gradient_norm_is_that_of_the_loss():
-    mesh = training.make_mesh(1)
+    mesh = training.make_mesh(num_devices=1)
     state = tiny.build_state(mesh)
     batch = next(tiny.build_batches(mesh).start_at(0))
     method_def, params, rest = nnx.split(state.method(), nnx.Param, ...)
@@ -94,6 +94,6 @@ def test_the_step_fits_on_a_page():
 
 
 def test_the_loss_falls():
-    mesh = training.make_mesh(1)
+    mesh = training.make_mesh(num_devices=1)
     _, losses = run(mesh, num_steps=tiny.NUM_STEPS)
     assert np.mean(losses[-3:]) < np.mean(losses[:3])

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from simclr_jax.core import types
-from simclr_jax.losses import _logsumexp
+from simclr_jax.losses import log_sum_exp
 
 _TIE = 4e-6
 """Cosines closer than this are equal: they come from sums in different order."""
@@ -13,7 +13,7 @@ _TIE = 4e-6
 def metrics(
     x: jax.Array,
     logsumexp: jax.Array,
-    neighbours: _logsumexp.Neighbours,
+    neighbors: log_sum_exp.Neighbors,
     *,
     temperature: jax.Array,
 ) -> types.Metrics:
@@ -22,7 +22,7 @@ def metrics(
     Args:
       x: both views, [2 b d], of length ``temperature ** -0.5``.
       logsumexp: of each row's logits of the other images, [2 b].
-      neighbours: what each row sees of the other images.
+      neighbors: what each row sees of the other images.
       temperature: tau, a float32 scalar.
 
     Returns:
@@ -33,18 +33,18 @@ def metrics(
     num_negatives = 2 * num_images - 2
     positive = jnp.sum(x[0] * x[1], axis=-1)[None, :]  # [1 b]
 
-    is_nearest = positive - neighbours.largest > _TIE / temperature
+    is_nearest = positive - neighbors.largest > _TIE / temperature
     margin = positive - logsumexp  # log odds of the positive
     # The chain rule of entropy: positive or not, and if not, which.
     entropy = jax.nn.sigmoid(margin) * jax.nn.softplus(-margin) + jax.nn.sigmoid(
         -margin
-    ) * (jax.nn.softplus(margin) + neighbours.entropy)
+    ) * (jax.nn.softplus(margin) + neighbors.entropy)
     squared_distance = jnp.sum((x[0] - x[1]) ** 2, axis=-1) * temperature
     return {
         "contrastive_accuracy": jnp.mean(is_nearest.astype(jnp.float32)),
         "entropy": jnp.mean(entropy),
         "alignment": jnp.mean(squared_distance),
-        "uniformity": jnp.log(jnp.mean(neighbours.nearness) / num_negatives),
+        "uniformity": jnp.log(jnp.mean(neighbors.nearness) / num_negatives),
         "chance_loss": jnp.log(jnp.float32(num_negatives + 1)),
         "floor_loss": jnp.log1p(num_negatives * jnp.exp(-1 / temperature)),
     }

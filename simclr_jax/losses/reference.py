@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from simclr_jax.core import numerics, types
-from simclr_jax.losses import _ntxent_checks
+from simclr_jax.losses import inputs
 
 
 def ntxent_reference(
     a: types.Embedding, b: types.Embedding, *, temperature: float | types.Scalar
 ) -> types.Scalar:
-    """Normalised temperature-scaled cross entropy (NT-Xent), dense form.
+    """Normalized temperature-scaled cross entropy (NT-Xent), dense form.
 
     Row i of the 2b rows has one positive, the other view of the same image, and
     2b - 2 negatives, all other rows of the batch:
@@ -21,7 +21,7 @@ def ntxent_reference(
     times. Training uses ``ntxent``, which is equal to it in value and gradient.
 
     Args:
-      a: first views, [b d], of any float type; need not be normalised.
+      a: first views, [b d], of any float type; need not be normalized.
       b: second views, [b d]; row i shows the same image as ``a[i]``.
       temperature: tau > 0, dimensionless; a number or a traced scalar.
 
@@ -37,8 +37,8 @@ def ntxent_reference(
       Chen et al., "A Simple Framework for Contrastive Learning of Visual
       Representations", 2020, equation 1. https://arxiv.org/abs/2002.05709
     """
-    _ntxent_checks.check_views("ntxent_reference", a, b)
-    temperature = _ntxent_checks.check_temperature(temperature)
+    inputs.check_views("ntxent_reference", a, b)
+    temperature = inputs.check_temperature(temperature)
     z = jnp.concatenate([numerics.l2_normalize(a), numerics.l2_normalize(b)])  # [n d]
     num_rows = z.shape[0]
     row = jnp.arange(num_rows)

@@ -20,8 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
-from simclr_jax.losses import _similarity_schedules as schedules
-from simclr_jax.losses import _similarity_tile as tiles
+from simclr_jax.losses import schedules, tiles
 
 DATA_AXIS = "data"
 
@@ -37,7 +36,7 @@ _ROWS = PartitionSpec(None, DATA_AXIS)
 _REPLICATED = PartitionSpec()
 
 
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """What each row sees of the other images; every entry is [v b].
 
     Attributes:
@@ -68,20 +67,20 @@ def logsumexp_over_others(
     return found[0]
 
 
-def logsumexp_and_neighbours(
+def logsumexp_and_neighbors(
     x: jax.Array,
     *,
     bound: float | None,
     mesh: Mesh | None,
     distance_scale: jax.Array,
-) -> tuple[jax.Array, Neighbours]:
+) -> tuple[jax.Array, Neighbors]:
     """As ``logsumexp_over_others``, with what metrics want from the same tiles.
 
     Args:
       x: rows of each view, [v b d] float32. Row i of every view shows image i.
       bound: a number that no ``|S|`` exceeds, or None if none is known.
       mesh: the mesh whose axis "data" divides the images, or None for one device.
-      distance_scale: s of ``Neighbours.nearness``, a float32 scalar.
+      distance_scale: s of ``Neighbors.nearness``, a float32 scalar.
 
     Returns:
       L, and what each row sees of the other images, constants to a gradient.
@@ -92,7 +91,7 @@ def logsumexp_and_neighbours(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _reduce(x, distance_scale, bound, mesh):
-    """Returns L, and ``Neighbours`` or None where ``distance_scale`` is None."""
+    """Returns L, and ``Neighbors`` or None where ``distance_scale`` is None."""
     return _forward(x, distance_scale, bound, mesh)[0]
 
 
@@ -173,14 +172,14 @@ _reduce.defvjp(_forward, _backward)
 
 
 def _describe(statistics, bound, shape):
-    """Turns sums relative to a shift into L and ``Neighbours`` of shape [v b]."""
+    """Turns sums relative to a shift into L and ``Neighbors`` of shape [v b]."""
     shift = bound if statistics.shift is None else statistics.shift
-    log_total, neighbours = jnp.log(statistics.total), None
+    log_total, neighbors = jnp.log(statistics.total), None
     if statistics.observed is not None:
         weighted, largest, nearness = statistics.observed
         entropy = log_total - weighted / statistics.total
-        neighbours = Neighbours(entropy, largest, nearness)
-    found = shift + log_total, neighbours
+        neighbors = Neighbors(entropy, largest, nearness)
+    found = shift + log_total, neighbors
     return jax.tree.map(lambda row: row.reshape(shape), found)
 
 

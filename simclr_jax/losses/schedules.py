@@ -14,8 +14,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.losses import _blocks as blocks
-from simclr_jax.losses import _similarity_tile as tiles
+from simclr_jax.losses import blocks, tiles
 
 _PADDING = {"x": 0.0, "image": -1, "weight": 0.0, "shift": 0.0}
 

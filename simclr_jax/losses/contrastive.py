@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from simclr_jax.core import numerics, types
-from simclr_jax.losses import _logsumexp, _ntxent_checks, _ntxent_metrics
+from simclr_jax.losses import diagnostics, inputs, log_sum_exp
 
 
 def ntxent(
@@ -15,7 +15,7 @@ def ntxent(
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
 ) -> types.Scalar:
-    """Normalised temperature-scaled cross entropy (NT-Xent), in memory O(b d).
+    """Normalized temperature-scaled cross entropy (NT-Xent), in memory O(b d).
 
     The value and the gradient are those of ``ntxent_reference``. With s the cosine
     similarity and L_i the log-sum-exp of ``s_ij / tau`` over the 2b - 2 negatives, the
@@ -25,7 +25,7 @@ def ntxent(
               = softplus(L_i - s_ip / tau)
 
     which keeps its relative precision when the loss is small. L is computed by tiles
-    of the 2b x 2b similarity matrix, see ``_logsumexp``.
+    of the 2b x 2b similarity matrix, see ``log_sum_exp``.
 
     With a mesh each device holds b / N images, gathers the embeddings of all, computes
     the loss of its own rows, and in the backward pass the whole gradient of its own
@@ -35,12 +35,12 @@ def ntxent(
     (``jax.jvp``, ``jax.hessian``) raises a TypeError; ``ntxent_reference`` has it.
 
     Args:
-      a: first views, [b d], of any float type; need not be normalised. Norms,
+      a: first views, [b d], of any float type; need not be normalized. Norms,
         logits and sums are float32 whatever the type.
       b: second views, [b d]; row i shows the same image as ``a[i]``.
       temperature: tau > 0, dimensionless. A number, or a traced scalar, with respect
         to which the gradient is right too. A number of at least 1/30 selects the
-        faster of two schedules, so prefer one where tau is not learnt.
+        faster of two schedules, so prefer one where tau is not learned.
       mesh: the mesh over whose axis "data" the images are divided, or None for one
         device.
 
@@ -59,7 +59,7 @@ def ntxent(
     """
     _check("ntxent", a, b, mesh)
     x, bound = _scaled_views(a, b, temperature, mesh)
-    logsumexp = _logsumexp.logsumexp_over_others(x, bound=bound, mesh=mesh)
+    logsumexp = log_sum_exp.logsumexp_over_others(x, bound=bound, mesh=mesh)
     return _mean_loss(x, logsumexp)
 
 
@@ -106,24 +106,24 @@ def ntxent_with_metrics(
     _check("ntxent_with_metrics", a, b, mesh)
     x, bound = _scaled_views(a, b, temperature, mesh)
     tau = jnp.asarray(temperature, jnp.float32)
-    logsumexp, neighbours = _logsumexp.logsumexp_and_neighbours(
+    logsumexp, neighbors = log_sum_exp.logsumexp_and_neighbors(
         x, bound=bound, mesh=mesh, distance_scale=tau
     )
-    metrics = _ntxent_metrics.metrics(x, logsumexp, neighbours, temperature=tau)
+    metrics = diagnostics.metrics(x, logsumexp, neighbors, temperature=tau)
     return _mean_loss(x, logsumexp), metrics
 
 
 def _check(name, a, b, mesh):
-    _ntxent_checks.check_views(name, a, b)
-    _ntxent_checks.check_mesh(name, a, mesh)
+    inputs.check_views(name, a, b)
+    inputs.check_mesh(name, a, mesh)
 
 
 def _scaled_views(a, b, temperature, mesh):
     """Returns x, [2 b d], with ``x x^T = s / tau``, and a bound on its entries."""
-    tau = _ntxent_checks.check_temperature(temperature)
+    tau = inputs.check_temperature(temperature)
     bound = None if isinstance(temperature, jax.Array) else 1 / float(temperature)
     if mesh is not None and AxisType.Explicit in mesh.axis_types:
-        rows = NamedSharding(mesh, PartitionSpec(_logsumexp.DATA_AXIS))
+        rows = NamedSharding(mesh, PartitionSpec(log_sum_exp.DATA_AXIS))
         a, b = jax.sharding.reshard((a, b), rows)
     views = jnp.stack([a.astype(jnp.float32), b.astype(jnp.float32)])
     return numerics.l2_normalize(views) * jax.lax.rsqrt(tau), bound

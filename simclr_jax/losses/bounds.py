@@ -9,7 +9,7 @@ def chance_loss(batch_size: int) -> float:
     """The NT-Xent of embeddings that say nothing about the image.
 
     With equal similarities the positive is one of ``2b - 1`` equal candidates. A run
-    that stays at this value has learnt nothing; a collapsed encoder sits exactly on it.
+    that stays at this value has learned nothing; a collapsed encoder is exactly there.
 
     Args:
       batch_size: images in the (global) batch, b >= 2.

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simclr_jax.losses import _logsumexp
+from simclr_jax.losses import log_sum_exp
 from tests.losses import oracles
 
 
@@ -22,14 +22,14 @@ def dense(x):
 def test_any_views_and_any_weights_of_the_rows(
     rng, make_mesh, monkeypatch, num_devices, is_bounded, tile_rows
 ):
-    monkeypatch.setattr(_logsumexp, "CPU_TILE_ROWS", tile_rows)
+    monkeypatch.setattr(log_sum_exp, "CPU_TILE_ROWS", tile_rows)
     mesh = make_mesh(num_devices) if num_devices else None
     x = jnp.asarray(rng.uniform(-1, 1, size=(3, 12, 5)), jnp.float32)
     g = jnp.asarray(rng.normal(size=(3, 12)), jnp.float32)
     bound = 5.0 if is_bounded else None
 
     def tiled(x):
-        return _logsumexp.logsumexp_over_others(x, bound=bound, mesh=mesh)
+        return log_sum_exp.logsumexp_over_others(x, bound=bound, mesh=mesh)
 
     def value_and_pullback(function):
         value, pull = jax.vjp(function, x)
@@ -43,7 +43,7 @@ def test_any_views_and_any_weights_of_the_rows(
 
 def test_a_bound_too_large_to_shift_by_is_not_used(rng):
     x = jnp.asarray(30 * rng.normal(size=(2, 6, 4)), jnp.float32)
-    got = jax.jit(lambda x: _logsumexp.logsumexp_over_others(x, bound=1e5, mesh=None))(
+    got = jax.jit(lambda x: log_sum_exp.logsumexp_over_others(x, bound=1e5, mesh=None))(
         x
     )
     oracles.assert_value_close(got, dense(x))
@@ -52,5 +52,5 @@ def test_a_bound_too_large_to_shift_by_is_not_used(rng):
 def test_every_row_and_column_of_a_tile_is_read_once():
     """With all logits zero, L counts the rows of other images."""
     x = jnp.zeros((2, 9, 3))
-    got = _logsumexp.logsumexp_over_others(x, bound=1.0, mesh=None)
+    got = log_sum_exp.logsumexp_over_others(x, bound=1.0, mesh=None)
     oracles.assert_value_close(got, np.full((2, 9), np.log(16)))
