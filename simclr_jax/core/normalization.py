@@ -1,46 +1,150 @@
-"""BatchNorm as every encoder and head here uses it."""
+"""BatchNorm as every encoder and head here uses it, with a gradient that keeps little.
 
+Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167. ``nnx.BatchNorm`` gives the same
+numbers; its gradient keeps ``x - mean`` beside ``x``, which on a CPU costs a tenth of a
+training step, and it computes in the type of the activations.
+"""
+
+import functools
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
-BATCH_NORM_DECAY = 0.9
+DECAY = 0.9
 """Share of the old running statistics that an update keeps (PyTorch: 0.1)."""
 
-BATCH_NORM_EPSILON = 1e-5
+EPSILON = 1e-5
 
-SCALE_INIT = nnx.initializers.ones_init()
+
+class BatchNorm(nnx.Module):
+    """Normalizes channels by the batch in training, by running statistics when frozen.
+
+    Under ``jax.jit`` with a sharded batch the statistics are those of the global batch.
+
+    Attributes:
+      scale: float32, shape [c].
+      bias: float32, shape [c], or None.
+      mean: running mean, float32, shape [c].
+      var: running (biased) variance, float32, shape [c].
+      use_running_average: whether it is frozen; ``nnx.view`` sets it.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        *,
+        initial_scale: float = 1.0,
+        use_bias: bool = True,
+        dtype: DTypeLike = jnp.float32,
+    ):
+        """Starts with mean 0 and variance 1, in training mode.
+
+        Args:
+          num_channels: size of the last axis.
+          initial_scale: 0 for the last one of a residual branch.
+          use_bias: whether there is a trainable shift.
+          dtype: type of the output; statistics are computed and kept in float32.
+        """
+        shape = (num_channels,)
+        self.scale = nnx.Param(jnp.full(shape, initial_scale, jnp.float32))
+        self.bias = nnx.data(None)
+        if use_bias:
+            self.bias = nnx.Param(jnp.zeros(shape, jnp.float32))
+        self.mean = nnx.BatchStat(jnp.zeros(shape, jnp.float32))
+        self.var = nnx.BatchStat(jnp.ones(shape, jnp.float32))
+        self.dtype = dtype
+        self.use_running_average = False
+
+    def __call__(self, x: Float[Array, "*rows c"]) -> Float[Array, "*rows c"]:
+        """Normalizes ``x`` over all axes but the last; of type ``dtype``."""
+        x = x.astype(self.dtype)
+        scale = self.scale[...]
+        bias = jnp.zeros_like(scale) if self.bias is None else self.bias[...]
+        if self.use_running_average:
+            slope = scale * jax.lax.rsqrt(self.var[...] + EPSILON)
+            return _affine(x, slope, bias - self.mean[...] * slope)
+        y, mean, variance = batch_norm(x, scale, bias, epsilon=EPSILON)
+        self.mean[...] = DECAY * self.mean[...] + (1 - DECAY) * mean
+        self.var[...] = DECAY * self.var[...] + (1 - DECAY) * variance
+        return y
+
+    def set_view(self, use_running_average: bool | None = None) -> None:
+        """Class method used by ``nnx.view``.
+
+        Args:
+          use_running_average: whether the running statistics are used, and kept.
+        """
+        if use_running_average is not None:
+            self.use_running_average = use_running_average
 
 
 def batch_norm(
-    num_channels: int,
+    x: Float[Array, "*rows c"],
+    scale: Float[Array, " c"],
+    bias: Float[Array, " c"],
     *,
-    scale_init: nnx.Initializer = SCALE_INIT,
-    use_bias: bool = True,
-    dtype: DTypeLike = jnp.float32,
-    rngs: nnx.Rngs,
-) -> nnx.BatchNorm:
-    """Returns a BatchNorm with the original's decay of 0.9 and epsilon of 1e-5.
+    epsilon: float,
+) -> tuple[Float[Array, "*rows c"], Float[Array, " c"], Float[Array, " c"]]:
+    """Normalizes every channel over all other axes.
 
-    Under ``jax.jit`` with a sharded batch its statistics are those of the global batch.
+    ``(x - mean) / sqrt(variance + epsilon) * scale + bias``, in float32 whatever the
+    type of ``x``, with ``variance = E[x^2] - E[x]^2``.
 
     Args:
-      num_channels: size of the last axis.
-      scale_init: initial scale; zeros for the last one of a residual branch.
-      use_bias: whether there is a trainable shift.
-      dtype: type of the output; statistics are computed and kept in float32.
-      rngs: source of the initial weights.
+      x: activations, shape [b h w c] or [b c].
+      scale: float32, shape [c].
+      bias: float32, shape [c].
+      epsilon: added to the variance.
 
     Returns:
-      The module, in training mode.
+      The result, of the shape and type of ``x``; the mean and the biased variance of
+      the batch, float32 [c], through which no gradient flows.
     """
-    return nnx.BatchNorm(
-        num_channels,
-        momentum=BATCH_NORM_DECAY,
-        epsilon=BATCH_NORM_EPSILON,
-        scale_init=scale_init,
-        use_bias=use_bias,
-        dtype=dtype,
-        param_dtype=jnp.float32,
-        rngs=rngs,
-    )
+    y, mean, variance = _batch_norm(epsilon, x, scale, bias)
+    return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
+
+
+def _forward(epsilon, x, scale, bias):
+    wide = x.astype(jnp.float32)
+    axes = tuple(range(x.ndim - 1))
+    mean = wide.mean(axes)
+    variance = jnp.maximum((wide * wide).mean(axes) - mean * mean, 0.0)
+    inverse = jax.lax.rsqrt(variance + epsilon)
+    slope = scale * inverse
+    y = _affine(x, slope, bias - mean * slope)
+    return (y, mean, variance), (x, scale, mean, inverse)
+
+
+def _backward(epsilon, residuals, cotangents):
+    x, scale, mean, inverse = residuals
+    wide, g = x.astype(jnp.float32), cotangents[0].astype(jnp.float32)
+    axes = tuple(range(x.ndim - 1))
+    count = x.size // x.shape[-1]
+    d_bias = g.sum(axes)
+    d_scale = ((g * wide).sum(axes) - mean * d_bias) * inverse
+    # slope * (g - E[g] - x_hat E[g x_hat]), with no temporary of the size of x.
+    slope = scale * inverse
+    a = -slope * inverse * d_scale / count
+    b = -slope * d_bias / count - a * mean
+    dx = _like(slope, x) * g + _like(a, x) * wide + _like(b, x)
+    return dx.astype(x.dtype), d_scale, d_bias
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _batch_norm(epsilon, x, scale, bias):
+    return _forward(epsilon, x, scale, bias)[0]
+
+
+_batch_norm.defvjp(_forward, _backward)
+
+
+def _affine(x, slope, shift):
+    return (x.astype(jnp.float32) * _like(slope, x) + _like(shift, x)).astype(x.dtype)
+
+
+def _like(vector, x):
+    """Gives a vector [c] the rank of ``x``."""
+    return vector.reshape((1,) * (x.ndim - 1) + vector.shape)

@@ -85,7 +85,7 @@ class ConvNormReLU(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        self.norm = normalization.batch_norm(out_channels, dtype=dtype, rngs=rngs)
+        self.norm = normalization.BatchNorm(out_channels, dtype=dtype)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         """Applies the three in turn."""
@@ -136,15 +136,15 @@ class ResidualBlock(nnx.Module):
             ]
             self.last_conv = Conv(width, out_channels, 1, **options)
         self.layers = nnx.List(layers)
-        self.last_norm = normalization.batch_norm(
-            out_channels, scale_init=nnx.initializers.zeros_init(), **options
+        self.last_norm = normalization.BatchNorm(
+            out_channels, initial_scale=0.0, dtype=dtype
         )
         self.projection = nnx.data(None)
         if use_projection:
             self.projection = Conv(
                 in_channels, out_channels, 1, stride=stride, **options
             )
-            self.projection_norm = normalization.batch_norm(out_channels, **options)
+            self.projection_norm = normalization.BatchNorm(out_channels, dtype=dtype)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         """Returns ``relu(shortcut(x) + branch(x))``."""

@@ -71,8 +71,8 @@ class ProjectionHead(nnx.Module):
             linears.append(linear)
             if batch_norm:
                 is_last = index == num_layers - 1
-                norm = normalization.batch_norm(
-                    fan_out, use_bias=not is_last, dtype=dtype, rngs=rngs
+                norm = normalization.BatchNorm(
+                    fan_out, use_bias=not is_last, dtype=dtype
                 )
                 norms.append(norm)
         self.linears = nnx.List(linears)

@@ -147,7 +147,10 @@ def test_conv2d_errors():
         convolution.conv2d(x[..., :2], kernel)
     with pytest.raises(errors.UserError, match=r'"SAME", "VALID" or .* got \'FULL\''):
         convolution.conv2d(x, kernel, padding="FULL")
-    with pytest.raises(errors.UserError, match=r"a pair for the rows and one for"):
+    with pytest.raises(
+        errors.UserError,
+        match=r"must be \(\(top, bottom\), \(left, right\)\); got \(\(1, 1\),\)",
+    ):
         convolution.conv2d(x, kernel, padding=((1, 1),))
     unchecked = inspect.unwrap(convolution.conv2d)
     with pytest.raises(errors.UserError, match=r"x must have shape \[b h w c\]"):
