@@ -236,7 +236,7 @@ def main() -> None:
     images = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
     rows = make_rows(images, names)
     seconds = measure(rows, args.rounds)
-    reference = min(seconds["torch"]) if "torch" in seconds else float("nan")
+    reference = min(seconds["torch"]) if "torch" in seconds else None
     print(describe(rows))
     print("| step | min s | median s | min / torch min |\n|---|---|---|---|")
     for name in names:
@@ -244,7 +244,8 @@ def main() -> None:
             print(f"| {name} | not installed | | |")
             continue
         low, middle = min(seconds[name]), statistics.median(seconds[name])
-        print(f"| {name} | {low:.3f} | {middle:.3f} | {low / reference:.2f} |")
+        ratio = f"{low / reference:.2f}" if reference else "-"
+        print(f"| {name} | {low:.3f} | {middle:.3f} | {ratio} |")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ class ConvNet(nnx.Module):
     3x3 convolution to 32 channels, BatchNorm, ReLU, 2x2 max-pooling; the same to 64
     channels; two basic residual blocks of 64 channels. The features keep their place
     in the image: at this width, averaging over the positions loses 7 points of linear
-    accuracy on MNIST.
+    accuracy on MNIST. The last BatchNorm of a block starts at scale 1, not 0: in a run
+    of a few hundred steps the blocks have no time to wake up.
 
     Attributes:
       feature_dim: ``h / 4 * w / 4 * 64``.
@@ -52,7 +53,10 @@ class ConvNet(nnx.Module):
         self.first = layers.ConvNormReLU(channels, 32, 3, **options)
         self.second = layers.ConvNormReLU(32, 64, 3, **options)
         self.blocks = nnx.List(
-            [layers.ResidualBlock(64, 64, **options) for _ in range(2)]
+            [
+                layers.ResidualBlock(64, 64, last_scale=1.0, **options)
+                for _ in range(2)
+            ]
         )
         self.image_shape = tuple(image_shape)
         self.feature_dim = math.prod((height // 4, width // 4, 64))

@@ -96,8 +96,8 @@ class ResidualBlock(nnx.Module):
     """Two or three convolutions plus a shortcut, with the ReLU after the sum.
 
     The basic block has two 3x3 convolutions; the bottleneck 1x1, 3x3, 1x1. The stride
-    is on the (first) 3x3. The scale of the last BatchNorm starts at zero, so that the
-    block starts as its shortcut (Goyal et al. 2017, section 5.1).
+    is on the (first) 3x3. By default the scale of the last BatchNorm starts at zero, so
+    that the block starts as its shortcut (Goyal et al. 2017, section 5.1).
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class ResidualBlock(nnx.Module):
         bottleneck_channels: int | None = None,
         stride: int = 1,
         use_projection: bool = False,
+        last_scale: float = 0.0,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -119,6 +120,7 @@ class ResidualBlock(nnx.Module):
           bottleneck_channels: channels of the 3x3 convolution; None: a basic block.
           stride: step of the 3x3 convolution and of the projection.
           use_projection: whether the shortcut is a convolution; else the identity.
+          last_scale: initial scale of the last BatchNorm.
           dtype: type of the activations.
           rngs: source of the initial weights.
         """
@@ -137,7 +139,7 @@ class ResidualBlock(nnx.Module):
             self.last_conv = Conv(width, out_channels, 1, **options)
         self.layers = nnx.List(layers)
         self.last_norm = normalization.BatchNorm(
-            out_channels, initial_scale=0.0, dtype=dtype
+            out_channels, initial_scale=last_scale, dtype=dtype
         )
         self.projection = nnx.data(None)
         if use_projection:

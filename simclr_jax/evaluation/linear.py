@@ -88,7 +88,7 @@ def fit_linear_probe(
         num_iterations,
     )
     kernel, bias = _fold(params, mean, scale)
-    return LinearProbe(kernel, bias)
+    return LinearProbe(kernel.T, bias)
 
 
 def accuracy(
@@ -138,9 +138,9 @@ def _moments(features: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _fold(
     params: dict[str, jax.Array], mean: jax.Array, scale: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Turns weights of standardized features into weights of the features."""
-    kernel = params["kernel"] * scale[:, None]
-    return kernel, params["bias"] - mean @ kernel
+    """Turns weights [k d] of standardized features into weights of the features."""
+    kernel = params["kernel"] * scale[None, :]
+    return kernel, params["bias"] - kernel @ mean
 
 
 @functools.partial(jax.jit, static_argnames=("num_classes", "num_iterations"))
@@ -155,7 +155,7 @@ def _minimize(
 ) -> dict[str, jax.Array]:
     def objective(params):
         kernel, bias = _fold(params, mean, scale)
-        logits = features @ kernel + bias[None, :]
+        logits = features @ kernel.T + bias[None, :]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return jnp.mean(losses) + 0.5 * l2 * jnp.sum(jnp.square(params["kernel"]))
 
@@ -175,7 +175,8 @@ def _minimize(
         return (carry[3] < num_iterations) & (carry[2] > 1e-5)
 
     params = {
-        "kernel": jnp.zeros((features.shape[1], num_classes), jnp.float32),
+        # [k d]: the gradient of [d k] would transpose all features at each iteration.
+        "kernel": jnp.zeros((num_classes, features.shape[1]), jnp.float32),
         "bias": jnp.zeros((num_classes,), jnp.float32),
     }
     start = (params, solver.init(params), jnp.float32(jnp.inf), jnp.int32(0))
