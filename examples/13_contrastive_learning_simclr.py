@@ -39,13 +39,13 @@ FIT = {"size": VIEW, "proportion": 0.8}  # how a digit of 28 becomes one of 24
 
 def parse_arguments():
     """Returns the flags."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="SimCLR on handwritten digits.")
     names = ("mnist", "fashion_mnist", "kmnist", "mnist_sample")
     parser.add_argument("--dataset", default="mnist", choices=names)
     parser.add_argument("--data_dir", help="where TFDS sets lie (default: TFDS's own)")
     parser.add_argument("--epochs", type=int, help="default: 30, fewer on a CPU")
     parser.add_argument("--batch_size", type=int, default=128)
-    parser.add_argument("--learning_rate", type=float, default=4e-3)
+    parser.add_argument("--learning_rate", type=float, default=6e-3)
     parser.add_argument("--temperature", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workdir", default="runs/simclr_example")
@@ -140,7 +140,7 @@ def main():
         "learned h": h,
         "learned z": [np.asarray(method.head(x)) for x in h],
     }
-    table = {name: measure(*x, train, test) for name, x in layers.items()}
+    table = {name: measure(x, train, test) for name, x in layers.items()}
     print(f"Test Accuracy: {table['learned h'][0]:.4f}  (h, the encoder's output)")
     print(f"Test Accuracy: {table['learned z'][0]:.4f}  (z, the projection)")
     print(f"\n{'':<16}{'all labels':>12}{'100 labels':>12}")
@@ -149,14 +149,14 @@ def main():
     save_pictures(workdir, train, test, recipe, h[1], history, args)
 
 
-def measure(train_features, test_features, train, test):
+def measure(features, train, test):
     """Returns the accuracy with all labels, and with 100 as the mean of 3 draws."""
 
     def fit(rows):
         probe = evaluation.fit_linear_probe(
-            train_features[rows], train.labels[rows], num_classes=10
+            features[0][rows], train.labels[rows], num_classes=10
         )
-        return evaluation.accuracy(probe, test_features, test.labels)
+        return evaluation.accuracy(probe, features[1], test.labels)
 
     few = [
         fit(evaluation.take_per_class(train.labels, num_per_class=10, seed=seed))

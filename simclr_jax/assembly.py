@@ -23,6 +23,9 @@ from simclr_jax.core import checks, errors, registry, types
 
 _log = logging.getLogger("simclr_jax")
 
+Config = Any
+"""An ``ml_collections.ConfigDict``, whose fields have no types."""
+
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -55,7 +58,7 @@ class Run:
       peak: the largest learning rate.
     """
 
-    config: ml_collections.ConfigDict
+    config: Config
     mesh: jax.sharding.Mesh
     source: data.Source
     length: Length
@@ -63,11 +66,20 @@ class Run:
     schedule: optax.Schedule
     peak: float
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """The shape (h, w, c) of the stored images."""
+        if self.source.image_shape is None:
+            raise errors.DataError(
+                f"{self.source.name} has images of many sizes; set data.square_side."
+            )
+        return self.source.image_shape
+
     def initial_state(self) -> training.TrainState:
         """Creates the state of step 0 on the devices."""
         return training.initialize(
             lambda: build_method(
-                self.config, image_shape=self.source.image_shape, mesh=self.mesh
+                self.config, image_shape=self.image_shape, mesh=self.mesh
             ),
             lambda params: build_optimizer(self.config, self.schedule, params),
             mesh=self.mesh,
@@ -80,7 +92,7 @@ class Run:
             "data": {
                 "name": self.source.name,
                 "num_images": len(self.source),
-                "image_shape": list(self.source.image_shape or ()),
+                "image_shape": list(self.image_shape),
             },
             "versions": training.versions(),
         }
@@ -101,7 +113,7 @@ class Run:
             )
 
 
-def assemble(config: ml_collections.ConfigDict) -> Run:
+def assemble(config: Config) -> Run:
     """Opens the data and the devices of a config.
 
     Raises:
@@ -130,7 +142,7 @@ class RestoredEncoder:
 
     module: nnx.Module
     preprocess: augment.Augmentation
-    config: ml_collections.ConfigDict
+    config: Config
     meta: Mapping[str, Any]
     step: int
 
@@ -198,7 +210,7 @@ def _read_encoder(step_directory: pathlib.Path) -> RestoredEncoder:
     return RestoredEncoder(module, preprocess, config, meta, meta["step"])
 
 
-def check(config: ml_collections.ConfigDict) -> None:
+def check(config: Config) -> None:
     """Raises unless the values of a config make sense on their own.
 
     Raises:
@@ -224,9 +236,7 @@ def check(config: ml_collections.ConfigDict) -> None:
     build_augmentation(config)
 
 
-def open_source(
-    config: ml_collections.ConfigDict, *, split: str | None = None
-) -> data.Source:
+def open_source(config: Config, *, split: str | None = None) -> data.Source:
     """Opens the data of a config, by default its training split."""
     return data.open_source(
         config.data.source,
@@ -236,7 +246,7 @@ def open_source(
     )
 
 
-def compute_length(config: ml_collections.ConfigDict, *, num_images: int) -> Length:
+def compute_length(config: Config, *, num_images: int) -> Length:
     """Returns the steps of a run; ``num_steps`` wins over ``epochs`` if both are set.
 
     The warm-up takes half of a run at most, however short the run is.
@@ -250,7 +260,7 @@ def compute_length(config: ml_collections.ConfigDict, *, num_images: int) -> Len
 
 
 def build_batches(
-    config: ml_collections.ConfigDict,
+    config: Config,
     source: data.Source,
     *,
     num_steps: int,
@@ -267,12 +277,12 @@ def build_batches(
     )
 
 
-def build_augmentation(config: ml_collections.ConfigDict) -> augment.Augmentation:
+def build_augmentation(config: Config) -> augment.Augmentation:
     """Builds the augmentation of training."""
     return augment.build(**_options(config.augmentation))
 
 
-def build_evaluation(config: ml_collections.ConfigDict) -> augment.Augmentation:
+def build_evaluation(config: Config) -> augment.Augmentation:
     """Builds what every evaluator does to an image."""
     return augment.build("evaluation", **_options(config.evaluation))
 
@@ -287,11 +297,11 @@ def view_shape(
 
 
 def build_encoder(
-    config: ml_collections.ConfigDict,
+    config: Config,
     *,
     image_shape: tuple[int, int, int],
     rngs: nnx.Rngs,
-) -> nnx.Module:
+) -> Any:
     """Builds the encoder for views of a shape."""
     dtype = DTYPES[config.compute_dtype]
     options = _options(config.encoder)
@@ -299,7 +309,7 @@ def build_encoder(
 
 
 def build_method(
-    config: ml_collections.ConfigDict,
+    config: Config,
     *,
     image_shape: tuple[int, int, int],
     mesh: jax.sharding.Mesh | None = None,
@@ -325,9 +335,7 @@ def build_method(
     )
 
 
-def build_schedule(
-    config: ml_collections.ConfigDict, length: Length
-) -> tuple[optax.Schedule, float]:
+def build_schedule(config: Config, length: Length) -> tuple[optax.Schedule, float]:
     """Builds the learning rate by step; returns its peak too."""
     peak = optim.scale_learning_rate(
         config.learning_rate,
@@ -341,24 +349,24 @@ def build_schedule(
 
 
 def build_optimizer(
-    config: ml_collections.ConfigDict, schedule: optax.Schedule, params: Any
+    config: Config, schedule: optax.Schedule, params: Any
 ) -> optax.GradientTransformation:
     """Builds the optimizer for a tree of parameters."""
     options = _options(config.optimizer)
     return optim.build(options.pop("name"), schedule, params=params, **options)
 
 
-def root_key(config: ml_collections.ConfigDict) -> types.PRNGKey:
+def root_key(config: Config) -> types.PRNGKey:
     """Returns the key that every view of the run derives from."""
     return jax.random.key(config.seed)
 
 
-def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def to_json(config: Config) -> dict[str, Any]:
     """Returns a config as plain JSON values."""
     return json.loads(config.to_json())
 
 
-def _options(part: ml_collections.ConfigDict) -> dict[str, Any]:
+def _options(part: Config) -> dict[str, Any]:
     """Returns a part of a config as keyword arguments; lists become tuples."""
     return {
         name: tuple(value) if isinstance(value, list) else value

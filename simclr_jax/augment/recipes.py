@@ -48,6 +48,7 @@ def simclr(
     sampler: str = "uniform_area",
     brightness_mode: str = "multiplicative",
     order: str = "random",
+    grayscale_probability: float = 0.2,
     blur_probability: float = 0.5,
 ) -> compose.Chain:
     """SimCLR on ImageNet: crop, flip, color jitter, grayscale, blur.
@@ -61,6 +62,7 @@ def simclr(
         code's distribution); see ``crop.draw_crop_box``.
       brightness_mode: ``"multiplicative"`` (v2) or ``"additive"`` (v1).
       order: ``"random"`` or ``"fixed"``; see ``jitter.color_jitter``.
+      grayscale_probability: of losing all color.
       blur_probability: of the blur; its kernel is a tenth of the height.
 
     Returns:
@@ -92,7 +94,7 @@ def simclr(
         ),
         compose.bind(flip.random_horizontal_flip),
         compose.with_probability(jittering, 0.8),
-        compose.bind(jitter.random_grayscale, probability=0.2),
+        compose.bind(jitter.random_grayscale, probability=grayscale_probability),
     ]
     if blur_probability:
         stages.append(
@@ -109,6 +111,7 @@ def simclr_cifar(
     sampler: str = "uniform_area",
     brightness_mode: str = "multiplicative",
     order: str = "random",
+    grayscale_probability: float = 0.2,
 ) -> compose.Chain:
     """SimCLR on CIFAR: half the color strength and no blur.
 
@@ -119,6 +122,7 @@ def simclr_cifar(
       sampler: see ``simclr``.
       brightness_mode: see ``simclr``.
       order: see ``simclr``.
+      grayscale_probability: see ``simclr``.
 
     Returns:
       An augmentation.
@@ -133,6 +137,7 @@ def simclr_cifar(
         sampler=sampler,
         brightness_mode=brightness_mode,
         order=order,
+        grayscale_probability=grayscale_probability,
         blur_probability=0.0,
     )
 

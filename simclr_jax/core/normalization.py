@@ -6,6 +6,7 @@ training step, and it computes in the type of the activations.
 """
 
 import functools
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -103,11 +104,11 @@ def batch_norm(
       The result, of the shape and type of ``x``; the mean and the biased variance of
       the batch, float32 [c], through which no gradient flows.
     """
-    y, mean, variance = _batch_norm(epsilon, x, scale, bias)
+    y, mean, variance = cast(Any, _batch_norm(epsilon, x, scale, bias))
     return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
 
 
-def _forward(epsilon, x, scale, bias):
+def _forward(epsilon, x, scale, bias) -> tuple[tuple, tuple]:
     wide = x.astype(jnp.float32)
     axes = tuple(range(x.ndim - 1))
     mean = wide.mean(axes)

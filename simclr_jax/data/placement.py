@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterator
+from typing import Any, cast
 
 import grain
 import jax
@@ -60,12 +61,12 @@ class Batches:
         Yields:
           ``{"image": uint8 [b h w c]}``, split over the devices.
         """
-        numbers = grain.MapDataset.source(self.order)[step:]
+        numbers: Any = grain.MapDataset.source(cast(Any, self.order))[step:]
         if self.is_resident:
             return self._gathered(numbers)
         return self._streamed(numbers)
 
-    def _gathered(self, numbers: grain.MapDataset) -> Iterator[Batch]:
+    def _gathered(self, numbers: Any) -> Iterator[Batch]:
         images = self._resident_images
         rows = NamedSharding(self.mesh, PartitionSpec("data"))
         for index in range(len(numbers)):
@@ -74,7 +75,7 @@ class Batches:
             )
             yield {"image": _gather(images, chosen, sharding=rows)}
 
-    def _streamed(self, numbers: grain.MapDataset) -> Iterator[Batch]:
+    def _streamed(self, numbers: Any) -> Iterator[Batch]:
         rows = NamedSharding(self.mesh, PartitionSpec("data"))
         local = numbers.map(functools.partial(_read_rows, self.source))
         options = grain.ReadOptions(

@@ -85,7 +85,7 @@ def open_tfds(
     """
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(_find_builder_dir(name, data_dir))
+    builder: Any = tfds.builder_from_directory(_find_builder_dir(name, data_dir))
     splits = list(builder.info.splits)
     if split.split("[")[0] not in splits:
         message = registry.unknown_name(f"split of {name!r}:", split, splits)

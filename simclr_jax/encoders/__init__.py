@@ -1,6 +1,7 @@
 """Encoders: images [b h w c] in [0, 1] to features [b d]."""
 
 import inspect
+from typing import Any
 
 from flax import nnx
 
@@ -10,7 +11,7 @@ from simclr_jax.encoders.resnet import BLOCKS_PER_GROUP, ResNet
 
 __all__ = ["ENCODERS", "ConvNet", "ResNet", "build"]
 
-ENCODERS: dict[str, tuple[type[nnx.Module], tuple]] = {"convnet": (ConvNet, ())} | {
+ENCODERS: dict[str, tuple[Any, tuple]] = {"convnet": (ConvNet, ())} | {
     f"resnet{depth}": (ResNet, (depth,)) for depth in BLOCKS_PER_GROUP
 }
 """Every name that ``build`` knows: the class and its positional arguments."""
@@ -18,7 +19,7 @@ ENCODERS: dict[str, tuple[type[nnx.Module], tuple]] = {"convnet": (ConvNet, ())}
 
 def build(
     name: str, *, image_shape: tuple[int, int, int], rngs: nnx.Rngs, **options
-) -> nnx.Module:
+) -> Any:
     """Builds an encoder by name.
 
     Args:

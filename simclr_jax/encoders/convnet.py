@@ -53,12 +53,9 @@ class ConvNet(nnx.Module):
         self.first = layers.ConvNormReLU(channels, 32, 3, **options)
         self.second = layers.ConvNormReLU(32, 64, 3, **options)
         self.blocks = nnx.List(
-            [
-                layers.ResidualBlock(64, 64, last_scale=1.0, **options)
-                for _ in range(2)
-            ]
+            [layers.ResidualBlock(64, 64, last_scale=1.0, **options) for _ in range(2)]
         )
-        self.image_shape = tuple(image_shape)
+        self.image_shape = image_shape
         self.feature_dim = math.prod((height // 4, width // 4, 64))
 
     def __call__(self, images: types.Images) -> types.Embedding:

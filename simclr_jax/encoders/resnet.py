@@ -70,7 +70,7 @@ class ResNet(nnx.Module):
         checks.check_positive_int("width", width)
         options = {"dtype": dtype, "rngs": rngs}
         self.stem_name = choose_stem(stem, image_shape)
-        self.image_shape = tuple(image_shape)
+        self.image_shape = image_shape
         kernel_size, stride = (7, 2) if self.stem_name == "imagenet" else (3, 1)
         channels = 64 * width
         self.stem = layers.ConvNormReLU(

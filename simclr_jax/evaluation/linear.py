@@ -7,6 +7,7 @@ features of any scale.
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -152,7 +153,7 @@ def _minimize(
     num_classes: int,
     l2: jax.Array | float,
     num_iterations: int,
-) -> dict[str, jax.Array]:
+) -> Any:
     def objective(params):
         kernel, bias = _fold(params, mean, scale)
         logits = features @ kernel.T + bias[None, :]

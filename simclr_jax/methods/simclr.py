@@ -63,7 +63,7 @@ class SimCLR(nnx.Module):
         return self.head(self.encoder(images))
 
     def loss(
-        self, batch: dict[str, jax.Array], *, key: types.PRNGKey, step: jax.Array
+        self, batch: dict[str, jax.Array], *, key: types.PRNGKey, step: jax.Array | int
     ) -> tuple[types.Scalar, types.Metrics]:
         """Returns the loss of a batch and its metrics.
 

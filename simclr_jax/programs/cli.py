@@ -87,7 +87,7 @@ def _make_siblings_importable(arguments: list[str]) -> None:
 
 def _enable_compilation_cache() -> None:
     """Keeps compiled programs for the next run, in a folder of the user's own."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
         folder = pathlib.Path(home, "simclr_jax", "compiled")
         try:

@@ -2,7 +2,6 @@
 
 import pathlib
 
-import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
@@ -25,7 +24,7 @@ def main() -> int:
     return pretrain(_CONFIG.value, pathlib.Path(_WORKDIR.value))
 
 
-def pretrain(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> int:
+def pretrain(config: assembly.Config, workdir: pathlib.Path) -> int:
     """Trains until the end of the run, or until the process is asked to stop.
 
     Args:

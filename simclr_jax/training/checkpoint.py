@@ -92,7 +92,9 @@ class Checkpoints:
         _check_finite(step, items, self.last_good)
         digests = {name: digest.digest_leaves(item) for name, item in items.items()}
         page = {"format": FORMAT, "step": step, "digests": digests} | meta
-        arguments = {name: ocp.args.PyTreeSave(item) for name, item in items.items()}
+        arguments: dict[str, Any] = {}
+        for name, item in items.items():
+            arguments[name] = ocp.args.PyTreeSave(item)
         arguments["meta"] = ocp.args.JsonSave(digest.seal(page))
         try:
             self._check_space(items)

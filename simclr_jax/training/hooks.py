@@ -74,7 +74,8 @@ class LogMetrics:
           NonFiniteError: names the first step whose loss or gradient is not finite.
         """
         watched = [(step, m["loss"], m["gradient_norm"]) for step, m in self._recent]
-        for step, loss, norm in jax.device_get(watched):
+        fetched: Any = jax.device_get(watched)
+        for step, loss, norm in fetched:
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 good = self._last_good()
                 good = "none" if good is None else f"step {good}"
@@ -94,9 +95,8 @@ class LogMetrics:
 
     def _write(self, step: int) -> None:
         self.check()
-        values = {
-            name: float(x) for name, x in jax.device_get(self._recent[-1][1]).items()
-        }
+        newest: Any = jax.device_get(self._recent[-1][1])
+        values = {name: float(value) for name, value in newest.items()}
         self._recent = []
         with jax.transfer_guard("allow"):
             values["learning_rate"] = float(self._schedule(step - 1))

@@ -59,7 +59,7 @@ def create(method: nnx.Module, optimizer: nnx.Optimizer) -> TrainState:
 
 
 def initialize(
-    build_method: Callable[[], nnx.Module],
+    build_method: Callable[[], Any],
     build_optimizer: Callable[[Any], optax.GradientTransformation],
     *,
     mesh: jax.sharding.Mesh,
