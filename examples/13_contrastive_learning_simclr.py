@@ -8,6 +8,7 @@ until the end, when a linear classifier reads the frozen features.
 """
 
 import argparse
+import functools
 import pathlib
 import sys
 import time
@@ -133,9 +134,8 @@ def main():
         return [evaluation.extract(embed, x.images, mesh=mesh) for x in (train, test)]
 
     h = features_of(method.encoder)
-    pixels = [x.images.reshape(len(x), -1) for x in (train, test)]
     layers = {
-        "pixels": [x.astype(np.float32) for x in pixels],
+        "pixels": [np.float32(x.images.reshape(len(x), -1)) for x in (train, test)],
         "random encoder": features_of(untrained),
         "learned h": h,
         "learned z": [np.asarray(method.head(x)) for x in h],
@@ -158,11 +158,8 @@ def measure(features, train, test):
         )
         return evaluation.accuracy(probe, features[1], test.labels)
 
-    few = [
-        fit(evaluation.take_per_class(train.labels, num_per_class=10, seed=seed))
-        for seed in range(3)
-    ]
-    return fit(slice(None)), float(np.mean(few))
+    draw = functools.partial(evaluation.take_per_class, train.labels, num_per_class=10)
+    return fit(slice(None)), np.mean([fit(draw(seed=seed)) for seed in range(3)])
 
 
 def save_pictures(workdir, train, test, recipe, test_features, history, args):
@@ -170,17 +167,16 @@ def save_pictures(workdir, train, test, recipe, test_features, history, args):
     originals = augment.as_float(train.images[:: len(train) // 6][:6])
     keys = jax.random.split(jax.random.key(args.seed), (6, 7))
     views = jax.vmap(jax.vmap(recipe, in_axes=(0, None)))(keys, originals)
-    bounds = {
-        "chance": losses.chance_loss(args.batch_size),
-        "floor": losses.floor_loss(args.batch_size, temperature=args.temperature),
-    }
+    chance = losses.chance_loss(args.batch_size)
+    floor = losses.floor_loss(args.batch_size, temperature=args.temperature)
     title = "h of 1,000 test images (t-SNE), colored by class"
     rows = slice(None, None, max(1, len(test) // 1000))
     views_path, loss_path, map_path = (
         workdir / f"{name}.png" for name in ("views", "loss", "map")
     )
     plots.save_view_grid(views_path, np.asarray(originals), np.asarray(views))
-    plots.save_loss_curve(loss_path, range(1, len(history) + 1), history, **bounds)
+    steps = range(1, len(history) + 1)
+    plots.save_loss_curve(loss_path, steps, history, chance=chance, floor=floor)
     plots.save_class_map(map_path, test_features[rows], test.labels[rows], title=title)
     print(f"\nPictures: {views_path}, {loss_path}, {map_path}")
 
@@ -192,6 +188,7 @@ def save_checkpoint(workdir, method, optimizer, train, num_steps):
     data_meta = {"name": train.name, "image_shape": list(train.image_shape)}
     meta = {"config": config | {"encoder": {"name": "convnet"}}, "data": data_meta}
     state = training.TrainState(*nnx.split((method, optimizer)))
+    training.set_aside(workdir / "checkpoints", suffix="old")  # of an earlier run
     checkpoints = training.Checkpoints(workdir / "checkpoints")
     checkpoints.save(num_steps, state.items(), meta)
     checkpoints.close()

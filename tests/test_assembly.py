@@ -60,7 +60,7 @@ def test_a_run_of_another_config_is_refused_with_the_difference():
     other = assembly.assemble(smoke(num_devices=1, temperature=0.7))
     with pytest.raises(errors.ConfigMismatchError) as caught:
         other.check_meta(run.meta())
-    assert "temperature: 0.2 in the checkpoint, 0.7 now" in str(caught.value)
+    assert "temperature: 0.5 in the checkpoint, 0.7 now" in str(caught.value)
     assert "another workdir" in str(caught.value)
 
 

@@ -75,3 +75,13 @@ def test_without_the_full_set_it_says_so_and_goes_on(tmp_path):
 
 def test_it_is_short():
     assert len(EXAMPLE.read_text().splitlines()) < 200
+
+
+@pytest.mark.slow
+def test_full_mnist_reaches_what_the_readme_promises(data_dir, tmp_path):
+    done = run(f"--data_dir={data_dir}", f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    h = re.search(r"^learned h +(0\.\d{4}) +(0\.\d{4})$", done.stdout, re.M)
+    with_all, with_few = map(float, h.groups())
+    assert with_all >= 0.989
+    assert with_few >= 0.93

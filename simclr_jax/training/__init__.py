@@ -1,6 +1,12 @@
 """Training: the devices, the state, the step, the loop and what is kept of a run."""
 
-from simclr_jax.training.checkpoint import Checkpoints, find_steps, read_item, read_meta
+from simclr_jax.training.checkpoint import (
+    Checkpoints,
+    find_steps,
+    read_item,
+    read_meta,
+    set_aside,
+)
 from simclr_jax.training.hooks import LogMetrics, SaveCheckpoint
 from simclr_jax.training.identity import config_digest, differences
 from simclr_jax.training.lock import WorkdirLock
@@ -43,6 +49,7 @@ __all__ = [
     "read_meta",
     "replicated",
     "run",
+    "set_aside",
     "train_step",
     "versions",
 ]

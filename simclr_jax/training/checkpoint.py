@@ -85,8 +85,6 @@ class Checkpoints:
           CheckpointError: after ``MAX_FAILED_SAVES`` failures in a row.
         """
         self.wait()
-        if step in self.steps():
-            return
         # Copies: on a CPU, NumPy would share memory that the next step overwrites.
         items = jax.tree.map(np.array, items)
         _check_finite(step, items, self.last_good)
@@ -188,12 +186,10 @@ class Checkpoints:
             )
 
     def _set_aside(self, step: int, error: Exception) -> str:
-        source = self._directory / str(step)
-        target = _free_name(self._directory, f"{step}.unreadable")
-        source.rename(target)
+        target = set_aside(self._directory / str(step), suffix="unreadable")
         self._manager.reload()
         reason = f"Checkpoint {step} is unreadable ({_short(error)})."
-        _log.warning("%s Set aside as %s; trying an older one.", reason, target.name)
+        _log.warning("%s Set aside as %s; trying an older one.", reason, target)
         return reason
 
     def _report_failure(self, step: int, error: Exception) -> None:
@@ -295,16 +291,29 @@ def _describe(step: int | None) -> str:
     return "none" if step is None else f"step {step}"
 
 
-def _free_name(directory: pathlib.Path, name: str) -> pathlib.Path:
-    target, number = directory / name, 1
-    while target.exists():
-        target, number = directory / f"{name}-{number}", number + 1
-    return target
-
-
 def _short(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}"
+
+
+def set_aside(path: pathlib.Path, *, suffix: str) -> pathlib.Path | None:
+    """Renames what is in the way; nothing is ever deleted.
+
+    Args:
+      path: a file or folder; need not exist.
+      suffix: the new name is ``NAME.SUFFIX``, or with a number where that is taken.
+
+    Returns:
+      The new path, or None where there was nothing.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        return None
+    target, number = path.with_name(f"{path.name}.{suffix}"), 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.{suffix}-{number}")
+    return path.rename(target)
 
 
 def find_steps(directory: pathlib.Path) -> list[int]:

@@ -142,6 +142,8 @@ class SaveCheckpoint:
             self.save(step, state)
 
     def save(self, step: int, state: state.TrainState) -> None:
-        """Saves now."""
+        """Saves now, unless that step is saved already."""
+        if step in self._checkpoints.steps():
+            return
         self._before()
         self._checkpoints.save(step, state.items(), self._meta)

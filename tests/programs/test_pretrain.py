@@ -50,7 +50,7 @@ def assert_same_run(workdir, golden):
 
 def test_a_run_says_what_it_does_and_leaves_its_metrics(golden):
     workdir, done = golden
-    assert "learning rate 0 to 0.002 in" in done.stdout
+    assert "learning rate 0 to 0.006 in" in done.stdout
     assert f"Done: {NUM_STEPS} steps." in done.stdout
     assert f"step {NUM_STEPS}/{NUM_STEPS} | loss" in done.stderr
     assert "images/s | ETA" in done.stderr
@@ -185,7 +185,7 @@ def test_another_config_in_the_workdir_is_refused_with_the_difference(golden):
         "pretrain", *ARGUMENTS, "--config.temperature=0.7", f"--workdir={golden[0]}"
     )
     assert done.returncode == 3
-    assert "temperature: 0.2 in the checkpoint, 0.7 now" in done.stderr
+    assert "temperature: 0.5 in the checkpoint, 0.7 now" in done.stderr
     assert "Traceback" not in done.stderr
 
 

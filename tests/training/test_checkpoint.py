@@ -218,3 +218,10 @@ def test_too_little_space_is_told_before_writing(tmp_path, monkeypatch):
         errors.CheckpointError, match=r"0\.0 MB free; a checkpoint needs"
     ):
         checkpoint.check_free_space(tmp_path, 1 << 20)
+
+
+def test_setting_aside_renames_and_never_overwrites(tmp_path):
+    assert checkpoint.set_aside(tmp_path / "nothing", suffix="old") is None
+    for expected in ("run.old", "run.old-2", "run.old-3"):
+        (tmp_path / "run").mkdir()
+        assert checkpoint.set_aside(tmp_path / "run", suffix="old").name == expected
