@@ -147,6 +147,7 @@ def main():
     for name, (with_all, with_few) in table.items():
         print(f"{name:<16}{with_all:>12.4f}{with_few:>12.4f}")
     save_pictures(workdir, train, test, recipe, h[1], history, args)
+    print(f"Checkpoint: {workdir / 'checkpoints'}")
 
 
 def measure(features, train, test):
@@ -192,7 +193,6 @@ def save_checkpoint(workdir, method, optimizer, train, num_steps):
     checkpoints = training.Checkpoints(workdir / "checkpoints")
     checkpoints.save(num_steps, state.items(), meta)
     checkpoints.close()
-    print(f"Checkpoint: {workdir / 'checkpoints'}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -68,3 +70,16 @@ def test_options_are_keyword_only(room, function):
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.default is not inspect.Parameter.empty:
             assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, f"{name}"
+
+
+def test_importing_the_package_costs_next_to_nothing():
+    code = (
+        "import sys, jax, time; before = set(sys.modules); start = time.perf_counter();"
+        "import simclr_jax; seconds = time.perf_counter() - start;"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before};"
+        "assert seconds < 0.3, seconds; assert new == {'simclr_jax'}, new"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

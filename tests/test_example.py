@@ -57,7 +57,7 @@ def test_it_leaves_pictures_metrics_and_a_checkpoint_that_the_probe_reads(finish
     for name in ("views.png", "loss.png", "map.png"):
         assert (workdir / name).read_bytes().startswith(b"\x89PNG")
         assert str(workdir / name) in output
-    assert len(running.losses(workdir)) == 30
+    assert len(running.losses(workdir)) == 62  # two epochs of 31 steps
     done = running.run("probe", f"--checkpoint={workdir}", "--dataset=mnist_sample")
     assert done.returncode == 0, done.stderr
     h = re.search(r"Test Accuracy: (0\.\d{4})", output).group(1)

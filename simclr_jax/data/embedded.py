@@ -9,7 +9,7 @@ from simclr_jax.core import errors, registry
 from simclr_jax.data import sources
 
 _NUM_TEST_PER_CLASS = 100
-_SYNTHETIC_SPLITS = {"train": 0, "test": 1}
+_SYNTHETIC_SPLITS = ("train", "test")
 
 
 def open_mnist_sample(*, split: str) -> sources.ArraySource:
@@ -85,8 +85,11 @@ def open_synthetic(spec: str, *, split: str) -> sources.ArraySource:
         raise errors.DataError(
             f"synthetic needs HxWxC:N, e.g. synthetic:32x32x3:512; got {spec!r}."
         ) from error
-    seed = registry.lookup("split of 'synthetic':", split, _SYNTHETIC_SPLITS)
-    generator = np.random.default_rng([seed, num_images])
+    if split not in _SYNTHETIC_SPLITS:
+        raise errors.DataError(
+            registry.unknown_name("split of 'synthetic':", split, _SYNTHETIC_SPLITS)
+        )
+    generator = np.random.default_rng([_SYNTHETIC_SPLITS.index(split), num_images])
     labels = np.arange(num_images, dtype=np.int32) % 10
     colors = np.random.default_rng(7).uniform(64, 192, (10, 1, 1, channels))
     noise = generator.normal(0, 40, (num_images, height, width, channels))

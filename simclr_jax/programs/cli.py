@@ -1,5 +1,6 @@
 """What the programs share: flags, errors without tracebacks, the compilation cache."""
 
+import ast
 import logging
 import os
 import pathlib
@@ -54,15 +55,11 @@ def _parse_flags(arguments: list[str]) -> None:
     Raises:
       UserError: for an unknown flag, config file, field or variant.
     """
-    _make_siblings_importable(arguments)
+    _find_configs(arguments)
     try:
-        unparsed = flags.FLAGS(arguments, known_only=False)[1:]
-    except SystemExit:
-        raise
-    except (flags.Error, AttributeError, KeyError, OSError) as error:
-        raise errors.UserError(_first_argument(error)) from error
-    except (TypeError, ValueError) as error:
-        raise errors.UserError(_first_argument(error)) from error
+        unparsed = flags.FLAGS(arguments)[1:]
+    except (flags.Error, AttributeError, KeyError, OSError, TypeError) as error:
+        raise errors.UserError(_plain_message(error)) from error
     if unparsed:
         raise errors.UserError(
             f"Expected flags only; got {' '.join(unparsed)!r}. Flags are written "
@@ -70,19 +67,33 @@ def _parse_flags(arguments: list[str]) -> None:
         )
 
 
-def _first_argument(error: Exception) -> str:
-    """The message of an error; a KeyError would print it in quotes."""
-    return str(error.args[0]) if error.args else str(error)
+def _plain_message(error: BaseException) -> str:
+    """Returns the message of a flag's error without the traceback in it."""
+    text = str(error.args[0]) if error.args else str(error)
+    if "Traceback" in text:  # an error inside a config file: its own message is last
+        text = text.strip().splitlines()[-1]
+    if text[:1] == text[-1:] == "'":  # a KeyError quotes its message
+        text = ast.literal_eval(text)
+    return " ".join(text.split())
 
 
-def _make_siblings_importable(arguments: list[str]) -> None:
-    """Lets ``configs/x.py`` say ``from configs import common`` from any directory."""
+def _find_configs(arguments: list[str]) -> None:
+    """Lets ``configs/x.py`` say ``from configs import common`` from any directory.
+
+    Raises:
+      UserError: if a config file is not there.
+    """
     for index, argument in enumerate(arguments):
         name, separator, value = argument.lstrip("-").partition("=")
         if name == "config":
-            path = value if separator else "".join(arguments[index + 1 : index + 2])
-            folder = pathlib.Path(path.split(":")[0]).absolute().parent.parent
-            sys.path.insert(0, str(folder))
+            value = value if separator else "".join(arguments[index + 1 : index + 2])
+            path = pathlib.Path(value.split(":")[0])
+            if not path.is_file():
+                raise errors.UserError(
+                    f"The config file {str(path)!r} is not there. Expected "
+                    "--config=FILE.py or --config=FILE.py:VARIANT."
+                )
+            sys.path.insert(0, str(path.absolute().parent.parent))
 
 
 def _enable_compilation_cache() -> None:

@@ -79,7 +79,7 @@ def initialize(
       The state.
     """
     abstract = nnx.eval_shape(build_method)
-    params = nnx.to_pure_dict(nnx.state(abstract, abstract.trainable))
+    params = nnx.as_pure(nnx.state(abstract, abstract.trainable))
     transformation = build_optimizer(params)
 
     def build() -> tuple[nnx.Module, nnx.Optimizer]:
