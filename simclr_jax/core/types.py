@@ -16,13 +16,12 @@ Images are float32 in [0, 1] unless a docstring says otherwise; their stored for
 """
 
 import jax
-from jaxtyping import Array, Float, Int, Key, UInt8
+from jaxtyping import Array, Float, Key, UInt8
 
 PRNGKey = Key[Array, ""]
 Image = Float[Array, "h w c"]
 Images = Float[Array, "b h w c"]
 StoredImages = UInt8[Array, "b h w c"]
 Embedding = Float[Array, "b d"]
-Labels = Int[Array, "b"]
 Scalar = Float[Array, ""]
 Metrics = dict[str, jax.Array]

@@ -41,6 +41,7 @@ def guard(main: Callable[[], int | None]) -> int:
       The exit code; of a ``UserError``, its ``exit_code``.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("simclr_jax").setLevel(logging.INFO)
     _enable_compilation_cache()
     try:
         return main() or 0

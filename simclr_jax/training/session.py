@@ -123,7 +123,7 @@ class Session:
         )
         if restored is None:
             return initial, 0
-        _log.warning("Resumed from checkpoint %d in %s.", restored.step, self.workdir)
+        _log.info("Resumed from checkpoint %d in %s.", restored.step, self.workdir)
         arrays = jax.device_put(restored.items, mesh.replicated(devices))
         return initial.with_items(arrays), restored.step
 
