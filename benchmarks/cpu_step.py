@@ -98,7 +98,7 @@ def dense_ntxent(z):
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def jax_step(graphdef, state, x):
-    """One optimisation step; returns the new state and the loss."""
+    """One optimization step; returns the new state and the loss."""
     model, optimizer = nnx.merge(graphdef, state)
     model_def, params, rest = nnx.split(model, nnx.Param, ...)
 

@@ -210,7 +210,7 @@ def center_crop(
     method: str = "bicubic",
     antialias: bool = True,
 ) -> resample.ResizedImage:
-    """Takes the centre of the image.
+    """Takes the center of the image.
 
     Args:
       image: float image in [0, 1].

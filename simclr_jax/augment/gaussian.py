@@ -46,7 +46,7 @@ def blur(
     checks.check_positive_int("kernel_size", kernel_size)
     if kernel_size % 2 == 0:
         raise errors.UserError(
-            "kernel_size must be odd, so that the kernel has a centre; "
+            "kernel_size must be odd, so that the kernel has a center; "
             f"got {kernel_size}."
         )
     if kernel_size == 1:

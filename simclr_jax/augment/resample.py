@@ -6,7 +6,7 @@ the sampled box begins and how long it is, both of which may be traced: shapes s
 fixed, nothing is gathered, and a batch of different boxes is one batched product that
 runs on matrix units and is partitioned like any other.
 
-Pixel centres lie at half-integers (``align_corners=False``); weights that would fall
+Pixel centers lie at half-integers (``align_corners=False``); weights that would fall
 outside the image are dropped and the rest renormalized, as Pillow does, so a constant
 image stays constant.
 """

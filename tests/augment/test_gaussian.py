@@ -53,7 +53,7 @@ def test_probability_zero_and_one_tap_change_nothing(key, rng):
 
 
 def test_sigma_is_uniform_and_applied_to_the_given_share(key):
-    """The centre of a blurred impulse tells the width of its kernel."""
+    """The center of a blurred impulse tells the width of its kernel."""
     impulse = jnp.zeros((9, 9, 1)).at[4, 4].set(1.0)
     number, probability = 2000, 0.5
 

@@ -104,5 +104,5 @@ def test_errors():
         augment.build("simlcr")
     with pytest.raises(ValueError, match=r"option of recipe 'mnist' 'sise'.*'size'"):
         augment.build("mnist", sise=24)
-    with pytest.raises(ValueError, match=r"fit must be .* got 'centre'"):
-        augment.evaluation(fit="centre")
+    with pytest.raises(ValueError, match=r"fit must be .* got 'middle'"):
+        augment.evaluation(fit="middle")
