@@ -95,11 +95,12 @@ class LogMetrics:
 
     def _write(self, step: int) -> None:
         self.check()
-        newest: Any = jax.device_get(self._recent[-1][1])
+        newest = jax.device_get(self._recent[-1][1])
         values = {name: float(value) for name, value in newest.items()}
         self._recent = []
         with jax.transfer_guard("allow"):
-            values["learning_rate"] = float(self._schedule(step - 1))
+            rate: Any = self._schedule(step - 1)
+            values["learning_rate"] = float(rate)
         values["images_per_second"] = self._shown.report(step, values["loss"])
         for output in self._outputs:
             output.write(step, values)
