@@ -40,6 +40,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             "size": 32,
             "strength": 0.5,
             "area": (0.2, 1.0),
+            "sampler": "uniform_area",
             "grayscale_probability": 0.1,
         }
     )

@@ -29,9 +29,14 @@ def get_base() -> ml_collections.ConfigDict:
     config.data.source = "mnist_sample"
     config.data.split = "train"
     config.data.data_dir = config_dict.placeholder(str)  # None: TFDS's own
-    config.data.square_side = config_dict.placeholder(int)
+    # Images of many sizes: side of the square that they are decoded into, in pixels
+    # (None: nine sevenths of the view), and 3 channels or 1.
+    config.data.canvas = config_dict.placeholder(int)
+    config.data.num_channels = 3
+    config.data.on_bad_image = "replace"  # or fail
     config.data.resident_bytes = 1 << 30  # larger sets are streamed from the host
-    config.data.num_threads = 16
+    config.data.num_workers = config_dict.placeholder(int)  # None: cores / 4
+    config.data.num_threads = 16  # of this process, where there are no workers
 
     config.encoder = ml_collections.ConfigDict({"name": "resnet50"})
     config.head = ml_collections.ConfigDict(

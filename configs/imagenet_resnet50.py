@@ -7,9 +7,10 @@ Hardware: 32 TPU v3 cores, about 6 hours for 100 epochs (published); a batch of 
   needs that many.
 Expected (published): linear top-1 64.5 after 100 epochs, 69.3 after 1,000.
   Not yet measured with this library.
-Differs from the paper: images are scaled to a short side of 256 on the host, and views
-  are drawn from the central square.
-Variants: smoke (ResNet-18 on noise images of 96 pixels; a laptop runs it).
+Differs from the paper: images are scaled to a longer side of 288 at most on the host
+  (data.canvas), and views are drawn from that.
+Your own images: --config.data.source=folder:PATH (docs/data.md).
+Variants: smoke (ResNet-18, views of 96 pixels, noise images; a laptop runs it).
 """
 
 import ml_collections
@@ -30,16 +31,16 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.compute_dtype = "bfloat16"
     config.checkpoint_every_steps = 500
     config.data.source = "tfds:imagenet2012"
-    config.data.square_side = 256
+    config.data.canvas = 288
     config.encoder = ml_collections.ConfigDict(
         {"name": "resnet50", "width": 1, "stem": "imagenet"}
     )
     config.augmentation = ml_collections.ConfigDict(
         {
-            "name": "simclr",
+            "name": "simclr_v1",
             "size": 224,
             "strength": 1.0,
-            "brightness_mode": "additive",
+            "dtype": "bfloat16",
         }
     )
     config.evaluation = ml_collections.ConfigDict({"size": 224})
@@ -58,4 +59,5 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.augmentation.size = 96
         config.evaluation.size = 96
         config.data.source = "synthetic:112x112x3:32"
+        config.data.canvas = 128
     return config

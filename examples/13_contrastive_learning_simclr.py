@@ -34,6 +34,7 @@ from simclr_jax.core import checks, errors
 from simclr_jax.programs import cli
 
 CPU_STEPS = 936  # about four minutes on two cores, evaluation included
+SPLITS = ("train", "test")
 VIEW = 24  # side of a view in pixels
 FIT = {"size": VIEW, "proportion": 0.8}  # how a digit of 28 becomes one of 24
 
@@ -57,10 +58,8 @@ def open_data(dataset, data_dir):
     """Returns the training and the test images, decoded, in memory."""
     spec = dataset if dataset == "mnist_sample" else f"tfds:{dataset}"
     try:
-        return [
-            data.read_all(data.open_source(spec, split=split, data_dir=data_dir))
-            for split in ("train", "test")
-        ]
+        splits = [data.open_source(spec, split=x, data_dir=data_dir) for x in SPLITS]
+        return [data.read_all(data.open_images(split)) for split in splits]
     except errors.DataError as error:
         if data_dir or dataset != "mnist":
             raise
@@ -131,7 +130,7 @@ def main():
 
     def features_of(module):
         embed = evaluation.freeze(module, augment.evaluation(**FIT))
-        return [evaluation.extract(embed, x.images, mesh=mesh) for x in (train, test)]
+        return [evaluation.extract(embed, x, mesh=mesh)[0] for x in (train, test)]
 
     h = features_of(method.encoder)
     layers = {
@@ -184,7 +183,7 @@ def save_pictures(workdir, train, test, recipe, test_features, history, args):
 
 def save_checkpoint(workdir, method, optimizer, train, num_steps):
     """Saves what `python -m simclr_jax probe --checkpoint=WORKDIR` reads."""
-    data_config = {"source": "mnist_sample", "data_dir": None, "square_side": None}
+    data_config = {"source": "mnist_sample", "data_dir": None}
     config = {"compute_dtype": "float32", "data": data_config, "evaluation": FIT}
     data_meta = {"name": train.name, "image_shape": list(train.image_shape)}
     meta = {"config": config | {"encoder": {"name": "convnet"}}, "data": data_meta}

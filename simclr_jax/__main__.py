@@ -8,6 +8,7 @@ from simclr_jax.core import registry
 PROGRAMS = {
     "pretrain": "learns an encoder from images without labels",
     "probe": "reads a checkpoint with a linear classifier",
+    "views": "draws the views that a recipe makes of some images",
 }
 
 

@@ -51,7 +51,7 @@ class Run:
     Attributes:
       config: the config.
       mesh: the devices.
-      source: the images.
+      images: the records, decoded into arrays of one shape.
       length: the steps.
       batches: the batches.
       schedule: the learning rate by step.
@@ -60,26 +60,17 @@ class Run:
 
     config: Config
     mesh: jax.sharding.Mesh
-    source: data.Source
+    images: data.Decoded
     length: Length
     batches: data.Batches
     schedule: optax.Schedule
     peak: float
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """The shape (h, w, c) of the stored images."""
-        if self.source.image_shape is None:
-            raise errors.DataError(
-                f"{self.source.name} has images of many sizes; set data.square_side."
-            )
-        return self.source.image_shape
-
     def initial_state(self) -> training.TrainState:
         """Creates the state of step 0 on the devices."""
         return training.initialize(
             lambda: build_method(
-                self.config, image_shape=self.image_shape, mesh=self.mesh
+                self.config, image_shape=self.images.image_shape, mesh=self.mesh
             ),
             lambda params: build_optimizer(self.config, self.schedule, params),
             mesh=self.mesh,
@@ -90,9 +81,9 @@ class Run:
         return {
             "config": to_json(self.config),
             "data": {
-                "name": self.source.name,
-                "num_images": len(self.source),
-                "image_shape": list(self.image_shape),
+                "name": self.images.name,
+                "num_images": len(self.images),
+                "image_shape": list(self.images.image_shape),
             },
             "versions": training.versions(),
         }
@@ -113,19 +104,34 @@ class Run:
             )
 
 
-def assemble(config: Config) -> Run:
+def assemble(config: Config, *, cache_dir: pathlib.Path | None = None) -> Run:
     """Opens the data and the devices of a config.
+
+    Args:
+      config: a recipe.
+      cache_dir: where a set that fits on the devices is kept decoded; None: nowhere.
+
+    Returns:
+      The run, not yet started.
 
     Raises:
       UserError: if they are not there or do not fit together.
     """
     mesh = training.make_mesh(num_devices=config.num_devices)
     training.check_batch_size(config.batch_size, mesh)
-    source = open_source(config)
-    length = compute_length(config, num_images=len(source))
+    images = open_images(config)
+    if len(images) < 2:
+        raise errors.DataError(
+            f"{images.name} has 1 image; expected two at least, since the other images "
+            "of a batch are the negatives."
+        )
+    length = compute_length(config, num_images=len(images))
     schedule, peak = build_schedule(config, length)
-    batches = build_batches(config, source, num_steps=length.num_steps, mesh=mesh)
-    return Run(config, mesh, source, length, batches, schedule, peak)
+    batches = build_batches(config, images, num_steps=length.num_steps, mesh=mesh)
+    if batches.is_resident:
+        images = data.read_all(images, cache_dir=cache_dir)
+        batches = dataclasses.replace(batches, images=images)
+    return Run(config, mesh, images, length, batches, schedule, peak)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -236,14 +242,31 @@ def check(config: Config) -> None:
     build_augmentation(config)
 
 
-def open_source(config: Config, *, split: str | None = None) -> data.Source:
-    """Opens the data of a config, by default its training split."""
-    return data.open_source(
-        config.data.source,
-        split=split or config.data.split,
-        data_dir=config.data.data_dir,
-        square_side=config.data.square_side,
+def open_images(
+    config: Config, *, source: str | None = None, split: str | None = None
+) -> data.Decoded:
+    """Opens images as a config decodes them, by default those that it trains on."""
+    options = config.data
+    opened = data.open_source(
+        source or options.source,
+        split=split or options.split,
+        data_dir=options.data_dir,
     )
+    return data.open_images(
+        opened,
+        canvas=options.canvas or default_canvas(config),
+        num_channels=options.num_channels,
+        on_bad_image=options.on_bad_image,
+    )
+
+
+def default_canvas(config: Config) -> int:
+    """Returns the side that images of many sizes are decoded to, in pixels.
+
+    Nine sevenths of the side of a view, 288 for 224, up to the next multiple of 8.
+    """
+    height, width, _ = view_shape(build_augmentation(config), (64, 64, 3))
+    return -(-9 * max(height, width) // 56) * 8
 
 
 def compute_length(config: Config, *, num_images: int) -> Length:
@@ -261,36 +284,39 @@ def compute_length(config: Config, *, num_images: int) -> Length:
 
 def build_batches(
     config: Config,
-    source: data.Source,
+    images: data.Decoded,
     *,
     num_steps: int,
     mesh: jax.sharding.Mesh,
 ) -> data.Batches:
     """Builds the batches of a run."""
-    order = data.BatchOrder(len(source), config.batch_size, num_steps, config.seed)
+    order = data.BatchOrder(len(images), config.batch_size, num_steps, config.seed)
+    num_workers = config.data.num_workers
     return data.Batches(
-        source,
+        images,
         order,
         mesh,
         resident_bytes=config.data.resident_bytes,
+        num_workers=data.default_num_workers() if num_workers is None else num_workers,
         num_threads=config.data.num_threads,
     )
 
 
-def build_augmentation(config: Config) -> augment.Augmentation:
-    """Builds the augmentation of training."""
+def build_augmentation(config: Config) -> augment.Recipe:
+    """Builds what makes the views of training."""
     return augment.build(**_options(config.augmentation))
 
 
 def build_evaluation(config: Config) -> augment.Augmentation:
     """Builds what every evaluator does to an image."""
-    return augment.build("evaluation", **_options(config.evaluation))
+    return augment.evaluation(**_options(config.evaluation))
 
 
 def view_shape(
-    recipe: augment.Augmentation, image_shape: tuple[int, int, int]
+    recipe: augment.Recipe, image_shape: tuple[int, int, int]
 ) -> tuple[int, int, int]:
-    """Returns the shape (h, w, c) that a recipe makes of an image."""
+    """Returns the shape (h, w, c) of the first view that a recipe makes of an image."""
+    recipe = recipe[0] if isinstance(recipe, tuple) else recipe
     image = jax.ShapeDtypeStruct(image_shape, jnp.float32)
     height, width, channels = jax.eval_shape(recipe, jax.random.key(0), image).shape
     return height, width, channels

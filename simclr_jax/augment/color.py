@@ -1,4 +1,9 @@
-"""Deterministic color operations on images in [0, 1], each clipped to [0, 1]."""
+"""Deterministic color operations on images in [0, 1], each clipped to [0, 1].
+
+Every operation keeps the dtype of the image. Of a bfloat16 image the arithmetic is done
+in float32 and rounded once, at the end: a hue of up to 12 sixths of the circle would
+have steps of 1/16 in bfloat16, and inside a fused loop the wider numbers cost nothing.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +33,9 @@ def adjust_brightness(
       UserError: if ``mode`` is neither.
     """
     check_brightness_mode(mode)
-    changed = image * amount if mode == "multiplicative" else image + amount
-    return jnp.clip(changed, 0.0, 1.0)
+    wide = image.astype(jnp.float32)
+    changed = wide * amount if mode == "multiplicative" else wide + amount
+    return jnp.clip(changed, 0.0, 1.0).astype(image.dtype)
 
 
 def adjust_contrast(image: types.Image, *, factor: resample.Number) -> types.Image:
@@ -45,8 +51,9 @@ def adjust_contrast(image: types.Image, *, factor: resample.Number) -> types.Ima
     Returns:
       ``(image - mean) * factor + mean``, clipped to [0, 1].
     """
-    mean = jnp.mean(image, axis=(0, 1), keepdims=True)
-    return jnp.clip((image - mean) * factor + mean, 0.0, 1.0)
+    wide = image.astype(jnp.float32)
+    mean = jnp.mean(wide, axis=(0, 1), keepdims=True)
+    return jnp.clip((wide - mean) * factor + mean, 0.0, 1.0).astype(image.dtype)
 
 
 def adjust_saturation(image: types.Image, *, factor: resample.Number) -> types.Image:
@@ -64,10 +71,11 @@ def adjust_saturation(image: types.Image, *, factor: resample.Number) -> types.I
       UserError: if the image does not have three channels.
     """
     check_three_channels("adjust_saturation", image)
-    value = jnp.max(image, axis=-1, keepdims=True)
-    chroma = value - jnp.min(image, axis=-1, keepdims=True)
+    wide = image.astype(jnp.float32)
+    value = jnp.max(wide, axis=-1, keepdims=True)
+    chroma = value - jnp.min(wide, axis=-1, keepdims=True)
     gain = saturation_gain(value, chroma, factor)
-    return jnp.maximum(value - (value - image) * gain, 0.0)
+    return jnp.maximum(value - (value - wide) * gain, 0.0).astype(image.dtype)
 
 
 def adjust_hue(image: types.Image, *, delta: resample.Number) -> types.Image:
@@ -112,7 +120,8 @@ def adjust_hue_and_saturation(
       Smith, "Color gamut transform pairs", 1978 (HSV).
     """
     check_three_channels("adjust_hue_and_saturation", image)
-    red, green, blue = (image[..., channel] for channel in range(3))
+    wide = image.astype(jnp.float32)
+    red, green, blue = (wide[..., channel] for channel in range(3))
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
     inverse = 1.0 / jnp.where(chroma > 0.0, chroma, 1.0)
@@ -135,7 +144,7 @@ def adjust_hue_and_saturation(
         turned = hue + offset
         turned = turned - 6.0 * jnp.floor(turned * (1.0 / 6.0))
         lack = chroma * jnp.clip(jnp.minimum(turned, 4.0 - turned), 0.0, 1.0)
-        return jnp.maximum(value - lack, 0.0)
+        return jnp.maximum(value - lack, 0.0).astype(image.dtype)
 
     return jnp.stack([channel(5.0), channel(3.0), channel(1.0)], axis=-1)
 
@@ -162,9 +171,10 @@ def to_grayscale(image: types.Image) -> types.Image:
     if image.shape[-1] == 1:
         return image
     check_three_channels("to_grayscale", image)
-    red, green, blue = (image[..., channel] for channel in range(3))
+    wide = image.astype(jnp.float32)
+    red, green, blue = (wide[..., channel] for channel in range(3))
     gray = GRAY_WEIGHTS[0] * red + GRAY_WEIGHTS[1] * green + GRAY_WEIGHTS[2] * blue
-    return jnp.broadcast_to(gray[..., None], image.shape)
+    return jnp.broadcast_to(gray[..., None], image.shape).astype(image.dtype)
 
 
 def solarize(image: types.Image, *, threshold: resample.Number = 0.5) -> types.Image:
@@ -180,7 +190,7 @@ def solarize(image: types.Image, *, threshold: resample.Number = 0.5) -> types.I
     References:
       Grill et al., "Bootstrap your own latent", 2020, appendix B.
     """
-    return jnp.where(image >= threshold, 1.0 - image, image)
+    return jnp.where(image.astype(jnp.float32) >= threshold, 1.0 - image, image)
 
 
 def check_three_channels(function: str, image: jax.Array) -> None:

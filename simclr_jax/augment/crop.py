@@ -1,17 +1,19 @@
-"""Crops: a random box resampled to a fixed size, and the central crop."""
+"""Random crops: a box drawn inside the image and resampled to a fixed size."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from simclr_jax.augment import resample
-from simclr_jax.core import checks, errors, registry, types
+from simclr_jax.augment import canvas as canvases
+from simclr_jax.augment import operation, resample
+from simclr_jax.core import checks, registry, types
 
-NUM_TRIES = 10
-"""Boxes proposed before the central crop is taken, as in torchvision."""
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+"""The dtypes of a view by name."""
 
 
 class Box(NamedTuple):
@@ -34,18 +36,23 @@ def draw_crop_box(
 ) -> Box:
     """Draws the box of an "inception" crop.
 
-    The rule is torchvision's: of ten proposals the first that fits the image is taken
-    and placed uniformly; if none fits, the largest central box whose aspect ratio lies
-    in ``aspect``. All ten are drawn at once, so there is no loop. For a square image
-    and the default ranges a proposal fits with probability 0.87, so the central crop
-    has probability 1e-9. Sides and offsets are not rounded to whole pixels.
+    Of a number of proposals the first that fits is taken and placed uniformly. All are
+    drawn at once, so there is no loop. Sides and offsets are not rounded to whole
+    pixels, which both originals do.
 
-    A proposal of ``"uniform_area"`` (torchvision) has its area uniform in ``area`` and
-    the logarithm of its aspect ratio uniform in ``log(aspect)``. One of
-    ``"tensorflow"`` (``sample_distorted_bounding_box``, which the original SimCLR ran)
-    has its aspect ratio uniform in ``aspect`` and its height uniform among those that
-    fit, and is refused under 10% of the area; its crops are about 10% smaller on
-    average.
+    ``"uniform_area"`` is torchvision's ``RandomResizedCrop``. A proposal has its area
+    uniform in ``area`` and the logarithm of its aspect ratio uniform in
+    ``log(aspect)``; it fits when it is inside the image. If none of ten does (1e-9 of
+    the crops of a square image), the largest central box is taken whose aspect ratio
+    lies in ``aspect``.
+
+    ``"tf_distorted_box"`` is ``tf.image.sample_distorted_bounding_box`` as the original
+    SimCLR calls it, with the whole image as the one object of which 10% must be
+    covered. A proposal has its aspect ratio uniform in ``aspect`` and its height
+    uniform among those for which the box is inside the image and its area in ``area``;
+    it fits when it has at least 10% of the image. So the smallest area is 0.10 even
+    where ``area`` says 0.08, and crops are about 10% smaller on average than
+    torchvision's. If none of a hundred fits, the box is the whole image.
 
     Args:
       key: PRNG key.
@@ -53,7 +60,7 @@ def draw_crop_box(
       width: of the image in pixels; may be traced.
       area: smallest and largest share of the image's area, in (0, 1].
       aspect: smallest and largest width / height in pixels.
-      sampler: ``"uniform_area"`` or ``"tensorflow"``.
+      sampler: ``"uniform_area"`` or ``"tf_distorted_box"``.
 
     Returns:
       The box, inside the image up to rounding.
@@ -67,17 +74,16 @@ def draw_crop_box(
       Chen et al., 2020, appendix A. https://arxiv.org/abs/2002.05709
     """
     _check_ranges(area, aspect)
-    propose = registry.lookup("crop sampler", sampler, SAMPLERS)
+    rule = registry.lookup("crop sampler", sampler, SAMPLERS)
     height, width = jnp.float32(height), jnp.float32(width)
-    draws = jax.random.uniform(key, (2 * NUM_TRIES + 2,))
-    sides, place = draws[:-2].reshape(2, NUM_TRIES), draws[-2:]
-    heights, widths, fits = propose(sides, height, width, area, aspect)
+    draws = jax.random.uniform(key, (2 * rule.num_tries + 2,))
+    sides, place = draws[:-2].reshape(2, rule.num_tries), draws[-2:]
+    heights, widths, fits = rule.propose(sides, height, width, area, aspect)
     any_fits = jnp.any(fits)
     first = (fits & (jnp.cumsum(fits) == 1)).astype(jnp.float32)
-    ratio = jnp.clip(width / height, aspect[0], aspect[1])
-    central_height = jnp.minimum(height, width / ratio)
-    box_height = jnp.where(any_fits, jnp.sum(heights * first), central_height)
-    box_width = jnp.where(any_fits, jnp.sum(widths * first), central_height * ratio)
+    last_height, last_width = rule.last_resort(height, width, aspect)
+    box_height = jnp.where(any_fits, jnp.sum(heights * first), last_height)
+    box_width = jnp.where(any_fits, jnp.sum(widths * first), last_width)
     place = jnp.where(any_fits, place, 0.5)
     return Box(
         top=place[0] * (height - box_height),
@@ -96,7 +102,13 @@ def _propose_uniform_area(draws, height, width, area, aspect):
     return heights, widths, (heights <= height) & (widths <= width)
 
 
-def _propose_tensorflow(draws, height, width, area, aspect):
+def _largest_central_box(height, width, aspect):
+    ratio = jnp.clip(width / height, aspect[0], aspect[1])
+    central_height = jnp.minimum(height, width / ratio)
+    return central_height, central_height * ratio
+
+
+def _propose_distorted_box(draws, height, width, area, aspect):
     """Uniform aspect ratio, uniform height; fits when at least 10% of the area."""
     ratios = aspect[0] + (aspect[1] - aspect[0]) * draws[0]
     largest = jnp.sqrt(area[1] * height * width / ratios)
@@ -105,22 +117,42 @@ def _propose_tensorflow(draws, height, width, area, aspect):
     heights = smallest + (largest - smallest) * draws[1]
     widths = heights * ratios
     shares = heights * widths / (height * width)
-    return heights, widths, shares >= max(area[0], 0.1)
+    return heights, widths, shares >= max(area[0], MIN_COVERED)
+
+
+def _whole_image(height, width, aspect):
+    del aspect
+    return height, width
+
+
+MIN_COVERED = 0.1
+"""Smallest share of the image in a distorted box: TensorFlow's default of
+``min_object_covered``, which the original SimCLR passes too."""
+
+
+class Sampler(NamedTuple):
+    """A rule for boxes: proposals, their number, and the sides if none fits."""
+
+    propose: Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
+    num_tries: int
+    last_resort: Callable[..., tuple[jax.Array, jax.Array]]
 
 
 SAMPLERS = {
-    "tensorflow": _propose_tensorflow,
-    "uniform_area": _propose_uniform_area,
+    "tf_distorted_box": Sampler(_propose_distorted_box, 100, _whole_image),
+    "uniform_area": Sampler(_propose_uniform_area, 10, _largest_central_box),
 }
 
 
 def resample_box(
-    image: types.Image,
+    image: types.Image | types.Canvas,
     box: Box,
     *,
     size: resample.Size,
     method: str = "bilinear",
     antialias: bool = True,
+    flipped: bool | Bool[Array, ""] = False,
+    dtype: str = "float32",
 ) -> resample.ResizedImage:
     """Resamples one box of the image to a fixed size.
 
@@ -128,41 +160,88 @@ def resample_box(
     the image has any), as Pillow's ``resize(..., box=...)`` does.
 
     Args:
-      image: float image.
-      box: the box, which may be traced.
+      image: float image, or a canvas of one; nothing beyond its size is read.
+      box: the box in pixels of the image, which may be traced.
       size: output (height, width), or one number for a square.
       method: ``"bilinear"`` or ``"bicubic"``.
       antialias: see ``resample.resample_weights``.
+      flipped: exchanges left and right; may be traced.
+      dtype: of the result, ``"float32"`` or ``"bfloat16"``. In bfloat16 the products
+        run on bfloat16 operands and add in float32. They read the pixels as 0 to 255,
+        which bfloat16 holds exactly, where most 255ths would be rounded.
 
     Returns:
       The image of shape [out_h, out_w, c]; bicubic may overshoot the range.
 
     Raises:
-      UserError: if ``size`` or ``method`` is not valid.
+      UserError: if ``size``, ``method`` or ``dtype`` is not valid.
     """
     out_h, out_w = resample.size_pair("size", size)
-    rows = resample.resample_weights(
-        start=box.top,
-        length=box.height,
-        in_size=image.shape[0],
-        out_size=out_h,
-        method=method,
-        antialias=antialias,
+    out_dtype = registry.lookup("dtype", dtype, DTYPES)
+    pixels, height, width = canvases.unpack(image)
+    is_canvas = isinstance(image, types.Canvas)
+    rows, columns = (
+        resample.resample_weights(
+            start=start,
+            length=length,
+            in_size=in_size,
+            out_size=out_size,
+            method=method,
+            antialias=antialias,
+            valid=(0.0, side) if is_canvas else None,
+        )
+        for start, length, in_size, out_size, side in (
+            (box.top, box.height, pixels.shape[0], out_h, height),
+            (box.left, box.width, pixels.shape[1], out_w, width),
+        )
     )
-    columns = resample.resample_weights(
-        start=box.left,
-        length=box.width,
-        in_size=image.shape[1],
-        out_size=out_w,
-        method=method,
-        antialias=antialias,
-    )
-    return resample.apply_along_axes(image, rows, columns)
+    if flipped is not False:
+        # A mirrored row of weights reads the same pixels: the image is never reversed.
+        columns = jnp.where(flipped, columns[::-1], columns)
+    if out_dtype == jnp.float32:
+        return resample.apply_along_axes(pixels, rows, columns)
+    bytes_ = (pixels * 255.0).astype(out_dtype)
+    out = resample.apply_along_axes(bytes_, rows, columns)
+    return (out * (1.0 / 255.0)).astype(out_dtype)
 
 
+class DrawnCrop(NamedTuple):
+    """What ``random_resized_crop`` draws; the box is in pixels."""
+
+    crop_top: Float[Array, ""]
+    crop_left: Float[Array, ""]
+    crop_height: Float[Array, ""]
+    crop_width: Float[Array, ""]
+    flipped: Bool[Array, ""]
+
+
+def draw_crop(
+    key: types.PRNGKey,
+    image: types.Image | types.Canvas,
+    *,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    sampler: str,
+    flip_probability: float,
+) -> DrawnCrop:
+    """Draws the box of a crop and its flip; see ``random_resized_crop``."""
+    checks.check_in_range("flip_probability", flip_probability, low=0.0, high=1.0)
+    _, height, width = canvases.unpack(image)
+    flipped = jnp.bool_(False)
+    if flip_probability > 0.0:
+        key, flip_key = jax.random.split(key)
+        flipped = jax.random.bernoulli(flip_key, flip_probability)
+    box = draw_crop_box(
+        key, height=height, width=width, area=area, aspect=aspect, sampler=sampler
+    )
+    return DrawnCrop(*box, flipped=flipped)
+
+
+@operation.takes_canvas
+@operation.draws(draw_crop, label="crop")
 def random_resized_crop(
     key: types.PRNGKey,
-    image: types.Image,
+    image: types.Image | types.Canvas,
     *,
     size: resample.Size,
     area: tuple[float, float] = (0.08, 1.0),
@@ -170,81 +249,50 @@ def random_resized_crop(
     sampler: str = "uniform_area",
     method: str = "bilinear",
     antialias: bool = True,
+    flip_probability: float = 0.0,
+    dtype: str = "float32",
 ) -> resample.ResizedImage:
-    """Cuts a random box out of the image and resizes it to ``size``.
+    """Cuts a random box out of the image, resizes it to ``size``, may mirror it.
 
     Args:
-      key: PRNG key.
-      image: float image in [0, 1].
+      key: PRNG key; split into one for the box and one for the flip, unless
+        ``flip_probability`` is zero.
+      image: float image in [0, 1], or a canvas of one: the box lies in the image.
       size: output (height, width), or one number for a square.
       area: range of the box's share of the image's area; see ``draw_crop_box``.
       aspect: range of the box's width / height.
-      sampler: distribution of the box, ``"uniform_area"`` or ``"tensorflow"``.
+      sampler: distribution of the box, ``"uniform_area"`` or ``"tf_distorted_box"``.
       method: ``"bilinear"`` or ``"bicubic"``; bicubic is clipped back to [0, 1].
       antialias: see ``resample.resample_weights``. The original implementation of
         SimCLR samples without.
+      flip_probability: of left and right being exchanged, in [0, 1]. The mirror is in
+        the weights of the resize, so it costs nothing.
+      dtype: of the view, ``"float32"`` or ``"bfloat16"``; see ``resample_box``. The
+        operations that follow keep it.
 
     Returns:
       The image of shape [out_h, out_w, c] in [0, 1].
 
     Raises:
-      UserError: if a range, ``size`` or ``method`` is not valid.
+      UserError: if an option is not valid.
     """
-    box = draw_crop_box(
+    drawn = draw_crop(
         key,
-        height=float(image.shape[0]),
-        width=float(image.shape[1]),
+        image,
         area=area,
         aspect=aspect,
         sampler=sampler,
+        flip_probability=flip_probability,
     )
-    out = resample_box(image, box, size=size, method=method, antialias=antialias)
-    return jnp.clip(out, 0.0, 1.0)
-
-
-def center_crop(
-    image: types.Image,
-    *,
-    size: resample.Size,
-    proportion: float | None = None,
-    method: str = "bicubic",
-    antialias: bool = True,
-) -> resample.ResizedImage:
-    """Takes the center of the image.
-
-    Args:
-      image: float image in [0, 1].
-      size: output (height, width), or one number for a square.
-      proportion: None takes the central ``size`` pixels as they are. A number in (0, 1]
-        takes the central region with the output's aspect ratio that keeps this share
-        of the less cropped side, and resizes it; SimCLR evaluates with 0.875.
-      method: ``"bilinear"`` or ``"bicubic"``, for the resize.
-      antialias: see ``resample.resample_weights``, for the resize.
-
-    Returns:
-      The image of shape [out_h, out_w, c] in [0, 1].
-
-    Raises:
-      UserError: if the image is smaller than the crop, or an option is not valid.
-    """
-    out_h, out_w = resample.size_pair("size", size)
-    height, width, _ = image.shape
-    if proportion is None:
-        crop_h, crop_w = out_h, out_w
-    else:
-        checks.check_positive("proportion", proportion)
-        checks.check_in_range("proportion", proportion, low=0.0, high=1.0)
-        ratio = out_w / out_h
-        crop_h = max(1, round(proportion * min(height, width / ratio)))
-        crop_w = max(1, round(proportion * min(width, height * ratio)))
-    if crop_h > height or crop_w > width:
-        raise errors.UserError(
-            f"center_crop cannot take {crop_h} x {crop_w} pixels out of an image of "
-            f"{height} x {width}. Resize the image first, or give a proportion."
-        )
-    top, left = (height - crop_h + 1) // 2, (width - crop_w + 1) // 2
-    cropped = image[top : top + crop_h, left : left + crop_w]
-    out = resample.resize(cropped, size=size, method=method, antialias=antialias)
+    out = resample_box(
+        image,
+        Box(*drawn[:4]),
+        size=size,
+        method=method,
+        antialias=antialias,
+        flipped=drawn.flipped if flip_probability > 0.0 else False,
+        dtype=dtype,
+    )
     return jnp.clip(out, 0.0, 1.0)
 
 

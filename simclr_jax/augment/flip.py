@@ -1,15 +1,38 @@
 """Mirror images."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
+from simclr_jax.augment import operation
 from simclr_jax.core import checks, types
 
 
+class DrawnFlip(NamedTuple):
+    """What ``random_horizontal_flip`` draws."""
+
+    flipped: Bool[Array, ""]
+
+
+def draw_flip(
+    key: types.PRNGKey, image: types.Image | types.Canvas, *, probability: float
+) -> DrawnFlip:
+    """Draws whether left and right are exchanged; see ``random_horizontal_flip``."""
+    del image
+    checks.check_in_range("probability", probability, low=0.0, high=1.0)
+    return DrawnFlip(flipped=jax.random.bernoulli(key, probability))
+
+
+@operation.draws(draw_flip, label="flip")
 def random_horizontal_flip(
     key: types.PRNGKey, image: types.Image, *, probability: float = 0.5
 ) -> types.Image:
     """Exchanges left and right with the given probability.
+
+    After a crop, the crop's own ``flip_probability`` does the same for less: it mirrors
+    a small matrix in place of the image.
 
     Args:
       key: PRNG key.
@@ -22,6 +45,5 @@ def random_horizontal_flip(
     Raises:
       UserError: if ``probability`` is outside [0, 1].
     """
-    checks.check_in_range("probability", probability, low=0.0, high=1.0)
-    flip = jax.random.bernoulli(key, probability)
-    return jnp.where(flip, image[:, ::-1], image)
+    drawn = draw_flip(key, image, probability=probability)
+    return jnp.where(drawn.flipped, image[:, ::-1], image)

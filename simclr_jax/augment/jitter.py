@@ -1,13 +1,15 @@
 """Random color operations: jitter in random order, grayscale, solarize."""
 
 import itertools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
-from simclr_jax.augment import color
-from simclr_jax.core import checks, errors, types
+from simclr_jax.augment import color, operation
+from simclr_jax.core import checks, errors, registry, types
 
 # The four operations in every order, without evaluating four at each position.
 #
@@ -23,13 +25,17 @@ from simclr_jax.core import checks, errors, types
 # cheap evaluations, where a vmapped `lax.switch` at four positions makes 16.
 
 
-_OPERATIONS = ("brightness", "contrast", "saturation", "hue")
+ORDERS = tuple(itertools.permutations(("brightness", "contrast", "saturation", "hue")))
+"""The 24 orders of the four operations; ``DrawnJitter.jitter_order`` counts in them."""
+
+FAMILIES = {"v1": "additive", "v2": "multiplicative"}
+"""How the brightness changes in the jitter of each version of SimCLR."""
 
 
 def slot_table() -> np.ndarray:
     """Rows: [is contrast first, slot of saturation, slot of hue] for each order."""
     rows = []
-    for order in itertools.permutations(_OPERATIONS):
+    for order in ORDERS:
         levels = [order.index("brightness"), order.index("contrast")]
         slots = [
             sum(level < order.index(name) for level in levels)
@@ -42,6 +48,53 @@ def slot_table() -> np.ndarray:
 _SLOTS = slot_table()
 
 
+class DrawnJitter(NamedTuple):
+    """What ``color_jitter`` draws, in the units of ``color.adjust_...``."""
+
+    brightness: Float[Array, ""]
+    contrast: Float[Array, ""]
+    saturation: Float[Array, ""]
+    hue: Float[Array, ""]
+    jitter_order: Int[Array, ""]
+
+
+def draw_jitter(
+    key: types.PRNGKey,
+    image: types.Image,
+    *,
+    brightness: float,
+    contrast: float,
+    saturation: float,
+    hue: float,
+    order: str,
+    family: str,
+) -> DrawnJitter:
+    """Draws the amounts and the order of a jitter; see ``color_jitter``.
+
+    Returns:
+      The brightness as a factor (family v2) or a summand (v1), the contrast and the
+      saturation as factors, the hue as a turn, and the index of the order in
+      ``ORDERS``.
+    """
+    del image
+    _check_jitter(brightness, contrast, saturation, hue, order)
+    mode = registry.lookup("jitter family", family, FAMILIES)
+    order_key, amount_key = jax.random.split(key)
+    draws = jax.random.uniform(amount_key, (4,), minval=-1.0)
+    index = jnp.int32(0)
+    if order == "random":
+        index = jax.random.randint(order_key, (), 0, len(ORDERS))
+    factor = jnp.maximum(0.0, 1.0 + brightness * draws[0])
+    return DrawnJitter(
+        brightness=factor if mode == "multiplicative" else brightness * draws[0],
+        contrast=jnp.maximum(0.0, 1.0 + contrast * draws[1]),
+        saturation=jnp.maximum(0.0, 1.0 + saturation * draws[2]),
+        hue=hue * draws[3],
+        jitter_order=index,
+    )
+
+
+@operation.draws(draw_jitter, label="jitter")
 def color_jitter(
     key: types.PRNGKey,
     image: types.Image,
@@ -51,7 +104,7 @@ def color_jitter(
     saturation: float = 0.0,
     hue: float = 0.0,
     order: str = "random",
-    brightness_mode: str = "multiplicative",
+    family: str = "v2",
 ) -> types.Image:
     """Changes brightness, contrast, saturation and hue by random amounts.
 
@@ -61,17 +114,18 @@ def color_jitter(
     Args:
       key: PRNG key.
       image: in [0, 1], one or three channels.
-      brightness: the factor is uniform in [max(0, 1 - brightness), 1 + brightness], or
-        the summand in [-brightness, brightness].
+      brightness: family v2: the factor is uniform in [max(0, 1 - brightness),
+        1 + brightness]; v1: the summand is uniform in [-brightness, brightness].
       contrast: the factor is uniform in [max(0, 1 - contrast), 1 + contrast].
       saturation: the factor is uniform in [max(0, 1 - saturation), 1 + saturation].
       hue: the turn is uniform in [-hue, hue] of the circle; at most 0.5.
       order: ``"random"``, each of the 24 orders alike (the released code), or
         ``"fixed"``, in the order of the arguments (the paper's listing).
-      brightness_mode: see ``color.adjust_brightness``.
+      family: ``"v1"``, the jitter of SimCLR's paper with its additive brightness, or
+        ``"v2"``, that of SimCLRv2 and of the released code, multiplicative.
 
     Returns:
-      The image in [0, 1].
+      The image in [0, 1], of the same dtype.
 
     Raises:
       UserError: if an amount is negative, a name unknown or the image neither has
@@ -80,31 +134,49 @@ def color_jitter(
     References:
       Chen et al., 2020, appendix A. https://arxiv.org/abs/2002.05709
     """
-    _check_jitter(brightness, contrast, saturation, hue, order, brightness_mode)
-    order_key, amount_key = jax.random.split(key)
-    draws = jax.random.uniform(amount_key, (4,), minval=-1.0)
-    contrast_first, saturation_slot, hue_slot = _draw_slots(order_key, order)
-    levels = _level_parameters(
-        draws, brightness=brightness, contrast=contrast, mode=brightness_mode
+    drawn = draw_jitter(
+        key,
+        image,
+        brightness=brightness,
+        contrast=contrast,
+        saturation=saturation,
+        hue=hue,
+        order=order,
+        family=family,
     )
     if image.shape[-1] != 1:
         color.check_three_channels("color_jitter", image)
     has_color = image.shape[-1] == 3 and (saturation > 0.0 or hue > 0.0)
-    factor = jnp.maximum(0.0, 1.0 + saturation * draws[2])
-    turn = hue * draws[3]
+    contrast_first, saturation_slot, hue_slot = jnp.asarray(_SLOTS)[drawn.jitter_order]
     for slot in range(3):
         if slot > 0:
-            is_contrast = contrast_first if slot == 1 else ~contrast_first
-            image = _level(image, levels, is_contrast=is_contrast)
+            is_contrast = contrast_first == (1 if slot == 1 else 0)
+            image = _level(image, drawn, family=family, is_contrast=is_contrast)
         if has_color and (slot == 2 or order == "random"):
             image = color.adjust_hue_and_saturation(
                 image,
-                delta=jnp.where(hue_slot == slot, turn, 0.0),
-                factor=jnp.where(saturation_slot == slot, factor, 1.0),
+                delta=jnp.where(hue_slot == slot, drawn.hue, 0.0),
+                factor=jnp.where(saturation_slot == slot, drawn.saturation, 1.0),
             )
     return image
 
 
+class DrawnGrayscale(NamedTuple):
+    """What ``random_grayscale`` draws."""
+
+    grayscale: Bool[Array, ""]
+
+
+def draw_grayscale(
+    key: types.PRNGKey, image: types.Image, *, probability: float
+) -> DrawnGrayscale:
+    """Draws whether the colors are lost; see ``random_grayscale``."""
+    del image
+    checks.check_in_range("probability", probability, low=0.0, high=1.0)
+    return DrawnGrayscale(grayscale=jax.random.bernoulli(key, probability))
+
+
+@operation.draws(draw_grayscale, label="grayscale")
 def random_grayscale(
     key: types.PRNGKey, image: types.Image, *, probability: float = 0.2
 ) -> types.Image:
@@ -122,13 +194,26 @@ def random_grayscale(
       UserError: if ``probability`` is outside [0, 1] or the image neither has one nor
         three channels.
     """
+    drawn = draw_grayscale(key, image, probability=probability)
+    return jnp.where(drawn.grayscale, color.to_grayscale(image), image)
+
+
+class DrawnSolarize(NamedTuple):
+    """What ``random_solarize`` draws."""
+
+    solarized: Bool[Array, ""]
+
+
+def draw_solarize(
+    key: types.PRNGKey, image: types.Image, *, probability: float
+) -> DrawnSolarize:
+    """Draws whether bright values are inverted; see ``random_solarize``."""
+    del image
     checks.check_in_range("probability", probability, low=0.0, high=1.0)
-    if image.shape[-1] == 1:
-        return image
-    is_gray = jax.random.bernoulli(key, probability)
-    return jnp.where(is_gray, color.to_grayscale(image), image)
+    return DrawnSolarize(solarized=jax.random.bernoulli(key, probability))
 
 
+@operation.draws(draw_solarize, label="solarize")
 def random_solarize(
     key: types.PRNGKey,
     image: types.Image,
@@ -151,39 +236,26 @@ def random_solarize(
       UserError: if ``threshold`` or ``probability`` is outside [0, 1].
     """
     checks.check_in_range("threshold", threshold, low=0.0, high=1.0)
-    checks.check_in_range("probability", probability, low=0.0, high=1.0)
-    is_inverted = jax.random.bernoulli(key, probability)
-    return jnp.where(is_inverted, color.solarize(image, threshold=threshold), image)
+    drawn = draw_solarize(key, image, probability=probability)
+    return jnp.where(drawn.solarized, color.solarize(image, threshold=threshold), image)
 
 
-def _draw_slots(key, order):
-    index = jax.random.randint(key, (), 0, len(_SLOTS)) if order == "random" else 0
-    row = jnp.asarray(_SLOTS)[index]
-    return row[0] == 1, row[1], row[2]
-
-
-def _level_parameters(draws, *, brightness, contrast, mode):
-    """Returns (scale and shift of the brightness, factor of the contrast)."""
-    factor = jnp.maximum(0.0, 1.0 + contrast * draws[1])
-    if mode == "additive":
-        return jnp.float32(1.0), brightness * draws[0], factor
-    return jnp.maximum(0.0, 1.0 + brightness * draws[0]), jnp.float32(0.0), factor
-
-
-def _level(image, levels, *, is_contrast):
+def _level(image, drawn, *, family, is_contrast):
     """Applies the contrast or the brightness: both are scale and shift per channel."""
-    bright_scale, bright_shift, factor = levels
-    mean = jnp.mean(image, axis=(0, 1), keepdims=True)
-    scale = jnp.where(is_contrast, factor, bright_scale)
-    shift = jnp.where(is_contrast, (1.0 - factor) * mean, bright_shift)
-    return jnp.clip(image * scale + shift, 0.0, 1.0)
+    is_factor = FAMILIES[family] == "multiplicative"
+    bright_scale = drawn.brightness if is_factor else 1.0
+    bright_shift = 0.0 if is_factor else drawn.brightness
+    wide = image.astype(jnp.float32)
+    mean = jnp.mean(wide, axis=(0, 1), keepdims=True)
+    scale = jnp.where(is_contrast, drawn.contrast, bright_scale)
+    shift = jnp.where(is_contrast, (1.0 - drawn.contrast) * mean, bright_shift)
+    return jnp.clip(wide * scale + shift, 0.0, 1.0).astype(image.dtype)
 
 
-def _check_jitter(brightness, contrast, saturation, hue, order, brightness_mode):
+def _check_jitter(brightness, contrast, saturation, hue, order):
     color.check_amount("brightness", brightness)
     color.check_amount("contrast", contrast)
     color.check_amount("saturation", saturation)
     color.check_amount("hue", hue, high=0.5)
-    color.check_brightness_mode(brightness_mode)
     if order not in ("random", "fixed"):
         raise errors.UserError(f"order must be 'random' or 'fixed'; got {order!r}.")

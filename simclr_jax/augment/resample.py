@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from simclr_jax.augment import canvas as canvases
 from simclr_jax.core import checks, errors, registry, types
 
 Size = int | tuple[int, ...] | list[int]
@@ -57,6 +58,7 @@ def resample_weights(
     out_size: int,
     method: str = "bilinear",
     antialias: bool = True,
+    valid: tuple[Number, Number] | None = None,
 ) -> Float[Array, "{out_size} {in_size}"]:
     """Builds the matrix that resamples one axis from a box to ``out_size`` pixels.
 
@@ -69,6 +71,9 @@ def resample_weights(
       antialias: widens the kernel by the shrinking factor, so that every pixel of the
         box counts. Without it a shrunk image is sampled at points, as TensorFlow's
         default does.
+      valid: the pixels that may be read, from the first to one past the last; None
+        means all. The weights of the others are zero, exactly, so their values (if
+        finite) cannot show. The box must lie inside.
 
     Returns:
       Float32 weights [out, in]; every row sums to one.
@@ -89,6 +94,9 @@ def resample_weights(
     if antialias:
         distance = distance / jnp.maximum(scale, 1.0)
     weights = kernel(distance)
+    if valid is not None:
+        first, end = (jnp.float32(bound) for bound in valid)
+        weights = jnp.where((pixels > first) & (pixels < end), weights, 0.0)
     return weights / jnp.sum(weights, axis=1, keepdims=True)
 
 
@@ -99,29 +107,36 @@ def apply_along_axes(
 ) -> ResizedImage:
     """Multiplies the image by one matrix along its height and one along its width.
 
-    Both products run at the highest precision: in bfloat16 the views would differ
-    between a TPU and a CPU by more than the 8 bits of the stored image.
+    The products of a float32 image run at the highest precision: in bfloat16 the views
+    would differ between a TPU and a CPU by more than the 8 bits of the stored image.
+    Those of a bfloat16 image take bfloat16 operands and add in float32.
 
     Args:
       image: any float image.
-      rows: weights along the height.
-      columns: weights along the width.
+      rows: float32 weights along the height.
+      columns: float32 weights along the width.
 
     Returns:
-      The image of shape [out_h, out_w, c].
+      The image of shape [out_h, out_w, c] in float32, whatever the image's dtype, for
+      the caller to scale or clip before it rounds.
     """
-    highest = jax.lax.Precision.HIGHEST
+    is_full = image.dtype == jnp.float32
+    precision = jax.lax.Precision.HIGHEST if is_full else jax.lax.Precision.DEFAULT
+
+    def product(axes: str, one: jax.Array, other: jax.Array) -> jax.Array:
+        one, other = one.astype(image.dtype), other.astype(image.dtype)
+        return jnp.einsum(
+            axes, one, other, precision=precision, preferred_element_type=jnp.float32
+        )
+
     # [h c w] keeps the contracted axis last and then first: neither product needs
     # its operands transposed.
-    wide = jnp.einsum(
-        "hcw,pw->hcp", jnp.swapaxes(image, 1, 2), columns, precision=highest
-    )
-    out = jnp.einsum("oh,hcp->ocp", rows, wide, precision=highest)
-    return jnp.swapaxes(out, 1, 2)
+    wide = product("hcw,pw->hcp", jnp.swapaxes(image, 1, 2), columns)
+    return jnp.swapaxes(product("oh,hcp->ocp", rows, wide), 1, 2)
 
 
 def resize(
-    image: types.Image,
+    image: types.Image | types.Canvas,
     *,
     size: Size,
     method: str = "bilinear",
@@ -130,8 +145,8 @@ def resize(
     """Resizes the whole image.
 
     Args:
-      image: float image; bicubic overshoots its range by up to 10%, so clip if it
-        matters.
+      image: float image or a canvas; bicubic overshoots its range by up to 10%, so clip
+        if it matters.
       size: output (height, width), or one number for a square.
       method: ``"bilinear"`` or ``"bicubic"``.
       antialias: see ``resample_weights``.
@@ -143,21 +158,25 @@ def resize(
       UserError: if ``size`` or ``method`` is not valid.
     """
     out_h, out_w = size_pair("size", size)
-    height, width, _ = image.shape
-    if (out_h, out_w) == (height, width):
+    pixels, height, width = canvases.unpack(image)
+    if not isinstance(image, types.Canvas) and (out_h, out_w) == image.shape[:2]:
         return image
     rows, columns = (
         resample_weights(
             start=0.0,
-            length=float(source),
-            in_size=source,
-            out_size=target,
+            length=length,
+            in_size=in_size,
+            out_size=out_size,
             method=method,
             antialias=antialias,
+            valid=(0.0, length),
         )
-        for source, target in ((height, out_h), (width, out_w))
+        for length, in_size, out_size in (
+            (height, pixels.shape[0], out_h),
+            (width, pixels.shape[1], out_w),
+        )
     )
-    return apply_along_axes(image, rows, columns)
+    return apply_along_axes(pixels, rows, columns).astype(pixels.dtype)
 
 
 def _triangle(distance: jax.Array) -> jax.Array:

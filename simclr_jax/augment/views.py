@@ -1,14 +1,20 @@
-"""Two random views of every image of a batch, keyed by the image's global index."""
+"""Random views of every image of a batch, keyed by the image's global index."""
+
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from simclr_jax.augment import canvas as canvases
 from simclr_jax.augment import compose
-from simclr_jax.core import types
+from simclr_jax.core import errors, types
 
 Index = int | Int[Array, ""]
 ViewBatch = Float[Array, "b out_h out_w c"]
+Batch = types.Images | types.StoredImages | types.Canvas
+
+_T = TypeVar("_T")
 
 
 def sample_keys(
@@ -29,45 +35,125 @@ def sample_keys(
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)
 
 
-def two_views(
+def members(recipe: compose.Recipe) -> tuple[compose.Augmentation, ...]:
+    """Returns the augmentation of each view that a recipe makes of an image.
+
+    Args:
+      recipe: an augmentation, of which two views are made, or a tuple with one
+        augmentation for each view.
+
+    Returns:
+      One augmentation for each view.
+
+    Raises:
+      UserError: if the tuple is empty.
+    """
+    augmentations = recipe if isinstance(recipe, tuple) else (recipe, recipe)
+    if not augmentations:
+        raise errors.UserError(
+            "A recipe that is a tuple has one augmentation for each view; got none."
+        )
+    return augmentations
+
+
+def views(
     key: types.PRNGKey,
-    images: types.Images | types.StoredImages,
-    recipe: compose.Augmentation,
+    images: Batch,
+    recipe: compose.Recipe,
     *,
     first_index: Index = 0,
-) -> tuple[ViewBatch, ViewBatch]:
-    """Makes two independent random views of every image.
+) -> tuple[Float[Array, "b v out_h out_w c"], ...]:
+    """Makes the views of a recipe of every image.
 
-    The key of image i is ``fold_in(key, first_index + i)`` and the keys of its views
-    are the split of that. So a view is the same alone, in any batch and on any number
-    of devices.
+    View v of image i has the key ``split(fold_in(key, first_index + i), n)[v]``, where
+    n is the number of views. So it is the same alone, in any batch and on any number of
+    devices. Views by equal augmentations are made in one batched computation.
 
     Args:
       key: the key of the training step.
-      images: float32 in [0, 1], or uint8 in [0, 255], which is divided by 255.
-      recipe: an augmentation ``(key, image) -> image``.
-      first_index: index of ``images[0]`` in the global batch of the step; zero when
+      images: float32 in [0, 1], or uint8 in [0, 255], which is divided by 255, of shape
+        [b h w c]; or a canvas of either.
+      recipe: an augmentation ``(key, image) -> image``, which makes two views, or a
+        tuple of them, which makes one view for each.
+      first_index: index of the first image in the global batch of the step; zero when
         ``images`` is the global batch.
 
     Returns:
-      ``(a, b)``, each [b, h', w', c]; rows ``a[i]`` and ``b[i]`` show the same image.
+      One array [b v h' w' c] for each size of view, in the order in which the sizes
+      first appear in the recipe. SimCLR and BYOL give one array of two views, SwAV's
+      multi-crop gives [b 2 224 224 3] and [b 6 96 96 3].
+
+    Raises:
+      UserError: if the recipe is an empty tuple, or ``images`` is a canvas and an
+        augmentation does not begin with a crop or a resize.
     """
-    images = as_float(images)
-    keys = sample_keys(key, images.shape[0], first_index=first_index)
-    view_keys = jax.vmap(jax.random.split)(keys)
-    view = jax.vmap(recipe)
-    return view(view_keys[:, 0], images), view(view_keys[:, 1], images)
+    augmentations = members(recipe)
+    images = canvases.as_float(images)
+    batch_size = jax.tree.leaves(images)[0].shape[0]
+    keys = sample_keys(key, batch_size, first_index=first_index)
+    view_keys = jax.vmap(lambda k: jax.random.split(k, len(augmentations)))(keys)
+    by_size: dict[object, list[tuple[list[int], jax.Array]]] = {}
+    for augmentation, indices in _positions(augmentations).items():
+        compose.check_takes(augmentation, images)
+        of_image = jax.vmap(augmentation, in_axes=(0, None))
+        made = jax.vmap(of_image)(_columns(view_keys, indices), images)
+        by_size.setdefault((made.shape[2:], made.dtype), []).append((indices, made))
+    return tuple(_in_order(groups) for groups in by_size.values())
 
 
-def as_float(images: types.Images | types.StoredImages) -> types.Images:
-    """Converts stored images to the form that augmentations take.
+def two_views(
+    key: types.PRNGKey,
+    images: Batch,
+    recipe: compose.Recipe,
+    *,
+    first_index: Index = 0,
+) -> tuple[ViewBatch, ViewBatch]:
+    """Makes two random views of every image, for a method that compares pairs.
 
     Args:
-      images: uint8 in [0, 255], or already float in [0, 1].
+      key: the key of the training step.
+      images: see ``views``.
+      recipe: an augmentation, or two of them that make views of one size.
+      first_index: see ``views``.
 
     Returns:
-      Float32 images in [0, 1].
+      ``(a, b)``, each [b h' w' c]; rows ``a[i]`` and ``b[i]`` show the same image.
+
+    Raises:
+      UserError: if the recipe makes anything but two views of one size.
     """
-    if images.dtype == jnp.uint8:
-        return images.astype(jnp.float32) * (1.0 / 255.0)
-    return images.astype(jnp.float32)
+    made = views(key, images, recipe, first_index=first_index)
+    if len(made) != 1 or made[0].shape[1] != 2:
+        kinds = " and ".join(
+            f"{array.shape[1]} of {array.shape[2]} x {array.shape[3]} pixels"
+            for array in made
+        )
+        raise errors.UserError(
+            "two_views needs a recipe that makes two views of one size; this one makes "
+            f"{kinds}. Take views, which returns every size."
+        )
+    return made[0][:, 0], made[0][:, 1]
+
+
+def _positions(items: tuple[_T, ...]) -> dict[_T, list[int]]:
+    """Returns where each distinct item stands, in the order of first appearance."""
+    places: dict[_T, list[int]] = {}
+    for index, item in enumerate(items):
+        places.setdefault(item, []).append(index)
+    return places
+
+
+def _columns(keys: jax.Array, indices: list[int]) -> jax.Array:
+    return jnp.stack([keys[:, index] for index in indices], axis=1)
+
+
+def _in_order(groups: list[tuple[list[int], jax.Array]]) -> jax.Array:
+    """Joins arrays [b v ...] along their views, in the order of the recipe."""
+    if len(groups) == 1:
+        return groups[0][1]
+    placed = {
+        index: array[:, column]
+        for indices, array in groups
+        for column, index in enumerate(indices)
+    }
+    return jnp.stack([placed[index] for index in sorted(placed)], axis=1)

@@ -15,8 +15,10 @@ Images are float32 in [0, 1] unless a docstring says otherwise; their stored for
 (``StoredImages``) is uint8 in [0, 255].
 """
 
+from typing import NamedTuple
+
 import jax
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 PRNGKey = Key[Array, ""]
 Image = Float[Array, "h w c"]
@@ -24,4 +26,22 @@ Images = Float[Array, "b h w c"]
 StoredImages = UInt8[Array, "b h w c"]
 Embedding = Float[Array, "b d"]
 Scalar = Float[Array, ""]
+
+
+class Canvas(NamedTuple):
+    """Images of many sizes in arrays of one size.
+
+    Each image lies in the upper left corner of its canvas; what is beyond its own height
+    and width is zero and is never looked at. Goes wherever one image, or a batch with a
+    leading axis ``b``, can go before it is cropped.
+
+    Attributes:
+      pixels: uint8 in [0, 255] or float in [0, 1], shape [h w c] or [b h w c].
+      size: the valid height and width in pixels, int32, shape [2] or [b 2].
+    """
+
+    pixels: Float[Array, "*b h w c"] | UInt8[Array, "*b h w c"]
+    size: Int[Array, "*b 2"]
+
+
 Metrics = dict[str, jax.Array]

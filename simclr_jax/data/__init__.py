@@ -1,12 +1,33 @@
-"""Images in: sources of records, the order of the batches, their way to the device.
+"""Images in: sources of records, decoding, the order of the batches, their way to the
+device.
 
-Nothing here downloads, and nothing here needs TensorFlow. The modules that grain's
-worker processes import (``sources``, ``tfds_source``, ``order``) do not import jax.
+Nothing here downloads, and nothing here needs TensorFlow. A source yields image files
+or arrays by index; ``open_images`` makes arrays of one shape of them; ``Batches`` takes
+them to the devices. Only ``placement`` knows jax: worker processes run the rest.
 """
 
+from simclr_jax.data.decoded import Decoded, open_images
+from simclr_jax.data.loading import default_num_workers, load
+from simclr_jax.data.memory import num_decoded_bytes, read_all
 from simclr_jax.data.opening import open_source
 from simclr_jax.data.order import BatchOrder
-from simclr_jax.data.placement import Batches
-from simclr_jax.data.sources import ArraySource, Source, read_all
+from simclr_jax.data.placement import Batches, to_devices
+from simclr_jax.data.sources import ArraySource, Samples, Source
+from simclr_jax.data.splits import split_spec
 
-__all__ = ["ArraySource", "BatchOrder", "Batches", "Source", "open_source", "read_all"]
+__all__ = [
+    "ArraySource",
+    "BatchOrder",
+    "Batches",
+    "Decoded",
+    "Samples",
+    "Source",
+    "default_num_workers",
+    "load",
+    "num_decoded_bytes",
+    "open_images",
+    "open_source",
+    "read_all",
+    "split_spec",
+    "to_devices",
+]

@@ -81,6 +81,8 @@ def open_synthetic(spec: str, *, split: str) -> sources.ArraySource:
         shape_text, _, count = spec.partition(":")
         height, width, channels = (int(side) for side in shape_text.split("x"))
         num_images = int(count)
+        if min(height, width, channels, num_images) < 1:
+            raise ValueError("a number below 1")
     except ValueError as error:
         raise errors.DataError(
             f"synthetic needs HxWxC:N, e.g. synthetic:32x32x3:512; got {spec!r}."

@@ -1,29 +1,27 @@
 """The way of a batch to the devices: gathered there, or streamed from the host.
 
 A set that fits is decoded once and kept on every device; a batch is then gathered by
-its image numbers, a few hundred bytes from the host. A larger set is read by a grain
-pipeline, each process its own part of every global batch. Both give the same batches.
+its image numbers, a few hundred bytes from the host. A larger set is read ahead
+(``loading``), each process its own part of every global batch. Both give the same
+batches.
 """
 
 import dataclasses
 import functools
-import math
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Generator
 
-import grain
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from simclr_jax.core import types
-from simclr_jax.data import sources
+from simclr_jax.data import bad_images, decoded, loading, memory, sources
 from simclr_jax.data.order import BatchOrder
 
 RESIDENT_BYTES = 1 << 30
 """Largest decoded set that is kept on the devices by default."""
 
-Batch = dict[str, jax.Array]
+Batch = dict[str, jax.Array | types.Canvas]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,81 +29,134 @@ class Batches:
     """The batches of a run, each a function of (seed, step).
 
     Attributes:
-      source: the records.
+      images: the records.
       order: which records are in which batch.
       mesh: the devices; a batch is split over its axis ``data``.
       resident_bytes: largest decoded set that is kept on the devices.
-      num_threads: threads that read and decode when the set is streamed.
+      num_workers: processes that read and decode when the set is streamed; 0: threads
+        of this process.
+      num_threads: threads that do so if there are no workers.
     """
 
-    source: sources.Source
+    images: decoded.Decoded
     order: BatchOrder
     mesh: jax.sharding.Mesh
     resident_bytes: int = RESIDENT_BYTES
+    num_workers: int = 0
     num_threads: int = 16
 
     @property
     def is_resident(self) -> bool:
         """Whether the whole set is kept on the devices."""
-        shape = self.source.image_shape
-        if shape is None:
-            return False
-        return len(self.source) * math.prod(shape) <= self.resident_bytes
+        return memory.num_decoded_bytes(self.images) <= self.resident_bytes
 
-    def start_at(self, step: int) -> Iterator[Batch]:
+    @functools.cached_property
+    def bad_images(self) -> bad_images.BadImages:
+        """What is known of the images that could not be read."""
+        return bad_images.BadImages(self.images)
+
+    def start_at(self, step: int) -> Generator[Batch, None, None]:
         """Yields the batches ``step``, ``step + 1``, ... to the end of the run.
 
         Args:
           step: number of the first batch, from 0.
 
         Yields:
-          ``{"image": uint8 [b h w c]}``, split over the devices.
+          ``{"image": uint8 [b h w c]}``, split over the devices; a ``types.Canvas``
+          where the images have many sizes.
         """
-        numbers: Any = grain.MapDataset.source(cast(Any, self.order))[step:]
-        if self.is_resident:
-            return self._gathered(numbers)
-        return self._streamed(numbers)
+        return self._gathered(step) if self.is_resident else self._streamed(step)
 
-    def _gathered(self, numbers: Any) -> Iterator[Batch]:
-        images = self._resident_images
+    def _gathered(self, step: int) -> Generator[Batch, None, None]:
+        images, sizes, shown = self._resident
         rows = NamedSharding(self.mesh, PartitionSpec("data"))
-        for index in range(len(numbers)):
+        for number in range(step, len(self.order)):
+            asked = self.order[number]
+            if shown is not None:
+                self.bad_images.note(asked, shown[asked], [])
             chosen = jax.make_array_from_process_local_data(
-                rows, _rows_of_this_process(numbers[index])
+                rows, _rows_of_this_process(asked)
             )
-            yield {"image": _gather(images, chosen, sharding=rows)}
+            pixels = _gather(images, chosen, sharding=rows)
+            if sizes is None:
+                yield {"image": pixels}
+            else:
+                yield {"image": types.Canvas(pixels, _gather(sizes, chosen, rows))}
 
-    def _streamed(self, numbers: Any) -> Iterator[Batch]:
+    def _streamed(self, step: int) -> Generator[Batch, None, None]:
         rows = NamedSharding(self.mesh, PartitionSpec("data"))
-        local = numbers.map(functools.partial(_read_rows, self.source))
-        options = grain.ReadOptions(
-            num_threads=self.num_threads, prefetch_buffer_size=self.num_threads
+        local = _RowsOfThisProcess(self.order)
+        batches = loading.load(
+            self.images,
+            local,
+            start=step,
+            num_workers=self.num_workers,
+            num_threads=self.num_threads,
         )
-        for images in local.to_iter_dataset(options):
-            yield {"image": jax.make_array_from_process_local_data(rows, images)}
+        for number, samples in enumerate(batches, step):
+            reasons = decoded.unpack_reasons(samples["reasons"])
+            self.bad_images.note(local[number], samples["shown"], reasons)
+            is_canvas = self.images.is_canvas
+            yield {"image": to_devices(samples, is_canvas=is_canvas, sharding=rows)}
 
     @functools.cached_property
-    def _resident_images(self) -> types.StoredImages:
+    def _resident(self) -> tuple[jax.Array, jax.Array | None, np.ndarray | None]:
         everywhere = NamedSharding(self.mesh, PartitionSpec())
-        images = sources.read_all(self.source).images
-        return jax.make_array_from_process_local_data(everywhere, images)
+        place = functools.partial(jax.make_array_from_process_local_data, everywhere)
+        images = memory.read_all(self.images)
+        sizes = None if images.sizes is None else place(np.asarray(images.sizes))
+        return place(np.ascontiguousarray(images.images)), sizes, images.shown
+
+
+def to_devices(
+    samples: sources.Samples,
+    *,
+    is_canvas: bool,
+    sharding: NamedSharding | None = None,
+) -> types.StoredImages | types.Canvas:
+    """Moves decoded samples to the devices.
+
+    Args:
+      samples: of this process, if there are several.
+      is_canvas: whether the images have many sizes, as ``Decoded`` says.
+      sharding: how the rows are split over devices; None: the default device.
+
+    Returns:
+      The images, uint8 [b h w c], as a ``types.Canvas`` where they have many sizes.
+    """
+
+    def place(array: np.ndarray) -> jax.Array:
+        if sharding is None:
+            return jax.device_put(array)
+        return jax.make_array_from_process_local_data(sharding, array)
+
+    pixels = place(samples["images"])
+    return types.Canvas(pixels, place(samples["sizes"])) if is_canvas else pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class _RowsOfThisProcess:
+    """The part of every global batch that this process feeds to its devices."""
+
+    order: BatchOrder
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, batch: int) -> np.ndarray:
+        return _rows_of_this_process(self.order[batch])
 
 
 @functools.partial(jax.jit, static_argnames="sharding")
 def _gather(
-    images: jax.Array, numbers: jax.Array, *, sharding: NamedSharding
+    images: jax.Array, numbers: jax.Array, sharding: NamedSharding
 ) -> jax.Array:
     chosen = images.at[numbers].get(mode="promise_in_bounds")
     return jax.lax.with_sharding_constraint(chosen, sharding)
 
 
 def _rows_of_this_process(numbers: np.ndarray) -> np.ndarray:
-    """The contiguous part of a global batch that this process feeds to its devices."""
+    """The contiguous part of a global batch, as process i of n feeds it."""
     per_process = len(numbers) // jax.process_count()
     start = jax.process_index() * per_process
     return numbers[start : start + per_process]
-
-
-def _read_rows(source: sources.Source, numbers: np.ndarray) -> np.ndarray:
-    rows = _rows_of_this_process(numbers)
-    return np.stack([record["image"] for record in source.__getitems__(rows)])

@@ -1,6 +1,5 @@
 """What a data set is to this library: records by index, each a dict. No jax here."""
 
-import concurrent.futures
 import dataclasses
 from collections.abc import Sequence
 from typing import Protocol, TypedDict, runtime_checkable
@@ -9,10 +8,35 @@ import numpy as np
 
 
 class Record(TypedDict):
-    """One image as it is stored, uint8 [h w c] in [0, 255], and its class."""
+    """One image and what is known of it.
 
-    image: np.ndarray
+    Attributes:
+      image: uint8 [h w c] in [0, 255], or the bytes of an image file.
+      label: number of its class, from 0; -1 where there is none.
+    """
+
+    image: np.ndarray | bytes
     label: int
+
+
+class Samples(TypedDict):
+    """Decoded records, stacked.
+
+    Attributes:
+      images: uint8 in [0, 255], shape [n h w c].
+      sizes: valid height and width of each in pixels, int32, shape [n 2].
+      labels: int32, shape [n]; -1 where there is none.
+      shown: numbers of the records that are shown, int64, shape [n]: another than was
+        asked for where that one is bad.
+      reasons: why those are bad, in the order of their rows; bytes of a JSON list of
+        strings, uint8, so that any process and any batching takes it as it is.
+    """
+
+    images: np.ndarray
+    sizes: np.ndarray
+    labels: np.ndarray
+    shown: np.ndarray
+    reasons: np.ndarray
 
 
 @runtime_checkable
@@ -21,7 +45,9 @@ class Source(Protocol):
 
     Attributes:
       name: what the source is, with its version and split, e.g.
-        ``"tfds:mnist/3.0.1:train"``. It is part of the data's fingerprint.
+        ``"tfds:mnist/3.0.1:train"``. It is part of the data's fingerprint, so where
+        nothing else tells the contents it ends in a digest, ``"folder:train@1f3a..."``;
+        it does not say where the files lie.
       image_shape: (h, w, c) of every image, or None where they differ.
       num_classes: number of classes, or None where there are no labels.
     """
@@ -47,28 +73,43 @@ class Source(Protocol):
         """Returns several records at once, which is what formats on disk like."""
         ...
 
+    def title_of(self, index: int) -> str:
+        """Returns what to call a record in a message: a path, a member, a number."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ArraySource:
-    """Images that are in memory already.
+    """Images that are in memory, or in a memory-mapped file: decoded already.
 
     Attributes:
       name: what the images are.
       images: uint8, shape [n h w c].
       labels: int32, shape [n].
       num_classes: number of classes, or None where the labels mean nothing.
+      sizes: valid height and width in pixels, int32, shape [n 2], where the images
+        have many sizes and lie in the upper left corners of ``images``; else None.
+      shown: numbers of the records that ``images`` shows, int64, shape [n], where some
+        were bad and others stand in their place; else None.
     """
 
     name: str
     images: np.ndarray
     labels: np.ndarray
     num_classes: int | None
+    sizes: np.ndarray | None = None
+    shown: np.ndarray | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """The shape (h, w, c) of every image."""
+        """The shape (h, w, c) of every image or canvas."""
         height, width, channels = self.images.shape[1:]
         return height, width, channels
+
+    @property
+    def is_canvas(self) -> bool:
+        """Whether an image may fill a part of the shape only."""
+        return self.sizes is not None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -80,34 +121,21 @@ class ArraySource:
             for index in indices
         ]
 
+    def title_of(self, index: int) -> str:
+        """Returns the number of the record."""
+        return f"image {index}"
 
-def read_all(source: Source, *, num_threads: int = 4) -> ArraySource:
-    """Decodes every record of a source whose images all have one shape.
-
-    Args:
-      source: the records.
-      num_threads: threads that decode.
-
-    Returns:
-      The same records in memory.
-    """
-    if isinstance(source, ArraySource):
-        return source
-    if source.image_shape is None:
-        raise ValueError(f"{source.name} has images of many shapes")
-    images = np.empty((len(source), *source.image_shape), np.uint8)
-    labels = np.empty(len(source), np.int32)
-
-    def read_range(indices: range) -> None:
-        records = source.__getitems__(indices)
-        for index, record in zip(indices, records, strict=True):
-            images[index] = record["image"]
-            labels[index] = record["label"]
-
-    chunk = 1024
-    ranges = [
-        range(s, min(s + chunk, len(source))) for s in range(0, len(source), chunk)
-    ]
-    with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
-        list(pool.map(read_range, ranges))
-    return ArraySource(source.name, images, labels, source.num_classes)
+    def read(self, indices: Sequence[int] | np.ndarray) -> Samples:
+        """Returns the records at ``indices``, stacked."""
+        rows = np.asarray(indices, np.int64)
+        sizes = self.sizes
+        if sizes is None:
+            whole = np.asarray(self.image_shape[:2], np.int32)
+            sizes = np.broadcast_to(whole, (len(self), 2))
+        return Samples(
+            images=np.asarray(self.images[rows]),
+            sizes=np.asarray(sizes[rows]),
+            labels=np.asarray(self.labels[rows], np.int32),
+            shown=rows if self.shown is None else np.asarray(self.shown[rows]),
+            reasons=np.zeros(0, np.uint8),
+        )

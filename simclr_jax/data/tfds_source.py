@@ -1,11 +1,10 @@
 """TensorFlow-Datasets sets that are prepared on disk, read without TensorFlow.
 
 The set must be in array_record form (``prepare_hint`` says how). Its folder is opened
-directly, so that no data set script runs and nothing is ever downloaded.
+directly, so that no data set script runs and nothing is ever downloaded. No jax here.
 """
 
 import dataclasses
-import io
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -13,71 +12,73 @@ from typing import Any
 import numpy as np
 
 from simclr_jax.core import errors, registry
-from simclr_jax.data import sources
-
-_PILLOW_MODES = {1: "L", 3: "RGB"}
+from simclr_jax.data import sources, splits
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TfdsSource:
-    """One split of a prepared set; images are decoded when they are read.
+    """One split of a prepared set.
 
     Attributes:
       name: ``tfds:NAME/VERSION:SPLIT``.
       records: the encoded records, random access.
       image_shape: (h, w, c), or None where the images differ in size.
-      num_channels: 1 or 3.
       num_classes: number of classes, or None without labels.
-      square_side: where set, images are scaled to this short side in pixels and their
-        central square is taken.
     """
 
     name: str
     records: Any
     image_shape: tuple[int, int, int] | None
-    num_channels: int
     num_classes: int | None
-    square_side: int | None = None
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[sources.Record]:
-        """Reads and decodes the records at ``indices``."""
+        """Reads the records at ``indices``; the images are not decoded.
+
+        Raises:
+          DataError: if a record is damaged.
+        """
+        numbers = [int(index) for index in indices]
+        try:
+            read = self.records.__getitems__(numbers)
+        except RuntimeError as error:
+            raise errors.DataError(self._damaged(numbers, str(error))) from error
+        # From a file that is cut at a certain length come records without contents.
+        if any(record["image"] is None for record in read):
+            raise errors.DataError(self._damaged(numbers, "empty records."))
+        has_label = self.num_classes is not None
         return [
             sources.Record(
-                image=self._decode(record["image"]), label=int(record.get("label", -1))
+                image=record["image"], label=int(record["label"]) if has_label else -1
             )
-            for record in self.records.__getitems__([int(index) for index in indices])
+            for record in read
         ]
 
-    def _decode(self, encoded: bytes) -> np.ndarray:
-        from PIL import Image
+    def title_of(self, index: int) -> str:
+        """Returns the number of the record."""
+        return f"record {index}"
 
-        image = Image.open(io.BytesIO(encoded))
-        if self.square_side is not None:
-            image.draft(None, (self.square_side, self.square_side))
-        image = image.convert(_PILLOW_MODES[self.num_channels])
-        if self.square_side is not None:
-            image = _central_square(image, self.square_side)
-        pixels = np.asarray(image, np.uint8)
-        return pixels.reshape(*pixels.shape[:2], self.num_channels)
+    def _damaged(self, numbers: list[int], reason: str) -> str:
+        return (
+            f"{self.name}: some of the records {str(numbers[:5])[1:-1]}, ... cannot be "
+            f"read: {reason} The files are damaged: copy or prepare the set again."
+        )
 
 
-def open_tfds(
-    name: str, *, split: str, data_dir: str | None, square_side: int | None = None
-) -> TfdsSource:
+def open_tfds(name: str, *, split: str, data_dir: str | None) -> TfdsSource:
     """Opens a prepared set.
 
     Args:
-      name: ``NAME``, ``NAME:VERSION`` or ``NAME/CONFIG`` as TFDS writes them.
-      split: e.g. ``"train"``.
-      data_dir: the folder that holds the set's folder; None: TFDS's own, which is
-        ``$TFDS_DATA_DIR`` or ``~/tensorflow_datasets``.
-      square_side: see ``TfdsSource``; needed for images of many sizes.
+      name: ``NAME``, ``NAME:VERSION``, ``NAME/CONFIG`` or ``NAME/CONFIG:VERSION``, as
+        TFDS writes them.
+      split: e.g. ``"train"`` or ``"train[:90%]"``.
+      data_dir: the folder that holds the set's folder, local or ``gs://``; None: TFDS's
+        own, which is ``$TFDS_DATA_DIR`` or ``~/tensorflow_datasets``.
 
     Returns:
-      The source.
+      The source. Its records hold the bytes of image files.
 
     Raises:
       DataError: if the folder, the set or the split is not there, or if it has no
@@ -85,27 +86,61 @@ def open_tfds(
     """
     import tensorflow_datasets as tfds
 
-    builder: Any = tfds.builder_from_directory(_find_builder_dir(name, data_dir))
-    splits = list(builder.info.splits)
-    if split.split("[")[0] not in splits:
-        message = registry.unknown_name(f"split of {name!r}:", split, splits)
-        raise errors.DataError(message)
-    features = builder.info.features
-    if not features or "image" not in features:
-        raise errors.DataError(f"tfds:{name} has no feature 'image': {features}.")
-    records = builder.as_data_source(
-        split, decoders={"image": tfds.decode.SkipDecoding()}
-    )
-    shape, num_channels = _image_shape(name, features["image"].shape, square_side)
-    has_label = "label" in features and hasattr(features["label"], "num_classes")
+    folder = _find_builder_dir(name, data_dir)
+    try:
+        builder: Any = tfds.builder_from_directory(folder)
+    except Exception as error:  # Of the JSON and protobuf packages, of many types.
+        raise errors.DataError(
+            f"tfds:{name}: what describes the set in {folder!r} cannot be read: "
+            f"{error} {prepare_hint(name, data_dir)}"
+        ) from error
+    features = dict((builder.info.features or {}).items())
+    if not isinstance(features.get("image"), tfds.features.Image):
+        raise errors.DataError(
+            f"tfds:{name} has no feature 'image' of the type Image: {features}."
+        )
+    records = _open_split(builder, name, split=split, data_dir=data_dir)
+    num_channels = features["image"].shape[-1]
+    if num_channels not in (1, 3):
+        raise errors.DataError(
+            f"tfds:{name} has images of {num_channels} channels; expected 1 or 3."
+        )
+    shape = features["image"].shape
     return TfdsSource(
         name=f"tfds:{builder.info.full_name}:{split}",
         records=records,
-        image_shape=shape,
-        num_channels=num_channels,
-        num_classes=features["label"].num_classes if has_label else None,
-        square_side=square_side,
+        image_shape=None if None in shape else tuple(shape),
+        num_classes=getattr(features.get("label"), "num_classes", None),
     )
+
+
+def _open_split(builder: Any, name: str, *, split: str, data_dir: str | None) -> Any:
+    """Returns the records of a split, their images encoded."""
+    import tensorflow_datasets as tfds
+
+    choices = list(builder.info.splits)
+    for base in splits.base_splits(split):
+        if base not in (*choices, "all"):
+            message = registry.unknown_name(f"split of {name!r}:", base, choices)
+            raise errors.DataError(message)
+    skip = {"image": tfds.decode.SkipDecoding()}
+    folder = str(builder.data_dir)
+    try:
+        records = builder.as_data_source(split, decoders=skip)
+    except NotImplementedError as error:
+        raise errors.DataError(
+            f"tfds:{name} is prepared in a form that cannot be read at random, "
+            f"{builder.info.file_format}. Expected array_record. "
+            f"{prepare_hint(name, data_dir)}"
+        ) from error
+    except (ValueError, AssertionError, OSError, RuntimeError) as error:
+        raise errors.DataError(
+            f"tfds:{name}: the split {split!r} cannot be opened: {error} Expected e.g. "
+            f"train, train[:90%] or train+test, and whole files in {folder!r}."
+        ) from error
+    if not len(records):
+        raise errors.DataError(f"tfds:{name} has no records in the split {split!r}.")
+    return records
 
 
 def default_data_dir() -> str:
@@ -129,51 +164,34 @@ def _find_builder_dir(name: str, data_dir: str | None) -> str:
     from etils import epath
 
     base, _, version = name.partition(":")
-    root = epath.Path(data_dir or default_data_dir())
+    root = epath.Path(data_dir or default_data_dir()).expanduser()
     if data_dir and not root.is_dir():
         raise errors.DataError(
             f"data_dir {data_dir!r} is not a folder. Expected the folder that holds "
             f"{base}/VERSION/dataset_info.json. {prepare_hint(name, data_dir)}"
         )
-    folder = root / base
-    versions = [path.parent for path in folder.glob("*/dataset_info.json")]
+    versions = _prepared_below(root / base, "*")
     if version:
         versions = [path for path in versions if path.name == version]
-    if not versions:
-        found = sorted({p.parents[1].name for p in root.glob("*/*/dataset_info.json")})
-        near = registry.unknown_name("data set", base, found or ["none"])
-        raise errors.DataError(
-            f"tfds:{name} is not prepared in {str(root)!r}. {near} (Those are the sets "
-            f"prepared there.) {prepare_hint(name, data_dir)}"
-        )
-    return str(max(versions, key=lambda path: _version_key(path.name)))
+    if versions:
+        return str(max(versions, key=lambda path: _version_key(path.name)))
+    plain = {path.parent.name for path in _prepared_below(root, "*/*")}
+    with_config = {
+        f"{path.parents[1].name}/{path.parent.name}"
+        for path in _prepared_below(root, "*/*/*")
+    }
+    found = plain | with_config or {"none"}
+    near = registry.unknown_name("data set", name, found)
+    raise errors.DataError(
+        f"tfds:{name} is not prepared in {str(root)!r}. {near} (Those are the sets "
+        f"prepared there.) {prepare_hint(name, data_dir)}"
+    )
+
+
+def _prepared_below(folder: Any, depth: str) -> list[Any]:
+    """Returns the folders of prepared sets, ``depth`` levels below a folder."""
+    return [path.parent for path in folder.glob(f"{depth}/dataset_info.json")]
 
 
 def _version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else -1 for part in version.split("."))
-
-
-def _image_shape(
-    name: str, shape: tuple, square_side: int | None
-) -> tuple[tuple[int, int, int] | None, int]:
-    """Returns the shape of the decoded images, None where it varies, and channels."""
-    num_channels = shape[-1]
-    if num_channels not in _PILLOW_MODES:
-        raise errors.DataError(
-            f"tfds:{name} has images of {num_channels} channels; expected 1 or 3."
-        )
-    if square_side is not None:
-        return (square_side, square_side, num_channels), num_channels
-    if None in shape:
-        raise errors.DataError(
-            f"tfds:{name} has images of many sizes {shape}. Set data.square_side, e.g. "
-            "256: each image is scaled to that short side and its central square taken."
-        )
-    return tuple(shape), num_channels
-
-
-def _central_square(image: Any, side: int) -> Any:
-    """Scales a Pillow image to a short side and takes the central square."""
-    from PIL import Image, ImageOps
-
-    return ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC)

@@ -1,5 +1,6 @@
 """Features from a frozen module: BatchNorm by its running statistics, no randomness."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -9,14 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int
 
-Embed = Callable[[jax.Array], jax.Array]
-Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
+from simclr_jax import augment, data
+from simclr_jax.core import types
+
+Embed = Callable[[jax.Array | types.Canvas], jax.Array]
 
 
 def freeze(
-    module: nnx.Module, preprocess: Augmentation, *, layer: str = "__call__"
+    module: nnx.Module, preprocess: augment.Augmentation, *, layer: str = "__call__"
 ) -> Embed:
     """Returns a function from stored images to features that changes nothing.
 
@@ -29,7 +32,8 @@ def freeze(
       layer: the method of the module that is called, e.g. ``"embed"``.
 
     Returns:
-      ``embed(images)``: uint8 [b h w c] to float32 [b d], compiled once per shape.
+      ``embed(images)``: uint8 [b h w c], or a ``types.Canvas`` of such, to float32
+      [b d], compiled once per shape.
     """
     view = nnx.view(
         module,
@@ -44,49 +48,67 @@ def freeze(
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _embed(
     graphdef: nnx.GraphDef,
-    preprocess: Augmentation,
+    preprocess: augment.Augmentation,
     layer: str,
     arrays: nnx.State,
-    images: jax.Array,
+    images: jax.Array | types.Canvas,
 ) -> jax.Array:
     module = nnx.merge(graphdef, arrays)
-    pixels = images.astype(jnp.float32) / 255.0
-    prepared = jax.vmap(functools.partial(preprocess, jax.random.key(0)))(pixels)
+    view = jax.vmap(functools.partial(preprocess, jax.random.key(0)))
+    prepared = view(augment.as_float(images))
     features = getattr(module, layer)(prepared)
     return jax.lax.stop_gradient(features.astype(jnp.float32))
 
 
 def extract(
     embed: Embed,
-    images: UInt8[np.ndarray, "n h w c"],
+    images: data.Decoded,
     *,
     batch_size: int = 512,
     mesh: Mesh | None = None,
-) -> Float[np.ndarray, "n d"]:
-    """Computes the features of many images, a batch at a time.
+    num_workers: int = 0,
+) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
+    """Computes the features of a whole set, a batch at a time.
 
     Args:
       embed: what ``freeze`` returns, or any function of uint8 images [b h w c].
-      images: uint8, shape [n h w c].
+      images: the set; one that is not in memory is decoded as it is read.
       batch_size: images at a time; rounded up to a multiple of the devices.
       mesh: devices over whose axis ``data`` a batch is split; None: one device.
+      num_workers: see ``data.load``.
 
     Returns:
-      Float32 features, shape [n d], in the order of the images.
+      Float32 features, shape [n d], and int32 labels, shape [n], in the order of the
+      images; -1 where there is no label.
     """
     sharding = None
+    batch_size = min(batch_size, -(-len(images) // 8) * 8)
     if mesh is not None:
         sharding = NamedSharding(mesh, PartitionSpec("data"))
         batch_size = -(-batch_size // mesh.shape["data"]) * mesh.shape["data"]
-    batch_size = min(batch_size, -(-len(images) // 8) * 8)
-    parts = []
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
-        missing = batch_size - len(batch)
-        padded = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        features = embed(jax.device_put(padded, sharding))
-        parts.append(np.asarray(features)[: len(batch)])
-    return np.concatenate(parts)
+    features, labels = [], []
+    rows = _InOrder(len(images), batch_size)
+    for samples in data.load(images, rows, num_workers=num_workers):
+        batch = data.to_devices(samples, is_canvas=images.is_canvas, sharding=sharding)
+        features.append(np.asarray(embed(batch)))
+        labels.append(samples["labels"])
+    count = len(images)
+    return np.concatenate(features)[:count], np.concatenate(labels)[:count]
+
+
+@dataclasses.dataclass(frozen=True)
+class _InOrder:
+    """Every image once, in order; the last batch is filled up from the start."""
+
+    num_images: int
+    batch_size: int
+
+    def __len__(self) -> int:
+        return -(-self.num_images // self.batch_size)
+
+    def __getitem__(self, batch: int) -> np.ndarray:
+        first = batch * self.batch_size
+        return np.arange(first, first + self.batch_size) % self.num_images
 
 
 def count_parameters(module: nnx.Module) -> int:

@@ -3,7 +3,7 @@
 Chen et al. 2020, https://arxiv.org/abs/2002.05709, algorithm 1.
 """
 
-from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,6 @@ from flax import nnx
 
 from simclr_jax import augment, losses
 from simclr_jax.core import checks, types
-
-Augmentation = Callable[[types.PRNGKey, types.Image], types.Image]
 
 
 class SimCLR(nnx.Module):
@@ -31,7 +29,7 @@ class SimCLR(nnx.Module):
         encoder: nnx.Module,
         head: nnx.Module,
         *,
-        augmentation: Augmentation,
+        augmentation: augment.Recipe,
         temperature: float,
         mesh: jax.sharding.Mesh | None = None,
     ):
@@ -40,7 +38,7 @@ class SimCLR(nnx.Module):
         Args:
           encoder: images [b h w c] in [0, 1] to features [b d].
           head: features [b d] to embeddings [b d'].
-          augmentation: ``(key, image) -> view``, comparable and hashable.
+          augmentation: makes two views of one size; comparable and hashable.
           temperature: of the loss, > 0, dimensionless.
           mesh: devices over whose axis ``data`` the batch is split; None: one device.
 
@@ -63,7 +61,7 @@ class SimCLR(nnx.Module):
         return self.head(self.encoder(images))
 
     def loss(
-        self, batch: dict[str, jax.Array], *, key: types.PRNGKey, step: jax.Array | int
+        self, batch: dict[str, Any], *, key: types.PRNGKey, step: jax.Array | int
     ) -> tuple[types.Scalar, types.Metrics]:
         """Returns the loss of a batch and its metrics.
 
@@ -71,13 +69,17 @@ class SimCLR(nnx.Module):
         BatchNorm sees both, and splitting the batch over devices splits no pair.
 
         Args:
-          batch: ``image``: uint8 in [0, 255] or float32 in [0, 1], shape [b h w c].
+          batch: ``image``: uint8 in [0, 255] or float32 in [0, 1], shape [b h w c], or
+            a ``types.Canvas`` of such.
           key: the key of this step; every image and view derives its own.
           step: number of updates so far; not used.
 
         Returns:
           NT-Xent, a float32 scalar in nats, and the metrics of
           ``losses.ntxent_with_metrics``.
+
+        Raises:
+          UserError: if the augmentation does not make two views of one size.
         """
         del step
         a, b = augment.two_views(key, batch["image"], self.augmentation)

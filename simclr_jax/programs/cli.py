@@ -40,7 +40,9 @@ def guard(main: Callable[[], int | None]) -> int:
     Returns:
       The exit code; of a ``UserError``, its ``exit_code``.
     """
-    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        format="%(levelname)s: %(message)s", stream=sys.stderr, force=True
+    )
     logging.getLogger("simclr_jax").setLevel(logging.INFO)
     _enable_compilation_cache()
     try:

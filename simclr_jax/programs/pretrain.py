@@ -40,7 +40,7 @@ def pretrain(config: assembly.Config, workdir: pathlib.Path) -> int:
     assembly.check(config)
     workdir = training.prepare_workdir(workdir)
     with training.WorkdirLock(workdir), training.StopRequest() as stop:
-        run = assembly.assemble(config)
+        run = assembly.assemble(config, cache_dir=workdir.parent / "decoded")
         initial = run.initial_state()
         _describe(run, initial)
         session = training.Session(
@@ -61,6 +61,9 @@ def pretrain(config: assembly.Config, workdir: pathlib.Path) -> int:
             key=assembly.root_key(config),
             devices=run.mesh,
             stop=stop,
+            counted=lambda: {
+                "replaced_images": float(run.batches.bad_images.take_count())
+            },
         )
     if step < run.length.num_steps:
         print(f"Stopped at step {step} and saved; the same command continues the run.")
@@ -74,10 +77,12 @@ def _describe(run: assembly.Run, initial: training.TrainState) -> None:
     config, length = run.config, run.length
     num_params = evaluation.count_parameters(initial.method())
     kind = run.mesh.devices.flat[0].device_kind
-    place = "kept on the devices" if run.batches.is_resident else "streamed"
+    place = "kept on the devices"
+    if not run.batches.is_resident:
+        place = f"streamed, {run.batches.num_workers} workers"
     print(
-        f"data      {run.source.name}, {len(run.source):,} images "
-        f"{run.source.image_shape}, {place}\n"
+        f"data      {run.images.name}, {len(run.images):,} images "
+        f"{run.images.image_shape}, {place}\n"
         f"method    simclr: {config.encoder.name}, {num_params:,} parameters, "
         f"temperature {config.temperature:g}\n"
         f"devices   {run.mesh.size} x {kind}, batch {config.batch_size} "

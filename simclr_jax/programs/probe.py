@@ -37,51 +37,45 @@ def main() -> None:
         )
     workdir = pathlib.Path(_CHECKPOINT.value)
     encoder = assembly.restore_encoder(workdir, step=_STEP.value)
-    dataset = _DATASET.value or encoder.config.data.source
+    # The dataset of the run, if no other; its split is that of training.
+    dataset = _DATASET.value or data.split_spec(encoder.config.data.source)[0]
     data_dir = _DATA_DIR.value or encoder.config.data.data_dir
-    splits = []
-    for split in (_TRAIN_SPLIT.value, _TEST_SPLIT.value):
-        source = data.open_source(
-            dataset,
-            split=split,
-            data_dir=data_dir,
-            square_side=encoder.config.data.square_side,
-        )
-        splits.append(_check_source(source, encoder))
+    splits = [
+        _open(data.open_source(dataset, split=split, data_dir=data_dir), encoder)
+        for split in (_TRAIN_SPLIT.value, _TEST_SPLIT.value)
+    ]
     result = _measure(encoder, *splits)
     output = pathlib.Path(_OUTPUT.value or workdir / "probe.json")
     _write_whole(output, result)
     print(f"Test Accuracy: {result['accuracy']:.4f}\nWritten to {output}.")
 
 
-def _check_source(
-    source: data.Source, encoder: assembly.RestoredEncoder
-) -> data.Source:
-    """Raises unless the encoder can read the images and there are labels."""
+def _open(source: data.Source, encoder: assembly.RestoredEncoder) -> data.Decoded:
+    """Opens the images as the encoder saw those of its training.
+
+    Raises:
+      DataError: unless the encoder can read them and there are labels.
+    """
     if source.num_classes is None:
         raise errors.DataError(f"{source.name} has no labels; a probe needs them.")
-    if source.image_shape is None:
+    height, width, channels = encoder.meta["data"]["image_shape"]
+    images = data.open_images(source, canvas=max(height, width), num_channels=channels)
+    if images.image_shape[-1] != channels:
         raise errors.DataError(
-            f"{source.name} has images of many sizes; the run must have been trained "
-            "with data.square_side."
+            f"{source.name} has images of {images.image_shape[-1]} channels; the "
+            f"encoder was trained on {encoder.meta['data']['name']} with {channels}. "
+            f"Probe it on images of {channels} channels."
         )
-    expected = tuple(encoder.meta["data"]["image_shape"])
-    if source.image_shape[-1] != expected[-1]:
-        raise errors.DataError(
-            f"{source.name} has images of {source.image_shape[-1]} channels; the "
-            f"encoder was trained on {encoder.meta['data']['name']} with "
-            f"{expected[-1]}. Probe it on images of {expected[-1]} channels."
-        )
-    if source.image_shape != expected:
+    if images.image_shape != (height, width, channels):
         print(
-            f"note: images of {source.image_shape[:2]} pixels are resized to the "
-            f"{expected[:2]} that the encoder was trained on."
+            f"note: images of {images.image_shape[:2]} pixels are resized to the "
+            f"{(height, width)} that the encoder was trained on."
         )
-    return source
+    return images
 
 
 def _measure(
-    encoder: assembly.RestoredEncoder, train: data.Source, test: data.Source
+    encoder: assembly.RestoredEncoder, train: data.Decoded, test: data.Decoded
 ) -> dict[str, Any]:
     """Extracts the features once, fits the classifier and measures it."""
     mesh = training.make_mesh()
@@ -92,24 +86,24 @@ def _measure(
         flush=True,
     )
     embed = evaluation.freeze(encoder.module, encoder.preprocess)
-    features, labels = [], []
-    for source in (train, test):
-        images = data.read_all(source)
-        features.append(evaluation.extract(embed, images.images, mesh=mesh))
-        labels.append(images.labels)
+    num_workers = data.default_num_workers()
+    (features, labels), (test_features, test_labels) = (
+        evaluation.extract(embed, images, mesh=mesh, num_workers=num_workers)
+        for images in (train, test)
+    )
     rows = np.arange(len(train))
     if _LABELS_PER_CLASS.value is not None:
         rows = evaluation.take_per_class(
-            labels[0], num_per_class=_LABELS_PER_CLASS.value, seed=_SEED.value
+            labels, num_per_class=_LABELS_PER_CLASS.value, seed=_SEED.value
         )
     probe = evaluation.fit_linear_probe(
-        features[0][rows],
-        labels[0][rows],
+        features[rows],
+        labels[rows],
         num_classes=train.num_classes or 0,
         l2=_L2.value,
     )
     return {
-        "accuracy": evaluation.accuracy(probe, features[1], labels[1]),
+        "accuracy": evaluation.accuracy(probe, test_features, test_labels),
         "layer": "h",
         "protocol": evaluation.PROTOCOL,
         "l2": _L2.value,
@@ -117,7 +111,9 @@ def _measure(
         "train": train.name,
         "test": test.name,
         "step": encoder.step,
-        "config_digest": training.config_digest(encoder.meta["config"]),
+        "config_digest": training.config_digest(
+            encoder.meta["config"] | {"images": encoder.meta["data"]}
+        ),
     }
 
 

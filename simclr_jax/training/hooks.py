@@ -6,7 +6,7 @@ on the device.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -34,6 +34,7 @@ class LogMetrics:
         shown: progress.Progress,
         outputs: Sequence[writers.Writer],
         last_good: Callable[[], int | None] = lambda: None,
+        counted: Callable[[], Mapping[str, float]] = dict,
     ):
         """Sets what is written, and where.
 
@@ -44,6 +45,7 @@ class LogMetrics:
           shown: what a person sees.
           outputs: where logged metrics go.
           last_good: the newest committed checkpoint, for the message.
+          counted: what was counted on the host since the last logged step.
         """
         self._every_steps = every_steps
         self._num_steps = num_steps
@@ -51,6 +53,7 @@ class LogMetrics:
         self._shown = shown
         self._outputs = outputs
         self._last_good = last_good
+        self._counted = counted
         self._recent: list[tuple[int, types.Metrics]] = []
 
     def __call__(
@@ -101,6 +104,7 @@ class LogMetrics:
         with jax.transfer_guard("allow"):
             rate: Any = self._schedule(step - 1)
             values["learning_rate"] = float(rate)
+        values |= self._counted()
         values["images_per_second"] = self._shown.report(step, values["loss"])
         for output in self._outputs:
             output.write(step, values)

@@ -13,7 +13,12 @@ FREE_FIELDS = (
     "tensorboard",
     "data.data_dir",
     "data.num_threads",
+    "data.num_workers",
+    "data.on_bad_image",
     "data.resident_bytes",
+    # What was read is compared by its own name and digest, wherever it lies.
+    "data.source",
+    "data.split",
 )
 """What may differ between a run and its continuation: nothing here changes a number."""
 

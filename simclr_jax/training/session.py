@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import pathlib
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import flax
@@ -57,11 +57,12 @@ class Session:
     def train(
         self,
         initial: state.TrainState,
-        batches_from: Callable[[int], Iterator[dict[str, jax.Array]]],
+        batches_from: Callable[[int], Generator[dict[str, Any], None, None]],
         *,
         key: types.PRNGKey,
         devices: jax.sharding.Mesh,
         stop: preemption.StopRequest,
+        counted: Callable[[], Mapping[str, float]] = dict,
     ) -> int:
         """Trains from the newest checkpoint, or from the start, to the end of the run.
 
@@ -71,6 +72,7 @@ class Session:
           key: the key of the run.
           devices: where the arrays go.
           stop: asked after every step; the state is saved before leaving.
+          counted: called at each logged step; what was counted on the host since then.
 
         Returns:
           The number of updates made.
@@ -86,7 +88,7 @@ class Session:
             self.workdir / CHECKPOINTS, keep=self.keep_checkpoints
         )
         start, start_step = self._restore(checkpoints, initial, devices)
-        log = self._open_log(checkpoints, start_step)
+        log = self._open_log(checkpoints, start_step, counted)
         save = hooks.SaveCheckpoint(
             checkpoints,
             every_steps=self.checkpoint_every_steps,
@@ -94,10 +96,11 @@ class Session:
             meta=self.meta,
             before=log.check,
         )
+        batches = batches_from(start_step)
         try:
             final, step = loop.run(
                 start,
-                batches_from(start_step),
+                batches,
                 key=jax.device_put(key, mesh.replicated(devices)),
                 start_step=start_step,
                 num_steps=self.num_steps,
@@ -107,6 +110,7 @@ class Session:
             if step > start_step:
                 save.save(step, final)
         finally:
+            batches.close()  # ends the worker processes
             log.close()
             checkpoints.wait()
         checkpoints.close()
@@ -127,7 +131,12 @@ class Session:
         arrays = jax.device_put(restored.items, mesh.replicated(devices))
         return initial.with_items(arrays), restored.step
 
-    def _open_log(self, checkpoints: Checkpoints, start_step: int) -> hooks.LogMetrics:
+    def _open_log(
+        self,
+        checkpoints: Checkpoints,
+        start_step: int,
+        counted: Callable[[], Mapping[str, float]],
+    ) -> hooks.LogMetrics:
         return hooks.LogMetrics(
             every_steps=self.log_every_steps,
             num_steps=self.num_steps,
@@ -139,6 +148,7 @@ class Session:
             ),
             outputs=self._open_outputs(start_step),
             last_good=lambda: checkpoints.last_good,
+            counted=counted,
         )
 
     def _open_outputs(self, start_step: int) -> list[writers.Writer]:

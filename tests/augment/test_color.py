@@ -104,6 +104,29 @@ def test_solarize():
     np.testing.assert_array_equal(got[0, :, 0], [0.0, 0.25, 0.5, 0.25, 0.0])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: augment.adjust_brightness(image, amount=1.3),
+        lambda image: augment.adjust_brightness(image, amount=0.2, mode="additive"),
+        lambda image: augment.adjust_contrast(image, factor=jnp.float32(1.5)),
+        lambda image: augment.adjust_saturation(image, factor=1.7),
+        lambda image: augment.adjust_hue(image, delta=jnp.float32(0.15)),
+        augment.to_grayscale,
+        lambda image: augment.solarize(image, threshold=jnp.float32(0.4)),
+    ],
+)
+def test_bfloat16_is_kept_and_rounded_once(image, change):
+    half = jnp.asarray(image, jnp.bfloat16)
+    got = change(half)
+    assert got.dtype == jnp.bfloat16
+    expected = change(half.astype(jnp.float32))
+    # One rounding to eight bits.
+    np.testing.assert_allclose(
+        got.astype(jnp.float32), expected, rtol=2.0**-8, atol=1e-6
+    )
+
+
 def test_errors():
     gray = jnp.zeros((2, 2, 1))
     for operation, option in (

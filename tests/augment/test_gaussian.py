@@ -9,12 +9,13 @@ from simclr_jax import augment
 from tests import helpers
 
 
-def naive_blur(image, sigma, kernel_size):
+def naive_blur(image, sigma, kernel_size, *, parity=False):
     radius = kernel_size // 2
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
 
     def along(line):
         weight = np.convolve(np.ones(len(line)), taps, mode="same")
+        weight = np.sum(taps) if parity else weight
         return np.convolve(line, taps, mode="same") / weight
 
     image = np.apply_along_axis(along, 0, image.astype(np.float64))
@@ -23,10 +24,12 @@ def naive_blur(image, sigma, kernel_size):
 
 @pytest.mark.parametrize("sigma", [0.1, 0.7, 2.0])
 @pytest.mark.parametrize("kernel_size", [3, 9])
-def test_blur_matches_numpy(rng, sigma, kernel_size):
+@pytest.mark.parametrize("parity", [False, True])
+def test_blur_matches_numpy(rng, sigma, kernel_size, parity):
     image = rng.random((12, 17, 3)).astype(np.float32)
-    got = augment.blur(jnp.asarray(image), sigma=sigma, kernel_size=kernel_size)
-    expected = naive_blur(image, sigma, kernel_size)
+    options = {"sigma": sigma, "kernel_size": kernel_size, "parity": parity}
+    got = augment.blur(jnp.asarray(image), **options)
+    expected = naive_blur(image, **options)
     np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
@@ -34,6 +37,34 @@ def test_constant_image_stays_constant():
     image = jnp.full((16, 16, 1), 0.7)
     got = augment.blur(image, sigma=2.0, kernel_size=7)
     np.testing.assert_allclose(got, image, **helpers.TOLERANCE["image"])
+
+
+def test_parity_has_the_dark_borders_of_the_original():
+    image = jnp.ones((224, 224, 1))
+    got = augment.blur(image, sigma=2.0, parity=True)
+    np.testing.assert_allclose(got[112, 112], 1.0, **helpers.TOLERANCE["image"])
+    for place in ((0, 112), (112, 223)):
+        assert round(float(got[place][0]), 2) == 0.60
+    for corner in ((0, 0), (223, 0)):
+        assert round(float(got[corner][0]), 2) == 0.36
+
+
+def test_parity_reaches_the_random_blur(key):
+    image = jnp.ones((40, 40, 1))
+    blurred = augment.gaussian_blur(key, image, sigma=(2.0, 2.0), parity=True)
+    assert float(blurred[0, 20, 0]) < 0.7
+    kept = augment.gaussian_blur(key, image, probability=0.0, parity=True)
+    np.testing.assert_array_equal(kept, image)
+
+
+def test_bfloat16_is_kept(key, rng):
+    image = jnp.asarray(rng.random((20, 20, 3)), jnp.bfloat16)
+    got = augment.gaussian_blur(key, image, kernel_size=5)
+    assert got.dtype == jnp.bfloat16
+    full = augment.gaussian_blur(key, image.astype(jnp.float32), kernel_size=5)
+    np.testing.assert_allclose(
+        got.astype(jnp.float32), full, **helpers.TOLERANCE["bfloat16_view"]
+    )
 
 
 @pytest.mark.parametrize(

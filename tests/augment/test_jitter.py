@@ -1,7 +1,5 @@
 """The jitter against the four operations applied one after the other."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,8 +11,6 @@ from tests import helpers
 
 NAMES = ("brightness", "contrast", "saturation", "hue")
 STRENGTHS = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2}
-ORDERS = list(itertools.permutations(NAMES))
-
 
 OPERATIONS = {
     "additive": jax.jit(
@@ -35,10 +31,11 @@ OPERATIONS = {
 }
 
 
-def one_by_one(image, order, draws, mode):
+def one_by_one(image, order, draws, family):
     """Applies the deterministic operations in the given order."""
     for name in order:
         amount = STRENGTHS[name] * draws[NAMES.index(name)]
+        mode = jitter.FAMILIES[family]
         image = OPERATIONS[mode if name == "brightness" else name](image, amount)
     return image
 
@@ -50,51 +47,61 @@ def draws_of(key):
     return [float(draw) for draw in draws]
 
 
-@pytest.mark.parametrize("mode", ["multiplicative", "additive"])
-def test_every_order_matches_one_by_one(key, rng, monkeypatch, mode):
+@pytest.mark.parametrize("family", ["v1", "v2"])
+def test_every_order_matches_one_by_one(key, rng, monkeypatch, family):
     image = jnp.asarray(rng.random((6, 5, 3)), jnp.float32)
     draws = draws_of(key)
+    draw = jitter.draw_jitter
 
     @jax.jit
-    def jittered(row):
-        slots = (row[0] == 1, row[1], row[2])
-        monkeypatch.setattr(jitter, "_draw_slots", lambda *_: slots)
-        return augment.color_jitter(key, image, brightness_mode=mode, **STRENGTHS)
+    def jittered(index):
+        def draw_in_order(*arguments, **options):
+            return draw(*arguments, **options)._replace(jitter_order=index)
 
-    for order, row in zip(ORDERS, jitter.slot_table(), strict=True):
-        expected = one_by_one(image, order, draws, mode)
+        monkeypatch.setattr(jitter, "draw_jitter", draw_in_order)
+        return augment.color_jitter(key, image, family=family, **STRENGTHS)
+
+    for index, order in enumerate(jitter.ORDERS):
+        expected = one_by_one(image, order, draws, family)
         np.testing.assert_allclose(
-            jittered(row), expected, **helpers.TOLERANCE["image"]
+            jittered(jnp.int32(index)), expected, **helpers.TOLERANCE["image"]
         )
 
 
 def test_fixed_order_is_the_order_of_the_arguments(key, rng):
     image = jnp.asarray(rng.random((6, 5, 3)), jnp.float32)
     got = augment.color_jitter(key, image, order="fixed", **STRENGTHS)
-    expected = one_by_one(image, NAMES, draws_of(key), "multiplicative")
+    expected = one_by_one(image, NAMES, draws_of(key), "v2")
     np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
 def test_every_order_is_equally_likely(key):
     def draw(sample_key):
-        return jnp.stack(
-            [jnp.int32(x) for x in jitter._draw_slots(sample_key, "random")]
-        )
+        image = jnp.zeros((1, 1, 3))
+        options = {**STRENGTHS, "order": "random", "family": "v2"}
+        return jitter.draw_jitter(sample_key, image, **options).jitter_order
 
     number = 24_000
-    rows = np.asarray(jax.jit(jax.vmap(draw))(jax.random.split(key, number)))
-    got, counts = np.unique(rows, axis=0, return_counts=True)
-    table, expected = np.unique(jitter.slot_table(), axis=0, return_counts=True)
-    np.testing.assert_array_equal(got, table)
+    drawn = np.asarray(jax.jit(jax.vmap(draw))(jax.random.split(key, number)))
+    counts = np.bincount(drawn, minlength=24)
     # Five standard deviations of each count.
-    expected = expected / 24 * number
-    assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected))
+    assert np.all(np.abs(counts - number / 24) < 5 * np.sqrt(number / 24))
+
+
+def test_slots_are_those_of_the_orders():
+    assert len(set(jitter.ORDERS)) == 24
+    for order, row in zip(jitter.ORDERS, jitter.slot_table(), strict=True):
+        levels = [name for name in order if name in ("brightness", "contrast")]
+        assert (row[0] == 1) == (levels[0] == "contrast")
+        for name, slot in zip(("saturation", "hue"), row[1:], strict=True):
+            before = order[: order.index(name)]
+            assert slot == sum(level in before for level in levels)
 
 
 def test_one_channel_skips_saturation_and_hue(key, rng):
     image = jnp.asarray(rng.random((6, 5, 1)), jnp.float32)
     got = augment.color_jitter(key, image, order="fixed", **STRENGTHS)
-    expected = one_by_one(image, NAMES[:2], draws_of(key), "multiplicative")
+    expected = one_by_one(image, NAMES[:2], draws_of(key), "v2")
     np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
@@ -117,6 +124,32 @@ def test_share_of_changed_images(key, operation, share):
     assert abs(float(changed) - share) < 4 * np.sqrt(share * (1 - share) / 4000)
 
 
+def test_v1_adds_to_the_brightness_and_v2_multiplies(key):
+    black = jnp.zeros((2, 2, 1))
+    draw = draws_of(key)[0]
+    options = {"brightness": 0.4, "contrast": 0.0, "order": "fixed"}
+    added = augment.color_jitter(key, black, family="v1", **options)
+    np.testing.assert_allclose(
+        added, np.full((2, 2, 1), max(0.0, 0.4 * draw)), **helpers.TOLERANCE["image"]
+    )
+    half = augment.color_jitter(key, black + 0.5, family="v2", **options)
+    np.testing.assert_allclose(
+        half, np.full((2, 2, 1), 0.5 + 0.2 * draw), **helpers.TOLERANCE["image"]
+    )
+
+
+@pytest.mark.parametrize("order", ["random", "fixed"])
+def test_bfloat16_is_kept(key, rng, order):
+    image = jnp.asarray(rng.random((6, 5, 3)), jnp.bfloat16)
+    got = augment.color_jitter(key, image, order=order, **STRENGTHS)
+    assert got.dtype == jnp.bfloat16
+    wide = image.astype(jnp.float32)
+    full = augment.color_jitter(key, wide, order=order, **STRENGTHS)
+    np.testing.assert_allclose(
+        got.astype(jnp.float32), full, **helpers.TOLERANCE["bfloat16_view"]
+    )
+
+
 def test_errors(key):
     image = jnp.zeros((2, 2, 3))
     with pytest.raises(ValueError, match=r"hue must be in \[0.0, 0.5\]; got 0.6"):
@@ -125,6 +158,8 @@ def test_errors(key):
         augment.color_jitter(key, image, brightness=-0.1, contrast=0.1)
     with pytest.raises(ValueError, match=r"order must be 'random' or 'fixed'"):
         augment.color_jitter(key, image, brightness=0.1, contrast=0.1, order="any")
+    with pytest.raises(ValueError, match=r"Unknown jitter family 'v3'.*v1, v2"):
+        augment.color_jitter(key, image, brightness=0.1, contrast=0.1, family="v3")
     with pytest.raises(ValueError, match=r"three channels"):
         augment.color_jitter(key, jnp.zeros((2, 2, 4)), brightness=0.1, contrast=0.1)
     with pytest.raises(ValueError, match=r"threshold must be in"):

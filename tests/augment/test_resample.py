@@ -52,6 +52,34 @@ def test_weights_match_naive_sum(method, antialias, start, length):
 
 
 @pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("antialias", [True, False])
+def test_weights_beyond_the_valid_pixels_are_zero(method, antialias):
+    """Pixels 2 to 10 of 13 give the weights of an axis of 8 pixels, moved by 2."""
+    options = {"out_size": 6, "method": method, "antialias": antialias}
+    got = resample.resample_weights(
+        start=jnp.float32(2.5),
+        length=7.25,
+        in_size=13,
+        valid=(2.0, jnp.float32(10.0)),
+        **options,
+    )
+    alone = resample.resample_weights(start=0.5, length=7.25, in_size=8, **options)
+    np.testing.assert_allclose(got[:, 2:10], alone, **helpers.TOLERANCE["image"])
+    assert not np.any(got[:, :2])
+    assert not np.any(got[:, 10:])
+
+
+def test_bfloat16_products_add_in_float32(rng):
+    """1,024 ones: a sum in bfloat16 would stop at 256."""
+    ones = jnp.ones((1024, 2, 1), jnp.bfloat16)
+    got = resample.apply_along_axes(ones, jnp.ones((1, 1024)), jnp.eye(2))
+    assert got.dtype == jnp.float32
+    np.testing.assert_array_equal(got, np.full((1, 2, 1), 1024.0))
+    image = jnp.asarray(rng.random((6, 6, 1)), jnp.bfloat16)
+    assert resample.resize(image, size=4).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(12, 17), (40, 50)])
 def test_resize_matches_pillow_float(rng, method, size):
     image = rng.random((20, 31), dtype=np.float32)

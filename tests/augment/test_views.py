@@ -6,19 +6,24 @@ import numpy as np
 import pytest
 
 from simclr_jax import augment
+from simclr_jax.core import types
 from tests import helpers
+from tests.augment import samples
 
-two_views = jax.jit(augment.two_views, static_argnums=2)
-RECIPES = {
-    "mnist": (augment.mnist(size=12), (16, 14, 14, 1)),
-    "simclr": (augment.simclr(size=20), (16, 24, 24, 3)),
-}
+views = samples.views
+COLLECTIVES = ("all-gather", "all-reduce", "all-to-all", "collective-permute")
 
 
-@pytest.fixture(params=sorted(RECIPES))
-def case(request, rng):
-    recipe, shape = RECIPES[request.param]
-    return recipe, jnp.asarray(rng.integers(0, 256, shape, dtype=np.uint8))
+@pytest.fixture
+def images(rng):
+    return jnp.asarray(rng.integers(0, 256, samples.IMAGES, dtype=np.uint8))
+
+
+@pytest.fixture
+def canvas(rng, images):
+    """Images of many sizes, beside random bytes."""
+    size = rng.integers(14, 25, (16, 2), dtype=np.int32)
+    return types.Canvas(images, jnp.asarray(size))
 
 
 def assert_views_close(got, expected):
@@ -26,68 +31,130 @@ def assert_views_close(got, expected):
         np.testing.assert_allclose(a, b, **helpers.TOLERANCE["image"])
 
 
-def test_views_match_a_loop_over_images(key, case):
-    recipe, images = case
-    a, b = two_views(key, images, recipe)
-    alone = jax.jit(recipe)
-    for index in range(3):
-        keys = jax.random.split(jax.random.fold_in(key, index))
-        image = jnp.float32(images[index]) / 255.0
-        assert_views_close(
-            (a[index], b[index]), (alone(keys[0], image), alone(keys[1], image))
-        )
+def one_by_one(key, image, index, recipe):
+    """The views of one image, each made alone and without jit, grouped by size."""
+    augmentations = augment.members(recipe)
+    keys = jax.random.split(jax.random.fold_in(key, index), len(augmentations))
+    made = {}
+    for augmentation, view_key in zip(augmentations, keys, strict=True):
+        view = augmentation(view_key, image)
+        made.setdefault(view.shape, []).append(view)
+    return [jnp.stack(group) for group in made.values()]
 
 
-def test_views_of_a_part_are_part_of_the_views(key, rng):
-    recipe, shape = RECIPES["simclr"]
-    images = jnp.asarray(rng.integers(0, 256, shape, dtype=np.uint8))
-    a, b = two_views(key, images, recipe)
-    part = two_views(key, images[8:], recipe, first_index=8)
-    assert_views_close(part, (a[8:], b[8:]))
+@pytest.mark.parametrize("name", sorted(samples.SMALL))
+def test_a_view_is_the_same_alone_and_in_a_batch(key, images, name):
+    recipe = samples.small(name)
+    made = views(key, images, recipe)
+    alone = one_by_one(key, augment.as_float(images)[5], 5, recipe)
+    assert_views_close([array[5] for array in made], alone)
 
 
+@pytest.mark.parametrize("name", sorted(samples.SMALL))
+def test_a_view_of_a_canvas_is_that_of_the_image_alone(key, canvas, name):
+    recipe = samples.small(name)
+    made = views(key, canvas, recipe)
+    height, width = canvas.size[5]
+    image = augment.as_float(canvas.pixels)[5, :height, :width]
+    assert_views_close([array[5] for array in made], one_by_one(key, image, 5, recipe))
+
+
+@pytest.mark.parametrize("name", sorted(samples.SMALL))
+@pytest.mark.parametrize("kind", ["images", "canvas"])
 def test_views_are_the_same_on_eight_devices_without_communication(
-    key, case, make_mesh
+    request, key, make_mesh, name, kind
 ):
-    recipe, images = case
-    expected = two_views(key, images, recipe)
+    recipe, batch = samples.small(name), request.getfixturevalue(kind)
     spec = jax.sharding.PartitionSpec("data")
     sharding = jax.sharding.NamedSharding(make_mesh(8), spec)
-    images = jax.device_put(images, sharding)
-    compiled = two_views.lower(key, images, recipe).compile()
-    for collective in ("all-gather", "all-reduce", "all-to-all", "collective-permute"):
-        assert collective not in compiled.as_text()
-    got = compiled(key, images)
-    assert got[0].sharding.is_equivalent_to(sharding, 4)
-    assert_views_close(got, expected)
+    sharded = jax.device_put(batch, sharding)
+    compiled = views.lower(key, sharded, recipe).compile()
+    assert not any(name in compiled.as_text() for name in COLLECTIVES)
+    got = compiled(key, sharded)
+    for array in got:
+        assert array.sharding.is_equivalent_to(sharding, 5)
+    assert_views_close(got, views(key, batch, recipe))
 
 
-def test_views_differ_between_keys_views_and_images(key, case):
-    recipe, images = case
+@pytest.mark.parametrize("name", ["mnist", "swav"])
+@pytest.mark.parametrize("kind", ["images", "canvas"])
+def test_views_of_a_part_are_part_of_the_views(request, key, name, kind):
+    recipe, batch = samples.small(name), request.getfixturevalue(kind)
+    last = jax.tree.map(lambda x: x[8:], batch)
+    part = views(key, last, recipe, first_index=8)
+    assert_views_close(part, [array[8:] for array in views(key, batch, recipe)])
+
+
+@pytest.mark.parametrize("name", ["mnist", "byol"])
+def test_jit_equals_eager(key, images, name):
+    """As users compile it, with all of the compiler's optimizations."""
+    recipe = samples.small(name)
+    optimized = jax.jit(augment.views, static_argnums=2)(key, images, recipe)
+    assert_views_close(optimized, augment.views(key, images, recipe))
+
+
+@pytest.mark.parametrize("name", samples.RANDOM)
+def test_views_differ_between_keys_views_and_images(key, images, name):
+    recipe = samples.small(name)
     images = jnp.broadcast_to(images[:1], images.shape)
-    a, b = two_views(key, images, recipe)
-    other, _ = two_views(jax.random.key(1), images, recipe)
-    for left, right in ((a, b), (a, other), (a, jnp.roll(a, 1, axis=0))):
-        assert np.all(np.max(np.abs(left - right), axis=(1, 2, 3)) > 1e-3)
+    other = views(jax.random.key(1), images, recipe)
+    for made, others in zip(views(key, images, recipe), other, strict=True):
+        a, b = made[:, 0], made[:, 1]
+        for left, right in ((a, b), (a, others[:, 0]), (a, jnp.roll(a, 1, axis=0))):
+            assert np.all(np.max(np.abs(left - right), axis=(1, 2, 3)) > 1e-3)
 
 
-def test_jit_equals_eager(key, rng):
-    recipe, shape = RECIPES["simclr"]
-    image = jnp.asarray(rng.random(shape[1:]), jnp.float32)
-    np.testing.assert_allclose(
-        jax.jit(recipe)(key, image), recipe(key, image), **helpers.TOLERANCE["image"]
+def test_views_come_by_size_in_the_order_of_the_recipe(key, images):
+    """Small, large, small, another large: interleaved sizes and unequal members."""
+    small, large = (
+        augment.bind(augment.random_resized_crop, size=size) for size in (8, 12)
     )
+    other = augment.bind(augment.random_resized_crop, size=8, area=(0.5, 1.0))
+    recipe = (small, large, other, small, large)
+    made = views(key, images, recipe)
+    assert [array.shape for array in made] == [(16, 3, 8, 8, 3), (16, 2, 12, 12, 3)]
+    image = augment.as_float(images)[2]
+    assert_views_close([array[2] for array in made], one_by_one(key, image, 2, recipe))
 
 
-def test_stored_images_become_floats_in_0_1(rng):
-    stored = rng.integers(0, 256, (2, 3, 3, 1), dtype=np.uint8)
-    expected = (stored / 255.0).astype(np.float32)
-    got = augment.as_float(jnp.asarray(stored))
-    np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
-    np.testing.assert_array_equal(augment.as_float(jnp.asarray(expected)), expected)
+def test_equal_augmentations_are_traced_once(key, images):
+    calls = []
+
+    def count(key, image):
+        calls.append(1)
+        return image
+
+    augment.views(key, images, (count,) * 5)
+    assert len(calls) == 1
+
+
+def test_two_views_are_the_views_of_a_pair(key, images):
+    two_views = jax.jit(
+        augment.two_views, static_argnums=2, compiler_options=samples.FAST_TO_COMPILE
+    )
+    for recipe in (samples.small("simclr_v2"), samples.small("byol")):
+        (expected,) = views(key, images, recipe)
+        a, b = two_views(key, images, recipe)
+        assert_views_close((a, b), (expected[:, 0], expected[:, 1]))
+
+
+def test_an_augmentation_and_a_pair_of_it_make_the_same_views(key, images):
+    recipe = samples.small("simclr_v2")
+    assert augment.members(recipe) == (recipe, recipe)
+    assert_views_close(views(key, images, recipe), views(key, images, (recipe, recipe)))
 
 
 def test_sample_keys_are_folded_global_indices(key):
     keys = augment.sample_keys(key, 3, first_index=5)
     for index in range(3):
         assert keys[index] == jax.random.fold_in(key, 5 + index)
+
+
+def test_errors(key, images):
+    with pytest.raises(ValueError, match=r"makes 2 of 20 x 20 .* and 3 of 12 x 12"):
+        augment.two_views(key, images, samples.small("swav"))
+    crop = augment.bind(augment.random_resized_crop, size=8)
+    with pytest.raises(ValueError, match=r"two views of one size.*3 of 8 x 8"):
+        augment.two_views(key, images, (crop,) * 3)
+    with pytest.raises(ValueError, match=r"one augmentation for each view; got none"):
+        augment.views(key, images, ())

@@ -41,6 +41,11 @@ def test_synthetic_images_are_the_same_every_time():
     assert not np.array_equal(first.images, other.images)
 
 
-def test_malformed_specification():
-    with pytest.raises(errors.DataError, match=r"needs HxWxC:N.*got '8x8'"):
-        embedded.open_synthetic("8x8", split="train")
+@pytest.mark.parametrize("spec", ["8x8", "8x8x1", "8x8x1:0", "0x8x1:9", "8x8x1:-1"])
+def test_malformed_specification(spec):
+    with pytest.raises(errors.DataError, match=rf"needs HxWxC:N.*got '{spec}'"):
+        embedded.open_synthetic(spec, split="train")
+
+
+def test_records_have_titles():
+    assert embedded.open_synthetic("8x6x3:50", split="train").title_of(7) == "image 7"

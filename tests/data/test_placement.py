@@ -1,8 +1,10 @@
 import jax
+import numbered
 import numpy as np
 import pytest
 
 from simclr_jax import data
+from simclr_jax.core import types
 
 pytestmark = pytest.mark.quick
 
@@ -40,3 +42,27 @@ def test_nothing_is_transferred_by_accident(make_mesh, resident_bytes):
     _, made = batches(make_mesh(8), resident_bytes=resident_bytes)
     with jax.transfer_guard("disallow"):
         assert len(list(made.start_at(0))) == 11
+
+
+@pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
+def test_images_of_many_sizes_travel_with_their_sizes(make_mesh, resident_bytes):
+    source = numbered.Numbered(37, bad=(5,))
+    order = data.BatchOrder(37, 8, 9, seed=3)
+    images = data.open_images(source, canvas=8)
+    made = data.Batches(images, order, make_mesh(8), resident_bytes=resident_bytes)
+    for step, batch in enumerate(made.start_at(0)):
+        assert isinstance(batch["image"], types.Canvas)
+        expected = images.read(order[step])
+        np.testing.assert_array_equal(batch["image"].pixels, expected["images"])
+        np.testing.assert_array_equal(batch["image"].size, expected["sizes"])
+        assert made.bad_images.take_count() == np.count_nonzero(order[step] == 5)
+    assert step == 8
+
+
+def test_samples_on_the_default_device():
+    images = data.open_images(numbered.Numbered(4), canvas=8)
+    canvas = data.to_devices(images.read([0, 3]), is_canvas=True)
+    assert isinstance(canvas, types.Canvas)
+    np.testing.assert_array_equal(canvas.size, [(4, 4), (4, 7)])
+    flat = data.to_devices(images.read([0, 3]), is_canvas=False)
+    np.testing.assert_array_equal(flat, canvas.pixels)

@@ -1,34 +1,27 @@
 import numpy as np
+import pytest
 
 from simclr_jax import data
 
-
-class Counting:
-    """A source that is not in memory."""
-
-    name, image_shape, num_classes = "counting", (2, 3, 1), 5
-
-    def __len__(self):
-        return 2500
-
-    def __getitems__(self, indices):
-        return [
-            {"image": np.full((2, 3, 1), i % 251, np.uint8), "label": i % 5}
-            for i in indices
-        ]
+pytestmark = pytest.mark.quick
 
 
-def test_read_all_keeps_the_order():
-    read = data.read_all(Counting())
-    assert read.images.shape == (2500, 2, 3, 1)
-    np.testing.assert_array_equal(read.images[:, 0, 0, 0], np.arange(2500) % 251)
-    np.testing.assert_array_equal(read.labels, np.arange(2500) % 5)
-    assert (read.name, read.num_classes) == ("counting", 5)
-
-
-def test_arrays_are_not_read_again():
+def test_an_array_source_is_a_source_and_decoded():
     source = data.open_source("synthetic:4x4x1:12")
-    assert data.read_all(source) is source
+    assert isinstance(source, data.Source)
+    assert isinstance(source, data.Decoded)
     record = source.__getitems__([3])[0]
     np.testing.assert_array_equal(record["image"], source.images[3])
     assert record["label"] == 3
+    assert source.title_of(3) == "image 3"
+
+
+def test_rows_of_arrays(rng):
+    images = rng.integers(0, 256, (6, 4, 5, 1), dtype=np.uint8)
+    source = data.ArraySource("mine", images, np.arange(6, dtype=np.int32), None)
+    samples = source.read([5, 0, 5])
+    np.testing.assert_array_equal(samples["images"], images[[5, 0, 5]])
+    np.testing.assert_array_equal(samples["labels"], [5, 0, 5])
+    np.testing.assert_array_equal(samples["shown"], [5, 0, 5])
+    np.testing.assert_array_equal(samples["sizes"], [(4, 5)] * 3)
+    assert not source.is_canvas

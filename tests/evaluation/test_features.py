@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from simclr_jax import augment, encoders, evaluation, training
+from simclr_jax import augment, data, encoders, evaluation, training
 
 pytestmark = pytest.mark.quick
 
@@ -23,19 +23,29 @@ def freeze(encoder):
     return evaluation.freeze(encoder, augment.evaluation(size=8))
 
 
+def source_of(images):
+    return data.ArraySource("test", images, np.arange(len(images), dtype=np.int32), 21)
+
+
+def extract(embed, images, **options):
+    features, labels = evaluation.extract(embed, source_of(images), **options)
+    np.testing.assert_array_equal(labels, np.arange(len(images)))
+    return features
+
+
 def test_the_encoder_is_frozen_batch_norm_included(encoder, images):
     before = jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(encoder)))
     embed = freeze(encoder)
-    evaluation.extract(embed, images, batch_size=8)
+    extract(embed, images, batch_size=8)
     after = nnx.to_pure_dict(nnx.state(encoder))
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
 
 def test_an_image_has_the_same_features_in_any_batch(encoder, images):
     embed = freeze(encoder)
-    together = evaluation.extract(embed, images, batch_size=24)
+    together = extract(embed, images, batch_size=24)
     alone = np.concatenate(
-        [evaluation.extract(embed, images[i : i + 1]) for i in range(len(images))]
+        [extract(embed, images[i : i + 1]) for i in range(len(images))]
     )
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
@@ -43,7 +53,7 @@ def test_an_image_has_the_same_features_in_any_batch(encoder, images):
 def test_features_are_those_of_the_running_statistics(encoder, images):
     pixels = jnp.asarray(images, jnp.float32) / 255
     encoder(pixels * 3)  # moves the running statistics
-    features = evaluation.extract(freeze(encoder), images)
+    features = extract(freeze(encoder), images)
     frozen = nnx.view(encoder, use_running_average=True)
     np.testing.assert_allclose(features, frozen(pixels), rtol=1e-5, atol=1e-5)
     assert not np.allclose(features, encoder(pixels), atol=1e-2)
@@ -59,10 +69,27 @@ def test_no_gradient_reaches_through(encoder, images):
 def test_devices_do_not_matter(encoder, images, num_devices):
     mesh = training.make_mesh(num_devices=num_devices)
     embed = freeze(encoder)
-    got = evaluation.extract(embed, images, batch_size=12, mesh=mesh)
-    expected = evaluation.extract(embed, images)
+    got = extract(embed, images, batch_size=12, mesh=mesh)
+    expected = extract(embed, images)
     assert got.shape == (21, encoder.feature_dim)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_beyond_the_valid_area_nothing_is_read(encoder, rng):
+    sizes = np.asarray([(5, 8), (8, 6), (12, 12)], np.int32)
+    noise = rng.integers(0, 256, (2, 3, 12, 12, 1), dtype=np.uint8)
+    filled = noise[1].copy()
+    for image, other, (height, width) in zip(*noise, sizes, strict=True):
+        other[:height, :width] = image[:height, :width]
+    labels = np.zeros(3, np.int32)
+    features = [
+        evaluation.extract(
+            freeze(encoder), data.ArraySource("test", images, labels, 1, sizes=sizes)
+        )[0]
+        for images in noise
+    ]
+    assert not np.array_equal(noise[0], filled)
+    np.testing.assert_allclose(features[0], features[1], rtol=1e-5, atol=1e-6)
 
 
 def test_count_parameters(encoder):

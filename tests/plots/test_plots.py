@@ -33,3 +33,17 @@ def test_without_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(errors.UserError, match=r"simclr_jax\[plots\]"):
         plots.save_loss_curve(tmp_path / "x.png", [1], [1.0], chance=2.0, floor=0.0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_contact_sheet(tmp_path, rng, channels):
+    originals = [
+        rng.uniform(size=(*size, channels)).astype(np.float32)
+        for size in ((12, 30), (20, 16))
+    ]
+    tile = plots.Tile(originals[0][:8, :8], "blur sigma 1.20", (1.0, 2.0, 8.0, 8.0))
+    views = [[tile, tile._replace(box=None)]] * 2
+    path = plots.save_contact_sheet(
+        tmp_path / "sheet.png", originals, views, title="recipe", names=["a", "b"]
+    )
+    assert is_png(path)

@@ -1,0 +1,250 @@
+"""Images that lie in a NumPy file, ``.npy`` or ``.npz``. No jax here."""
+
+import dataclasses
+import hashlib
+import os
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+
+from simclr_jax.core import errors
+from simclr_jax.data import files, sources
+
+_IMAGE_KEYS = ("images", "image", "x", "data")
+_LABEL_KEYS = ("labels", "label", "y", "targets")
+_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+_CHUNK = 1024
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MappedArraySource(sources.ArraySource):
+    """The images of an ``.npy`` file, read from disk as they are asked for.
+
+    Attributes:
+      file: path of the file. A copy in another process maps the file again: the images
+        themselves are not sent.
+    """
+
+    file: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _map_again, (self.name, self.file)
+
+
+def open_arrays(path: str, *, split: str) -> sources.ArraySource:
+    """Opens the images in a NumPy file.
+
+    Images are uint8 or, in [0, 1], of a floating-point type, of shape [n h w c] with
+    one or three channels, or [n h w]. In an ``.npz`` they are named ``images``,
+    ``image``, ``x`` or ``data``, the labels ``labels``, ``label``, ``y`` or
+    ``targets``; ``x_test``, ``images_test`` or ``test_images`` is another split.
+
+    Args:
+      path: the file; ``~`` is the home folder. ``{split}`` stands for the split.
+      split: e.g. ``"train"``.
+
+    Returns:
+      The images; those of an ``.npy`` file of uint8 stay on disk.
+
+    Raises:
+      DataError: if the file is not there or is none, if it has no images or no such
+        split, or if an array is not of the form above.
+    """
+    where = f"arrays:{path}"
+    has_splits = "{split}" in path
+    path = os.path.abspath(os.path.expanduser(path.replace("{split}", split)))
+    stored = _load(where, path)
+    name = f"arrays:{split}@{_digest(path)}"
+    if isinstance(stored, np.ndarray):
+        if not has_splits:
+            files.put_split(path, split=split, kind="arrays")
+        images = as_images(where, stored)
+        labels = np.full(len(images), -1, np.int32)
+        if images.dtype == stored.dtype:
+            return MappedArraySource(name, images, labels, None, file=path)
+        return sources.ArraySource(name, images, labels, None)
+    with stored:
+        image_key, label_key = _find_keys(where, stored.files, split, has_splits)
+        images = as_images(
+            f"{where}, {image_key!r},", _member(where, stored, image_key)
+        )
+        if label_key is None:
+            labels = np.full(len(images), -1, np.int32)
+            return sources.ArraySource(name, images, labels, None)
+        labels = _member(where, stored, label_key)
+    labels = as_labels(f"{where}, {label_key!r},", labels, num_images=len(images))
+    return sources.ArraySource(name, images, labels, int(labels.max()) + 1)
+
+
+def as_images(where: str, array: np.ndarray) -> np.ndarray:
+    """Checks images and brings them to the stored form.
+
+    Args:
+      where: what to call the array in a message.
+      array: uint8, or floating-point in [0, 1]; shape [n h w c] or [n h w].
+
+    Returns:
+      uint8, shape [n h w c]; a view of ``array`` where it was uint8.
+
+    Raises:
+      DataError: if the array is of another type, range or shape.
+    """
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or 0 in array.shape:
+        raise errors.DataError(
+            f"{where} has shape {list(array.shape)}; expected images of shape "
+            "[n h w c] or [n h w], at least one."
+        )
+    num_channels = array.shape[3]
+    if num_channels not in (1, 3):
+        raise errors.DataError(
+            f"{where} has shape {list(array.shape)}; expected 1 or 3 channels, last. "
+            f"{_channel_hint(array.shape)}"
+        )
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise errors.DataError(
+            f"{where} has dtype {array.dtype}; expected uint8, or float in [0, 1]. If "
+            "its values are whole numbers from 0 to 255: save x.astype(np.uint8)."
+        )
+    images = np.empty(array.shape, np.uint8)
+    for start in range(0, len(array), _CHUNK):
+        part = np.asarray(array[start : start + _CHUNK], np.float32)
+        low, high = part.min(), part.max()
+        if not (low >= 0 and high <= 1):
+            raise errors.DataError(
+                f"{where} has dtype {array.dtype} and values from {low:g} to {high:g}; "
+                "expected float in [0, 1], or uint8. If 255 is white: save "
+                "x.round().astype(np.uint8)."
+            )
+        images[start : start + _CHUNK] = np.rint(part * 255)
+    return images
+
+
+def as_labels(where: str, array: np.ndarray, *, num_images: int) -> np.ndarray:
+    """Checks labels.
+
+    Args:
+      where: what to call the array in a message.
+      array: whole numbers from 0, shape [n] or [n 1].
+      num_images: how many there must be.
+
+    Returns:
+      int32, shape [n].
+
+    Raises:
+      DataError: if the array is of another type, range or shape.
+    """
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.shape != (num_images,):
+        raise errors.DataError(
+            f"{where} has shape {list(array.shape)}; expected one label for each of "
+            f"the {num_images} images, shape [{num_images}]."
+        )
+    if array.dtype.kind not in "iu":
+        raise errors.DataError(
+            f"{where} has dtype {array.dtype}; expected whole numbers from 0: "
+            "np.unique(labels, return_inverse=True)[1] makes them of anything."
+        )
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high > np.iinfo(np.int32).max:
+        raise errors.DataError(
+            f"{where} has values from {low} to {high}; expected labels from 0. Leave "
+            "out the images without a label, or the whole array."
+        )
+    return array.astype(np.int32)
+
+
+def _channel_hint(shape: tuple[int, ...]) -> str:
+    if shape[1] in (1, 3):
+        return "Channels come first, it seems: save x.transpose(0, 2, 3, 1) instead."
+    if shape[3] == 4:
+        return "If the fourth is transparency, drop it: save x[..., :3]."
+    return "Keep the channels that make a color image: save x[..., :3]."
+
+
+def _load(where: str, path: str) -> Any:
+    """Returns the mapped array of an ``.npy`` file or the open ``.npz`` file."""
+    if not os.path.isfile(path):
+        raise errors.DataError(
+            f"{where}: there is no file {path!r}. Expected a .npy or .npz file."
+        )
+    try:
+        with open(path, "rb") as file:
+            is_cut = file.read(2) == b"PK" and not zipfile.is_zipfile(file)
+        if is_cut:
+            # numpy would find out too, and leave the file open.
+            raise zipfile.BadZipFile("the end of the archive is missing")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except _UNREADABLE as error:
+        raise errors.DataError(_unreadable(where, error)) from error
+
+
+def _member(where: str, stored: Any, key: str) -> np.ndarray:
+    try:
+        return stored[key]
+    except _UNREADABLE as error:
+        raise errors.DataError(_unreadable(f"{where}, {key!r},", error)) from error
+
+
+def _unreadable(where: str, error: Exception) -> str:
+    return (
+        f"{where} cannot be read: {error}. Expected a whole .npy or .npz file of plain "
+        "numbers (not Python objects, such as images of several sizes)."
+    )
+
+
+def _find_keys(
+    where: str, keys: list[str], split: str, has_splits: bool
+) -> tuple[str, str | None]:
+    """Returns the names of the images and, where there are any, of the labels."""
+    patterns = ["{base}_" + split, split + "_{base}"]
+    if split == "train" or has_splits:
+        patterns.append("{base}")
+    for pattern in patterns:
+        images = [pattern.format(base=base) for base in _IMAGE_KEYS]
+        labels = [pattern.format(base=base) for base in _LABEL_KEYS]
+        for key in images:
+            if key in keys:
+                return key, next((name for name in labels if name in keys), None)
+    choices = _splits_in(keys)
+    if choices:
+        raise errors.DataError(
+            f"Unknown split {split!r} of {where}. Choices: {', '.join(choices)}. The "
+            f"file holds: {', '.join(sorted(keys))}."
+        )
+    raise errors.DataError(
+        f"{where} has no images: it holds {', '.join(sorted(keys)) or 'nothing'}. "
+        f"Expected an array named {', '.join(_IMAGE_KEYS)}, or e.g. x_train, x_test."
+    )
+
+
+def _splits_in(keys: list[str]) -> list[str]:
+    """Returns the splits that the names of arrays tell of."""
+    found = set()
+    for key in keys:
+        first, _, rest = key.partition("_")
+        if key in _IMAGE_KEYS:
+            found.add("train")
+        elif rest and first in _IMAGE_KEYS:
+            found.add(rest)
+        elif rest in _IMAGE_KEYS:
+            found.add(first)
+    return sorted(found)
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _map_again(name: str, file: str) -> MappedArraySource:
+    """Opens in another process what was opened and checked in the first."""
+    images = as_images(file, _load(file, file))
+    labels = np.full(len(images), -1, np.int32)
+    return MappedArraySource(name, images, labels, None, file=file)

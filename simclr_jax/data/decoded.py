@@ -1,0 +1,217 @@
+"""Records of any source as arrays of one shape; images that are bad are replaced.
+
+Images of one size are decoded as they are. Images of many sizes are decoded into the
+upper left corner of a square canvas, scaled down where they are larger (``decode``).
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from simclr_jax.core import checks, errors, registry
+from simclr_jax.data import decode, sources
+
+MAX_TRIES = 20
+"""Records after a bad one that are tried in its place."""
+
+ON_BAD_IMAGE = ("fail", "replace")
+
+
+@runtime_checkable
+class Decoded(Protocol):
+    """Random access to decoded records.
+
+    Attributes:
+      name: see ``sources.Source``.
+      image_shape: (h, w, c) of every image or canvas.
+      num_classes: number of classes, or None where there are no labels.
+      is_canvas: whether an image may fill a part of the shape only.
+    """
+
+    @property
+    def name(self) -> str:
+        """See above."""
+        ...
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """See above."""
+        ...
+
+    @property
+    def num_classes(self) -> int | None:
+        """See above."""
+        ...
+
+    @property
+    def is_canvas(self) -> bool:
+        """See above."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def title_of(self, index: int) -> str:
+        """Returns what to call a record in a message."""
+        ...
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> sources.Samples:
+        """Returns the records at ``indices``, decoded."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DecodedImages:
+    """A source whose records are decoded when they are read; see ``open_images``."""
+
+    source: sources.Source
+    canvas: int
+    num_channels: int
+    on_bad_image: str
+
+    @property
+    def name(self) -> str:
+        """The name of the source."""
+        return self.source.name
+
+    @property
+    def num_classes(self) -> int | None:
+        """The number of classes of the source."""
+        return self.source.num_classes
+
+    @property
+    def is_canvas(self) -> bool:
+        """Whether the images differ in size."""
+        return self.source.image_shape is None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """The shape (h, w, c) of every image or canvas."""
+        shape = self.source.image_shape
+        return shape or (self.canvas, self.canvas, self.num_channels)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def title_of(self, index: int) -> str:
+        """Returns what the source calls the record."""
+        return self.source.title_of(index)
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> sources.Samples:
+        """Reads and decodes records.
+
+        A record that cannot be decoded is replaced by the first after it that can, so
+        that the batch depends on nothing but the records.
+
+        Args:
+          indices: numbers of records, from 0.
+
+        Returns:
+          The samples, in the order of the indices.
+
+        Raises:
+          DataError: if an image is bad and ``on_bad_image`` is ``"fail"``, or if none
+            of the ``MAX_TRIES`` records after it can be decoded.
+        """
+        wanted = [int(index) for index in indices]
+        images = np.zeros((len(wanted), *self.image_shape), np.uint8)
+        sizes = np.zeros((len(wanted), 2), np.int32)
+        labels = np.zeros(len(wanted), np.int32)
+        shown = np.asarray(wanted, np.int64)
+        reasons: list[str] = []
+        records = self.source.__getitems__(wanted)
+        for row, (index, record) in enumerate(zip(wanted, records, strict=True)):
+            try:
+                pixels = self._decode(record["image"])
+            except decode.BadImage as error:
+                reasons.append(str(error))
+                shown[row], pixels, record = self._replace(index, str(error))
+            height, width = pixels.shape[:2]
+            images[row, :height, :width] = pixels
+            sizes[row] = height, width
+            labels[row] = record["label"]
+        return sources.Samples(
+            images=images,
+            sizes=sizes,
+            labels=labels,
+            shown=shown,
+            reasons=pack_reasons(reasons),
+        )
+
+    def _decode(self, image: np.ndarray | bytes) -> np.ndarray:
+        shape = self.image_shape
+        if isinstance(image, bytes):
+            side = self.canvas if self.is_canvas else None
+            image = decode.decode(image, num_channels=shape[-1], max_side=side)
+        fits = all(a <= b for a, b in zip(image.shape, shape, strict=True))
+        if not (fits if self.is_canvas else image.shape == shape):
+            raise decode.BadImage(f"shape {image.shape} where {shape} was expected")
+        return image
+
+    def _replace(
+        self, index: int, reason: str
+    ) -> tuple[int, np.ndarray, sources.Record]:
+        title = f"{self.title_of(index)!r} of {self.name} cannot be read: {reason}"
+        if self.on_bad_image == "fail":
+            raise errors.DataError(
+                f"{title}. Mend or remove it, or set data.on_bad_image=replace."
+            )
+        for step in range(1, MAX_TRIES + 1):
+            candidate = (index + step) % len(self)
+            record = self.source.__getitems__([candidate])[0]
+            try:
+                return candidate, self._decode(record["image"]), record
+            except decode.BadImage:
+                continue
+        raise errors.DataError(
+            f"{title}. Neither can any of the {MAX_TRIES} images after it, so nothing "
+            "can take its place. Are these images?"
+        )
+
+
+def open_images(
+    source: sources.Source,
+    *,
+    canvas: int = 288,
+    num_channels: int = 3,
+    on_bad_image: str = "replace",
+) -> Decoded:
+    """Makes arrays of one shape of the records of a source.
+
+    Args:
+      source: the records.
+      canvas: side in pixels of the square that an image of any size is decoded into,
+        scaled down where it is larger. Not used where all images have one size.
+      num_channels: 1 (gray) or 3 (color) for images of many sizes; those of one size
+        keep theirs.
+      on_bad_image: ``"replace"`` takes the next good image in the place of one that
+        cannot be decoded; ``"fail"`` stops.
+
+    Returns:
+      The source itself if it is in memory, else one that decodes when it is read.
+
+    Raises:
+      UserError: if an option is not one of the choices.
+    """
+    checks.check_positive_int("canvas", canvas)
+    if num_channels not in (1, 3):
+        raise errors.UserError(f"num_channels must be 1 or 3; got {num_channels!r}.")
+    if on_bad_image not in ON_BAD_IMAGE:
+        raise errors.UserError(
+            registry.unknown_name("on_bad_image", on_bad_image, ON_BAD_IMAGE)
+        )
+    if isinstance(source, sources.ArraySource):
+        return source
+    return DecodedImages(source, canvas, num_channels, on_bad_image)
+
+
+def pack_reasons(reasons: list[str]) -> np.ndarray:
+    """Returns the bytes of the reasons as ``Samples`` holds them."""
+    return np.frombuffer(json.dumps(reasons).encode() if reasons else b"", np.uint8)
+
+
+def unpack_reasons(packed: np.ndarray) -> list[str]:
+    """Returns the reasons, in the order of the rows whose record is bad."""
+    return json.loads(packed.tobytes()) if packed.size else []

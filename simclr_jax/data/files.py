@@ -1,0 +1,119 @@
+"""The files behind a source: which a pattern names, and what tells them apart.
+
+No jax here.
+"""
+
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+
+from simclr_jax.core import errors
+
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
+"""The image files that are read, by the lower-case end of their name."""
+
+_BRACES = re.compile(
+    r"\{(?P<range>(?P<low>\d+)\.\.(?P<high>\d+))\}|\{(?P<list>[^{}]*,[^{}]*)\}"
+)
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+def find_files(pattern: str, *, split: str, kind: str) -> list[str]:
+    """Returns the paths of the files a pattern names, sorted.
+
+    Args:
+      pattern: a path with ``*``, ``?`` or ``[...]`` as a shell has them, ``**`` for
+        folders at any depth, ``{000..009}`` or ``{a,b}`` for several names, and
+        ``{split}`` where the name of the split stands.
+      split: what to put for ``{split}``. Where the pattern has none, there is but the
+        split ``"train"``.
+      kind: what is looked for, for messages, e.g. ``"webdataset"``.
+
+    Raises:
+      DataError: if nothing matches, if a file that is named in full is not there, or if
+        another split than ``"train"`` is asked of a pattern without ``{split}``.
+    """
+    where = f"{kind}:{pattern}"
+    pattern = os.path.expanduser(put_split(pattern, split=split, kind=kind))
+    paths = set()
+    for plain in _expand_braces(pattern):
+        if os.path.isfile(plain):
+            paths.add(plain)
+        elif os.path.isdir(plain):
+            raise errors.DataError(
+                f"{where} names a folder; expected files. Give a pattern, such as "
+                f"{kind}:{os.path.join(pattern, '*')}."
+            )
+        elif not _WILDCARD.search(plain):
+            raise errors.DataError(f"{where}: there is no file {plain!r}.")
+        else:
+            found = glob.glob(plain, recursive=True)
+            paths.update(path for path in found if os.path.isfile(path))
+    if not paths:
+        raise errors.DataError(
+            f"{where}: no file matches {pattern!r}. Expected a pattern such as "
+            f"{kind}:/data/train-*, or /data/{{split}}-* for several splits."
+        )
+    return sorted(os.path.abspath(path) for path in paths)
+
+
+def put_split(pattern: str, *, split: str, kind: str) -> str:
+    """Returns a path with the split put where it has ``{split}``.
+
+    Args:
+      pattern: the path.
+      split: the name of the split.
+      kind: the kind of source, for messages.
+
+    Raises:
+      DataError: if the path has no ``{split}`` and the split is not ``"train"``.
+    """
+    if "{split}" in pattern:
+        return pattern.replace("{split}", split)
+    if split != "train":
+        raise errors.DataError(
+            f"Unknown split {split!r} of {kind}:{pattern}. Choices: train. To have "
+            "several splits, write {split} where the names of their files differ, e.g. "
+            f"{kind}:/data/{{split}}-part."
+        )
+    return pattern
+
+
+def digest_of(names_and_sizes: Iterable[tuple[str, int]], *, num_records: int) -> str:
+    """Returns 12 hex digits that change when the files or their number of records do.
+
+    Args:
+      names_and_sizes: of every file, a name that does not say where the data lie, and
+        its size in bytes.
+      num_records: records in all of them.
+
+    Returns:
+      The start of a SHA-256.
+    """
+    digest = hashlib.sha256(str(num_records).encode())
+    for name, size in names_and_sizes:
+        # No name holds a zero byte, so no two lists give the same bytes.
+        digest.update(b"\n%s\0%d" % (os.fsencode(name), size))
+    return digest.hexdigest()[:12]
+
+
+def _expand_braces(pattern: str) -> list[str]:
+    """Returns the patterns that ``{0..9}`` and ``{a,b}`` stand for."""
+    match = _BRACES.search(pattern)
+    if match is None:
+        return [pattern]
+    if match["list"] is not None:
+        choices = match["list"].split(",")
+    else:
+        low, high = match["low"], match["high"]
+        is_padded = low.startswith("0") or high.startswith("0")
+        width = max(len(low), len(high)) if is_padded else 0
+        choices = [f"{i:0{width}d}" for i in range(int(low), int(high) + 1)]
+    before, after = pattern[: match.start()], pattern[match.end() :]
+    return [
+        expanded
+        for choice in choices
+        for expanded in _expand_braces(f"{before}{choice}{after}")
+    ]

@@ -1,0 +1,131 @@
+"""Sets decoded once: in memory, or in one memory-mapped file that the next run opens."""
+
+import concurrent.futures
+import hashlib
+import logging
+import math
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import numpy as np
+
+from simclr_jax.data import bad_images, decoded, sources
+
+_log = logging.getLogger("simclr_jax")
+
+_CHUNK = 256
+_FORMAT = 1  # of the cache file; a new number makes old files unused
+
+
+def read_all(
+    images: decoded.Decoded,
+    *,
+    cache_dir: pathlib.Path | None = None,
+    num_threads: int = 4,
+) -> sources.ArraySource:
+    """Decodes every record of a set.
+
+    Args:
+      images: the records.
+      cache_dir: where a file of the decoded set is kept, named by the digest of its
+        encoded contents; it is memory-mapped, and made where it is not there. None: in
+        memory.
+      num_threads: threads that decode.
+
+    Returns:
+      The same records, decoded. Those that are bad are named in the log.
+
+    Raises:
+      DataError: if an image is bad and nothing takes its place.
+    """
+    if isinstance(images, sources.ArraySource):
+        return images
+    if cache_dir is None:
+        table = np.empty(len(images), _row_type(images))
+        _fill(table, images, num_threads)
+    else:
+        table = _cached_table(images, pathlib.Path(cache_dir), num_threads)
+    shown = np.asarray(table["shown"])
+    replaced = np.flatnonzero(shown != np.arange(len(shown)))
+    if len(replaced):  # read once more for the reasons, which the file does not hold
+        reasons = decoded.unpack_reasons(images.read(replaced)["reasons"])
+        bad_images.BadImages(images).note(replaced, shown[replaced], reasons)
+    return sources.ArraySource(
+        name=images.name,
+        images=table["image"],
+        labels=np.asarray(table["label"]),
+        num_classes=images.num_classes,
+        sizes=np.asarray(table["size"]) if images.is_canvas else None,
+        shown=shown if len(replaced) else None,
+    )
+
+
+def num_decoded_bytes(images: decoded.Decoded) -> int:
+    """Returns the bytes that the whole set takes when it is decoded."""
+    return len(images) * math.prod(images.image_shape)
+
+
+def _row_type(images: decoded.Decoded) -> np.dtype:
+    return np.dtype(
+        [
+            ("image", "u1", images.image_shape),
+            ("size", "<i4", (2,)),
+            ("label", "<i4"),
+            ("shown", "<i8"),
+        ]
+    )
+
+
+def _fill(table: np.ndarray, images: decoded.Decoded, num_threads: int) -> None:
+    def read(start: int) -> None:
+        stop = min(start + _CHUNK, len(table))
+        samples = images.read(range(start, stop))
+        part = table[start:stop]
+        part["image"], part["size"] = samples["images"], samples["sizes"]
+        part["label"], part["shown"] = samples["labels"], samples["shown"]
+
+    with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
+        list(pool.map(read, range(0, len(table), _CHUNK)))
+
+
+def _cached_table(
+    images: decoded.Decoded, cache_dir: pathlib.Path, num_threads: int
+) -> np.ndarray:
+    """Opens the file of a set, after making it where it is not there."""
+    path = cache_dir / f"{_content_digest(images)}.npy"
+    row_type = _row_type(images)
+    if not path.is_file():
+        num_bytes = len(images) * row_type.itemsize
+        try:
+            cache_dir.mkdir(parents=True, exist_ok=True)
+            if shutil.disk_usage(cache_dir).free < 2 * num_bytes:
+                raise OSError("no space left")
+            temporary = path.with_suffix(f".{os.getpid()}.tmp")
+            _log.info("Decoding %s images once, into %s.", f"{len(images):,}", path)
+            table: Any = np.lib.format.open_memmap(
+                temporary, mode="w+", dtype=row_type, shape=(len(images),)
+            )
+            _fill(table, images, num_threads)
+            table.flush()
+            os.replace(temporary, path)
+        except OSError as error:
+            _log.warning("No cache in %s (%s): decoding in memory.", cache_dir, error)
+            table = np.empty(len(images), row_type)
+            _fill(table, images, num_threads)
+            return table
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _content_digest(images: decoded.Decoded) -> str:
+    """Returns a digest of the encoded records and of how they are decoded."""
+    digest = hashlib.sha256(repr((_FORMAT, images.image_shape)).encode())
+    source = getattr(images, "source", images)
+    for start in range(0, len(images), _CHUNK):
+        stop = min(start + _CHUNK, len(images))
+        for record in source.__getitems__(range(start, stop)):
+            image = record["image"]
+            digest.update(f"{len(image)} {record['label']} ".encode())
+            digest.update(image if isinstance(image, bytes) else image.tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,93 @@
+"""A contact sheet: originals with the crops drawn in, and their views with captions."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from simclr_jax.plots import canvas
+
+
+class Tile(NamedTuple):
+    """One view on a contact sheet.
+
+    Attributes:
+      picture: in [0, 1], shape [h w c], one or three channels.
+      caption: small print below it; may have several lines.
+      box: (top, left, height, width) of the crop in pixels of the original, or None.
+    """
+
+    picture: Float[np.ndarray, "h w c"]
+    caption: str
+    box: tuple[float, float, float, float] | None
+
+
+def save_contact_sheet(
+    path: pathlib.Path,
+    originals: Sequence[Float[np.ndarray, "h w c"]],
+    views: Sequence[Sequence[Tile]],
+    *,
+    title: str,
+    names: Sequence[str],
+) -> pathlib.Path:
+    """Draws a row for each image: the original with its crops, then the views.
+
+    Args:
+      path: the PNG file to write.
+      originals: images in [0, 1] of any size.
+      views: the views of each image, as many for each.
+      title: above all.
+      names: what each image is called.
+
+    Returns:
+      The path.
+    """
+    num_rows, num_views = len(originals), len(views[0])
+    figure = canvas.new_figure(width=1.9 * (num_views + 1), height=2.7 * num_rows + 0.5)
+    figure.suptitle(title, size=9)
+    grid = figure.subplots(num_rows, num_views + 1, squeeze=False)
+    for axes, original, tiles, name in zip(grid, originals, views, names, strict=True):
+        _draw_picture(axes[0], original, caption=name)
+        for number, (axis, tile) in enumerate(zip(axes[1:], tiles, strict=True)):
+            color = f"C{number % 10}"
+            _draw_picture(axis, tile.picture, caption=tile.caption, color=color)
+            if tile.box is not None:
+                _draw_box(axes[0], tile.box, color)
+    return canvas.save(figure, path)
+
+
+def _draw_picture(
+    axis: Any, picture: np.ndarray, *, caption: str, color: str | None = None
+) -> None:
+    is_gray = picture.shape[-1] == 1
+    axis.imshow(
+        picture[..., 0] if is_gray else picture,
+        cmap="gray" if is_gray else None,
+        vmin=0,
+        vmax=1,
+    )
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_xlabel(caption, size=6, loc="left")
+    for spine in axis.spines.values():
+        spine.set_color(color or "black")
+        spine.set_linewidth(1.5 if color else 0.5)
+
+
+def _draw_box(axis: Any, box: tuple[float, float, float, float], color: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    top, left, height, width = box
+    axis.add_patch(
+        # The center of the first pixel is at 0 in the axes, its corner at -1/2.
+        Rectangle(
+            (left - 0.5, top - 0.5),
+            width,
+            height,
+            fill=False,
+            edgecolor=color,
+            linewidth=1.2,
+        )
+    )

@@ -1,0 +1,110 @@
+"""Draws the views that a recipe makes of some images, with what was drawn for each."""
+
+import pathlib
+
+import jax
+import numpy as np
+from absl import flags
+
+from simclr_jax import augment, data, plots
+from simclr_jax.core import checks, errors, types
+
+_SOURCE = flags.DEFINE_string("source", None, "The images, e.g. folder:PATH.")
+_SPLIT = flags.DEFINE_string("split", "train", "Which split of them.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS sets lie.")
+_RECIPE = flags.DEFINE_string(
+    "recipe", "simclr_v2", f"One of {', '.join(sorted(augment.RECIPES))}."
+)
+_SIZE = flags.DEFINE_integer("size", None, "Side of a view; None: the recipe's own.")
+_CANVAS = flags.DEFINE_integer("canvas", 288, "Side that large images are decoded to.")
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 6, "How many images, evenly spaced.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the views.")
+_OUT = flags.DEFINE_string("out", "views.png", "The PNG file to write.")
+
+
+def main() -> None:
+    """Runs the program with the parsed flags."""
+    if not _SOURCE.value:
+        raise errors.UserError(
+            "views needs --source, e.g. --source=folder:PATH or --source=mnist_sample."
+        )
+    checks.check_positive_int("num_images", _NUM_IMAGES.value)
+    size = {} if _SIZE.value is None else {"size": _SIZE.value}
+    recipe = augment.build(_RECIPE.value, **size)
+    source = data.open_source(
+        _SOURCE.value, split=_SPLIT.value, data_dir=_DATA_DIR.value
+    )
+    images = data.open_images(source, canvas=_CANVAS.value)
+    count = min(_NUM_IMAGES.value, len(images))
+    chosen = np.linspace(0, len(images) - 1, count).astype(int)
+    samples = images.read(chosen)
+    batch = augment.as_float(data.to_devices(samples, is_canvas=images.is_canvas))
+    path = plots.save_contact_sheet(
+        pathlib.Path(_OUT.value),
+        [
+            pixels[:height, :width] / np.float32(255)
+            for pixels, (height, width) in zip(
+                samples["images"], samples["sizes"], strict=True
+            )
+        ],
+        draw_tiles(jax.random.key(_SEED.value), batch, recipe),
+        title=f"{_RECIPE.value}, {images.name}",
+        names=[
+            f"{images.title_of(int(number))}\n{height} x {width}"
+            for number, (height, width) in zip(
+                samples["shown"], samples["sizes"], strict=True
+            )
+        ],
+    )
+    print(f"{count} images of {images.name}, their views by {_RECIPE.value}: {path}")
+
+
+def draw_tiles(
+    key: types.PRNGKey,
+    images: types.Images | types.Canvas,
+    recipe: augment.Recipe,
+) -> list[list[plots.Tile]]:
+    """Makes the views of a batch, as ``augment.views`` does, with their captions.
+
+    Args:
+      key: the key of a step.
+      images: float images or canvases, [b h w c].
+      recipe: what makes the views.
+
+    Returns:
+      For each image its views, in the order of the recipe.
+    """
+    augmentations = augment.members(recipe)
+    batch_size = len(jax.tree.leaves(images)[0])
+    keys = augment.view_keys(key, batch_size, len(augmentations))
+    columns = []
+    for number, augmentation in enumerate(augmentations):
+        pictures = jax.vmap(augmentation)(keys[:, number], images)
+        drawn = jax.vmap(
+            lambda key, image, of=augmentation: augment.drawn_parameters(key, image, of)
+        )(keys[:, number], images)
+        drawn = jax.tree.map(np.asarray, drawn)
+        columns.append(
+            [
+                _tile(
+                    np.asarray(picture, np.float32), {n: v[i] for n, v in drawn.items()}
+                )
+                for i, picture in enumerate(pictures)
+            ]
+        )
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _tile(picture: np.ndarray, drawn: dict[str, np.ndarray]) -> plots.Tile:
+    box = [float(drawn[name]) for name in _BOX if name in drawn]
+    lines, line = [], ""
+    for name, value in drawn.items():
+        if name not in _BOX:
+            line += f"{name.replace('_', ' ')} {float(value):.2f}  "
+            if len(line) > 34:
+                lines, line = [*lines, line], ""
+    caption = "\n".join([*lines, line])
+    return plots.Tile(picture, caption, tuple(box) if len(box) == 4 else None)
+
+
+_BOX = ("crop_top", "crop_left", "crop_height", "crop_width")

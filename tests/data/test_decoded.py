@@ -1,0 +1,97 @@
+import numbered
+import numpy as np
+import pytest
+
+from simclr_jax import data
+from simclr_jax.core import errors
+from simclr_jax.data import decoded
+
+pytestmark = pytest.mark.quick
+
+
+def test_images_of_many_sizes_lie_in_the_corner_of_a_canvas():
+    source = numbered.Numbered(20)
+    images = data.open_images(source, canvas=8)
+    assert images.is_canvas
+    assert images.image_shape == (8, 8, 3)
+    samples = images.read([7, 3])
+    for row, index in enumerate([7, 3]):
+        height, width = source.size_of(index)
+        np.testing.assert_array_equal(samples["sizes"][row], (height, width))
+        expected = np.zeros((8, 8, 3), np.uint8)
+        expected[:height, :width] = index
+        np.testing.assert_array_equal(samples["images"][row], expected)
+    np.testing.assert_array_equal(samples["labels"], [2, 3])
+    np.testing.assert_array_equal(samples["shown"], [7, 3])
+    assert decoded.unpack_reasons(samples["reasons"]) == []
+
+
+def test_larger_images_are_scaled_down_with_their_aspect():
+    images = data.open_images(numbered.Numbered(20), canvas=3)
+    samples = images.read(np.arange(20))
+    assert samples["sizes"].max() == 3
+    assert samples["images"].shape == (20, 3, 3, 3)
+
+
+def test_images_of_one_size_need_no_canvas():
+    images = data.open_images(numbered.Numbered(9, image_shape=(5, 6, 3)), canvas=3)
+    assert not images.is_canvas
+    assert images.image_shape == (5, 6, 3)
+    assert images.read([8])["images"].shape == (1, 5, 6, 3)
+
+
+def test_one_channel_on_request():
+    images = data.open_images(numbered.Numbered(9), canvas=8, num_channels=1)
+    np.testing.assert_array_equal(images.read([4])["images"][0, 0, 0], [4])
+
+
+def test_a_bad_image_is_replaced_by_the_next_good_one():
+    images = data.open_images(numbered.Numbered(10, bad=(3, 4, 9)), canvas=8)
+    samples = images.read([3, 1, 9, 4])
+    np.testing.assert_array_equal(samples["shown"], [5, 1, 0, 5])
+    np.testing.assert_array_equal(samples["images"][:, 0, 0, 0], [5, 1, 0, 5])
+    np.testing.assert_array_equal(samples["labels"], [0, 1, 0, 0])
+    assert len(decoded.unpack_reasons(samples["reasons"])) == 3
+
+
+def test_a_bad_image_can_be_an_error():
+    images = data.open_images(
+        numbered.Numbered(10, bad=(3,)), canvas=8, on_bad_image="fail"
+    )
+    images.read([1, 2])
+    with pytest.raises(
+        errors.DataError, match=r"'numbered/3.png' of numbered cannot be read: .*Mend"
+    ):
+        images.read([3])
+
+
+def test_an_image_of_another_shape_than_promised_is_bad():
+    source = numbered.Numbered(10, image_shape=(4, 4, 3))
+    object.__setattr__(source, "size_of", lambda index: (4, 4 + (index == 2)))
+    samples = data.open_images(source).read([2])
+    np.testing.assert_array_equal(samples["shown"], [3])
+    assert "expected" in decoded.unpack_reasons(samples["reasons"])[0]
+
+
+def test_no_readable_image():
+    images = data.open_images(numbered.Numbered(50, bad=tuple(range(50))), canvas=8)
+    with pytest.raises(
+        errors.DataError, match=r"Neither can any of the 20 images after"
+    ):
+        images.read([0])
+
+
+def test_options_are_checked():
+    source = numbered.Numbered(3)
+    with pytest.raises(errors.UserError, match=r"canvas must be a whole number"):
+        data.open_images(source, canvas=0)
+    with pytest.raises(errors.UserError, match=r"num_channels must be 1 or 3; got 4"):
+        data.open_images(source, num_channels=4)
+    with pytest.raises(errors.UserError, match=r"'ignore'.*Choices: fail, replace"):
+        data.open_images(source, on_bad_image="ignore")
+
+
+def test_what_is_in_memory_is_decoded_already():
+    source = data.open_source("synthetic:4x4x1:12")
+    assert data.open_images(source) is source
+    assert isinstance(source, data.Decoded)

@@ -1,0 +1,119 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numbered
+import numpy as np
+import pytest
+
+from simclr_jax import data
+from simclr_jax.core import errors
+from simclr_jax.data import decoded, loading
+
+SOURCE = numbered.Numbered(60, bad=(7,))
+ORDER = data.BatchOrder(60, 25, 9, seed=1)
+
+
+@pytest.fixture
+def images(monkeypatch):
+    monkeypatch.setattr(loading, "PIECE_BYTES", 7 * 8 * 8 * 3)  # 4 pieces a batch
+    return data.open_images(SOURCE, canvas=8)
+
+
+def children():
+    listed = subprocess.run(
+        ["pgrep", "-P", str(os.getpid()), "-f", "spawn_main"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [int(line) for line in listed.stdout.split()]
+
+
+def check(batches, first):
+    for number, samples in enumerate(batches, first):
+        expected = ORDER[number].astype(np.int64)
+        reasons = decoded.unpack_reasons(samples["reasons"])
+        assert len(reasons) == np.count_nonzero(expected == 7)
+        expected[expected == 7] = 8
+        np.testing.assert_array_equal(samples["shown"], expected)
+        np.testing.assert_array_equal(samples["images"][:, 0, 0, 0], expected % 251)
+        np.testing.assert_array_equal(samples["labels"], expected % 5)
+        sizes = [SOURCE.size_of(index) for index in expected]
+        np.testing.assert_array_equal(samples["sizes"], sizes)
+    assert number == len(ORDER) - 1
+
+
+@pytest.mark.parametrize(("num_workers", "start"), [(0, 0), (0, 4), (2, 4), (4, 0)])
+def test_the_batches_are_those_of_the_order(images, num_workers, start):
+    batches = data.load(images, ORDER, start=start, num_workers=num_workers)
+    check(batches, start)
+
+
+def test_nothing_is_left_after_the_last_batch(images):
+    assert list(data.load(images, ORDER, start=9)) == []
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_error_in_the_pipeline_keeps_its_message(num_workers):
+    source = numbered.Numbered(60, bad=tuple(range(60)))
+    images = data.open_images(source, canvas=8)
+    with pytest.raises(errors.DataError, match=r"Neither can any of the 20 images"):
+        list(data.load(images, ORDER, num_workers=num_workers))
+
+
+def test_a_dead_worker_is_a_clear_error_soon(images):
+    order = data.BatchOrder(60, 25, 100_000, seed=1)
+    batches = data.load(images, order, num_workers=2)
+    next(batches)
+    workers = children()
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    start = time.monotonic()
+    with pytest.raises(errors.DataError, match=r"worker process .* \(exit code -9;"):
+        for _ in batches:
+            pass
+    assert time.monotonic() - start < 30
+    assert not children()
+
+
+def test_leaving_early_ends_the_workers(images):
+    order = data.BatchOrder(60, 25, 100_000, seed=1)
+    batches = data.load(images, order, num_workers=1)
+    next(batches)
+    batches.close()
+    assert not children()
+
+
+PARENT = """
+import sys
+sys.path[:0] = {path!r}
+import numbered
+from simclr_jax import data
+if __name__ == "__main__":
+    images = data.open_images(numbered.Numbered(60), canvas=8)
+    order = data.BatchOrder(60, 25, 100_000, seed=1)
+    batches = data.load(images, order, num_workers=2)
+    next(batches)
+    print("ready", flush=True)
+    for _ in batches:
+        pass
+"""
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT.format(path=sys.path))
+    parent = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert parent.stdout.readline() == b"ready\n"
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 20
+    while subprocess.run(["pgrep", "-s", str(parent.pid)], check=False).returncode == 0:
+        assert time.monotonic() < deadline, "workers are still there"
+        time.sleep(0.5)
