@@ -239,6 +239,10 @@ def check(config: Config) -> None:
     registry.lookup("encoder", config.encoder.name, encoders.ENCODERS)
     registry.lookup("optimizer", config.optimizer.name, optim.OPTIMIZERS)
     registry.lookup("compute_dtype", config.compute_dtype, DTYPES)
+    for name in ("num_workers", "num_threads", "resident_bytes"):
+        checks.check_in_range(
+            f"data.{name}", config.data[name] or 0, low=0, high=math.inf
+        )
     build_augmentation(config)
 
 

@@ -49,7 +49,7 @@ def make_config(args):
     from configs import cifar10
 
     checks.check_positive_int("epochs", args.epochs)
-    config = cifar10.get_config()
+    config: assembly.Config = cifar10.get_config()
     config.data.update({"source": args.dataset, "data_dir": args.data_dir})
     for name in ("epochs", "batch_size", "temperature", "seed"):
         config[name] = getattr(args, name)
@@ -58,8 +58,8 @@ def make_config(args):
         config.warmup_epochs = min(10.0, args.epochs / 10)
     config.learning_rate = args.learning_rate or LEARNING_RATES[args.optimizer]
     if args.smoke:
-        config.update({"epochs": 2, "batch_size": 64, "compute_dtype": "float32"})
-        config.data.source = "synthetic:32x32x3:256"
+        config.update({"epochs": 2, "batch_size": 32, "compute_dtype": "float32"})
+        config.data.source = "synthetic:32x32x3:128"
     assembly.check(config)
     return config
 
@@ -71,7 +71,7 @@ def main():
     workdir = training.prepare_workdir(pathlib.Path(args.workdir))
     run = assembly.assemble(config)
     state = run.initial_state()
-    untrained = run.initial_state().method().encoder
+    untrained = run.initial_state()
     print(f"Training for {config.epochs} epochs...", flush=True)
     state, history = train(run, state, workdir)
     print("✓ Training completed!")
@@ -84,7 +84,7 @@ def main():
     print("LINEAR EVALUATION", flush=True)
     splits = open_splits(config)
     if splits is not None:
-        learned = linear_accuracy(run, state.method().encoder, splits)
+        learned = linear_accuracy(run, state, splits)
         random = linear_accuracy(run, untrained, splits)
         print(f"Test Accuracy: {learned:.4f}  (h, the encoder's output)")
         print(f"Test Accuracy: {random:.4f}  (h of the random encoder)")
@@ -121,7 +121,7 @@ def train(run, state, workdir):
 
 
 def open_splits(config):
-    """Returns the labeled images for training and test, or None where there are none."""
+    """Returns the labeled images of training and test, or None if there are none."""
     opened = []
     source, _ = data.split_spec(config.data.source)
     for split in ("train", "test"):
@@ -137,9 +137,10 @@ def open_splits(config):
     return opened
 
 
-def linear_accuracy(run, encoder, splits):
-    """Returns the test accuracy of a linear classifier on frozen features."""
-    embed = evaluation.freeze(encoder, assembly.build_evaluation(run.config))
+def linear_accuracy(run, state, splits):
+    """Returns the test accuracy of a linear classifier on the frozen encoder."""
+    preprocess = assembly.build_evaluation(run.config)
+    embed = evaluation.freeze(state.method(), preprocess, layer="embed")
     train, test = (evaluation.extract(embed, x, mesh=run.mesh) for x in splits)
     probe = evaluation.fit_linear_probe(*train, num_classes=splits[0].num_classes)
     return evaluation.accuracy(probe, *test)

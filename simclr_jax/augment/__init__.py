@@ -6,7 +6,7 @@ that may come first take a canvas too, for batches of images of many sizes.
 """
 
 from simclr_jax.augment.canvas import as_float
-from simclr_jax.augment.catalog import build
+from simclr_jax.augment.catalog import RECIPES, build
 from simclr_jax.augment.center import center_crop, fit_to_size
 from simclr_jax.augment.color import (
     adjust_brightness,
@@ -39,9 +39,16 @@ from simclr_jax.augment.recipes import simclr_cifar, simclr_v1, simclr_v2
 from simclr_jax.augment.resample import resize
 from simclr_jax.augment.simple_recipes import evaluation, mnist, supervised
 from simclr_jax.augment.view_sets import byol, moco_v3, swav
-from simclr_jax.augment.views import members, sample_keys, two_views, views
+from simclr_jax.augment.views import (
+    members,
+    sample_keys,
+    two_views,
+    view_keys,
+    views,
+)
 
 __all__ = [
+    "RECIPES",
     "Augmentation",
     "Box",
     "Recipe",
@@ -84,6 +91,7 @@ __all__ = [
     "takes_canvas",
     "to_grayscale",
     "two_views",
+    "view_keys",
     "views",
     "with_probability",
 ]

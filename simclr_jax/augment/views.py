@@ -35,6 +35,24 @@ def sample_keys(
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)
 
 
+def view_keys(
+    key: types.PRNGKey, batch_size: int, num_views: int, *, first_index: Index = 0
+) -> Key[Array, "b v"]:
+    """Returns the key of every view: ``split(fold_in(key, first_index + i), n)[v]``.
+
+    Args:
+      key: the key of the training step.
+      batch_size: number of images.
+      num_views: views of each.
+      first_index: see ``sample_keys``.
+
+    Returns:
+      Keys of shape [batch_size, num_views].
+    """
+    keys = sample_keys(key, batch_size, first_index=first_index)
+    return jax.vmap(lambda one: jax.random.split(one, num_views))(keys)
+
+
 def members(recipe: compose.Recipe) -> tuple[compose.Augmentation, ...]:
     """Returns the augmentation of each view that a recipe makes of an image.
 
@@ -90,13 +108,12 @@ def views(
     augmentations = members(recipe)
     images = canvases.as_float(images)
     batch_size = jax.tree.leaves(images)[0].shape[0]
-    keys = sample_keys(key, batch_size, first_index=first_index)
-    view_keys = jax.vmap(lambda k: jax.random.split(k, len(augmentations)))(keys)
+    keys = view_keys(key, batch_size, len(augmentations), first_index=first_index)
     by_size: dict[object, list[tuple[list[int], jax.Array]]] = {}
     for augmentation, indices in _positions(augmentations).items():
         compose.check_takes(augmentation, images)
         of_image = jax.vmap(augmentation, in_axes=(0, None))
-        made = jax.vmap(of_image)(_columns(view_keys, indices), images)
+        made = jax.vmap(of_image)(_columns(keys, indices), images)
         by_size.setdefault((made.shape[2:], made.dtype), []).append((indices, made))
     return tuple(_in_order(groups) for groups in by_size.values())
 

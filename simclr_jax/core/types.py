@@ -31,8 +31,8 @@ Scalar = Float[Array, ""]
 class Canvas(NamedTuple):
     """Images of many sizes in arrays of one size.
 
-    Each image lies in the upper left corner of its canvas; what is beyond its own height
-    and width is zero and is never looked at. Goes wherever one image, or a batch with a
+    Each image lies in the upper left corner of its canvas; what is beyond its own
+    height and width is never looked at. Goes wherever one image, or a batch with a
     leading axis ``b``, can go before it is cropped.
 
     Attributes:

@@ -1,5 +1,4 @@
-"""Images in: sources of records, decoding, the order of the batches, their way to the
-device.
+"""Images in: sources, decoding, the order of the batches, their way to the device.
 
 Nothing here downloads, and nothing here needs TensorFlow. A source yields image files
 or arrays by index; ``open_images`` makes arrays of one shape of them; ``Batches`` takes

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from simclr_jax.data import decoded, sources
+from simclr_jax.data import decoded
 
 _log = logging.getLogger("simclr_jax")
 

@@ -91,8 +91,8 @@ def load(
         code = str(error).split("exit code ")[-1].split(".")[0]
         raise errors.DataError(
             f"A worker process of the input pipeline ended (exit code {code}; -9 is a "
-            "kill, often for want of memory). Start the same command again to continue; "
-            "with --config.data.num_workers=0 this process decodes by itself."
+            "kill, often for want of memory). The same command continues the run; with "
+            "--config.data.num_workers=0 the main process decodes by itself."
         ) from error
     finally:
         iterator.close()

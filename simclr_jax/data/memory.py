@@ -1,4 +1,4 @@
-"""Sets decoded once: in memory, or in one memory-mapped file that the next run opens."""
+"""Sets decoded once: in memory, or in a memory-mapped file that the next run opens."""
 
 import concurrent.futures
 import hashlib
@@ -42,11 +42,11 @@ def read_all(
     """
     if isinstance(images, sources.ArraySource):
         return images
-    if cache_dir is None:
+    if cache_dir is not None and isinstance(images, decoded.DecodedImages):
+        table = _cached_table(images, pathlib.Path(cache_dir), num_threads)
+    else:
         table = np.empty(len(images), _row_type(images))
         _fill(table, images, num_threads)
-    else:
-        table = _cached_table(images, pathlib.Path(cache_dir), num_threads)
     shown = np.asarray(table["shown"])
     replaced = np.flatnonzero(shown != np.arange(len(shown)))
     if len(replaced):  # read once more for the reasons, which the file does not hold
@@ -91,7 +91,7 @@ def _fill(table: np.ndarray, images: decoded.Decoded, num_threads: int) -> None:
 
 
 def _cached_table(
-    images: decoded.Decoded, cache_dir: pathlib.Path, num_threads: int
+    images: decoded.DecodedImages, cache_dir: pathlib.Path, num_threads: int
 ) -> np.ndarray:
     """Opens the file of a set, after making it where it is not there."""
     path = cache_dir / f"{_content_digest(images)}.npy"
@@ -118,13 +118,12 @@ def _cached_table(
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _content_digest(images: decoded.Decoded) -> str:
+def _content_digest(images: decoded.DecodedImages) -> str:
     """Returns a digest of the encoded records and of how they are decoded."""
     digest = hashlib.sha256(repr((_FORMAT, images.image_shape)).encode())
-    source = getattr(images, "source", images)
     for start in range(0, len(images), _CHUNK):
         stop = min(start + _CHUNK, len(images))
-        for record in source.__getitems__(range(start, stop)):
+        for record in images.source.__getitems__(range(start, stop)):
             image = record["image"]
             digest.update(f"{len(image)} {record['label']} ".encode())
             digest.update(image if isinstance(image, bytes) else image.tobytes())

@@ -45,7 +45,7 @@ def save_contact_sheet(
       The path.
     """
     num_rows, num_views = len(originals), len(views[0])
-    figure = canvas.new_figure(width=1.9 * (num_views + 1), height=2.7 * num_rows + 0.5)
+    figure = canvas.new_figure(width=1.9 * (num_views + 1), height=2.5 * num_rows + 0.5)
     figure.suptitle(title, size=9)
     grid = figure.subplots(num_rows, num_views + 1, squeeze=False)
     for axes, original, tiles, name in zip(grid, originals, views, names, strict=True):

@@ -1,6 +1,8 @@
 """Draws the views that a recipe makes of some images, with what was drawn for each."""
 
+import functools
 import pathlib
+import textwrap
 
 import jax
 import numpy as np
@@ -79,32 +81,32 @@ def draw_tiles(
     keys = augment.view_keys(key, batch_size, len(augmentations))
     columns = []
     for number, augmentation in enumerate(augmentations):
+        draw = functools.partial(augment.drawn_parameters, augmentation=augmentation)
         pictures = jax.vmap(augmentation)(keys[:, number], images)
-        drawn = jax.vmap(
-            lambda key, image, of=augmentation: augment.drawn_parameters(key, image, of)
-        )(keys[:, number], images)
-        drawn = jax.tree.map(np.asarray, drawn)
+        drawn = jax.vmap(draw)(keys[:, number], images)
         columns.append(
             [
-                _tile(
-                    np.asarray(picture, np.float32), {n: v[i] for n, v in drawn.items()}
-                )
-                for i, picture in enumerate(pictures)
+                _tile(pictures[i], {name: float(drawn[name][i]) for name in drawn})
+                for i in range(batch_size)
             ]
         )
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _tile(picture: np.ndarray, drawn: dict[str, np.ndarray]) -> plots.Tile:
-    box = [float(drawn[name]) for name in _BOX if name in drawn]
-    lines, line = [], ""
-    for name, value in drawn.items():
-        if name not in _BOX:
-            line += f"{name.replace('_', ' ')} {float(value):.2f}  "
-            if len(line) > 34:
-                lines, line = [*lines, line], ""
-    caption = "\n".join([*lines, line])
-    return plots.Tile(picture, caption, tuple(box) if len(box) == 4 else None)
+def _tile(picture: jax.Array, drawn: dict[str, float]) -> plots.Tile:
+    box, words = None, []
+    if "crop_top" in drawn:
+        top, left = drawn["crop_top"], drawn["crop_left"]
+        height, width = drawn["crop_height"], drawn["crop_width"]
+        box, words = (top, left, height, width), [f"crop {height:.0f} x {width:.0f}"]
+    words += [name for name in _FLAGS if drawn.get(name)]
+    if drawn.get("jitter_applied", 1.0):
+        words += [f"{name} {drawn[name]:.2f}" for name in _JITTER if name in drawn]
+    if drawn.get("blurred"):
+        words.append(f"blur {drawn['blur_sigma']:.2f}")
+    caption = textwrap.fill(", ".join(words), width=34)
+    return plots.Tile(np.asarray(picture, np.float32), caption, box)
 
 
-_BOX = ("crop_top", "crop_left", "crop_height", "crop_width")
+_FLAGS = ("flipped", "grayscale", "solarized")
+_JITTER = ("brightness", "contrast", "saturation", "hue")

@@ -149,7 +149,7 @@ def test_a_stage_that_needs_an_image_refuses_a_canvas(key, image):
         augment.random_horizontal_flip,
         augment.chain(flip, crop),
         augment.chain(augment.chain(flip), crop),
-        (crop, augment.with_probability(flip, 0.5)),
+        (augment.with_probability(flip, 0.5), crop),
     ):
         with pytest.raises(ValueError, match=message):
             augment.views(key, canvas, recipe)

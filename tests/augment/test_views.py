@@ -85,10 +85,9 @@ def test_views_of_a_part_are_part_of_the_views(request, key, name, kind):
     assert_views_close(part, [array[8:] for array in views(key, batch, recipe)])
 
 
-@pytest.mark.parametrize("name", ["mnist", "byol"])
-def test_jit_equals_eager(key, images, name):
+def test_jit_equals_eager(key, images):
     """As users compile it, with all of the compiler's optimizations."""
-    recipe = samples.small(name)
+    recipe = samples.small("mnist")
     optimized = jax.jit(augment.views, static_argnums=2)(key, images, recipe)
     assert_views_close(optimized, augment.views(key, images, recipe))
 
@@ -151,10 +150,13 @@ def test_sample_keys_are_folded_global_indices(key):
 
 
 def test_errors(key, images):
+    def trace(function, recipe):
+        return jax.eval_shape(lambda key, x: function(key, x, recipe), key, images)
+
     with pytest.raises(ValueError, match=r"makes 2 of 20 x 20 .* and 3 of 12 x 12"):
-        augment.two_views(key, images, samples.small("swav"))
+        trace(augment.two_views, samples.small("swav"))
     crop = augment.bind(augment.random_resized_crop, size=8)
     with pytest.raises(ValueError, match=r"two views of one size.*3 of 8 x 8"):
-        augment.two_views(key, images, (crop,) * 3)
+        trace(augment.two_views, (crop,) * 3)
     with pytest.raises(ValueError, match=r"one augmentation for each view; got none"):
-        augment.views(key, images, ())
+        trace(augment.views, ())

@@ -19,7 +19,8 @@ def test_a_contact_sheet_of_every_kind_of_recipe(tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert "2 images of synthetic" in done.stdout
-        assert Image.open(out).size[0] > 300
+        with Image.open(out) as picture:
+            assert picture.size[0] > 300
 
 
 def test_what_is_missing_is_said():
