@@ -73,6 +73,15 @@ def test_h_and_z_are_different_layers(batch):
     assert build().project(images).shape == (2, 8)
 
 
+def test_other_views_than_two_of_one_size_are_refused(key, batch):
+    large, small = augment.mnist(size=8), augment.mnist(size=4)
+    for recipe in ((large, large, large), (large, small)):
+        method = build()
+        method.augmentation = recipe
+        with pytest.raises(errors.UserError, match=r"two views of one size; this one"):
+            method.loss(batch, key=key, step=jnp.int32(0))
+
+
 def test_temperature_must_be_positive():
     with pytest.raises(
         errors.UserError, match=r"temperature must be a number > 0; got 0"

@@ -134,7 +134,6 @@ def make(folder, num_images):
         (["--config.data.canvas=0"], 2, "canvas must be a whole number >= 1; got 0"),
         (["--config.data.num_channels=2"], 2, "num_channels must be 1 or 3; got 2"),
         (["--config.data.num_workers=-1"], 2, "num_workers must be"),
-        (["--config.augmentation.name=swav"], 2, "two views of one size"),
     ],
 )
 def test_bad_input(tmp_path, folder, arguments, code, message):

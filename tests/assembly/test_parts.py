@@ -1,6 +1,8 @@
 import pytest
 
-from configs import common, mnist
+from PIL import Image
+
+from configs import common, imagenet_resnet50, mnist
 from simclr_jax import assembly
 from simclr_jax.core import errors
 
@@ -29,6 +31,7 @@ def smoke(**changes):
         ),
         ({"optimizer": {"name": "adma"}}, r"optimizer 'adma'. Did you mean 'adam'"),
         ({"augmentation": {"name": "mnits"}}, r"Did you mean 'mnist'"),
+        ({"data": {"num_workers": -1}}, r"data.num_workers must be in \[0.0, inf\]"),
     ],
 )
 def test_bad_values_are_named(changes, message):
@@ -54,22 +57,21 @@ def test_view_shape_follows_the_recipe():
     assert assembly.view_shape(recipe, (28, 28, 1)) == (24, 24, 1)
 
 
-def test_a_run_of_another_config_is_refused_with_the_difference():
-    run = assembly.assemble(smoke(num_devices=1))
-    run.check_meta(run.meta())
-    other = assembly.assemble(smoke(num_devices=1, temperature=0.7))
-    with pytest.raises(errors.ConfigMismatchError) as caught:
-        other.check_meta(run.meta())
-    assert "temperature: 0.5 in the checkpoint, 0.7 now" in str(caught.value)
-    assert "another workdir" in str(caught.value)
+def test_the_default_canvas_is_nine_sevenths_of_a_view():
+    assert assembly.default_canvas(smoke()) == 32  # 24 * 9 / 7 is 30.9
+    assert assembly.default_canvas(imagenet_resnet50.get_config()) == 288
 
 
-def test_other_data_is_another_run():
-    run = assembly.assemble(smoke(num_devices=1))
-    meta = run.meta()
-    meta["data"]["num_images"] = 17
-    with pytest.raises(errors.ConfigMismatchError, match=r"data.num_images: 17 in the"):
-        run.check_meta(meta)
+def test_images_of_many_sizes_get_the_canvas_of_the_config(tmp_path):
+    for number in range(3):
+        Image.new("RGB", (60, 40)).save(tmp_path / f"{number}.png")
+    config = smoke()
+    config.data.source = f"folder:{tmp_path}"
+    assert assembly.open_images(config).image_shape == (32, 32, 3)
+    config.data.update({"canvas": 48, "num_channels": 1})
+    assert assembly.open_images(config).image_shape == (48, 48, 1)
+    with pytest.raises(errors.DataError, match=r"test"):
+        assembly.open_images(config, split="test")
 
 
 def test_options_of_the_learning_rate():
@@ -82,9 +84,3 @@ def test_options_of_the_learning_rate():
     assert float(schedule(length.warmup_steps)) == pytest.approx(4.8)
 
 
-def test_a_checkpoint_that_is_not_there(tmp_path):
-    (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(errors.CheckpointError, match=r"No checkpoint in .* none"):
-        assembly.restore_encoder(tmp_path)
-    with pytest.raises(errors.CheckpointError, match=r"is not a folder"):
-        assembly.restore_encoder(tmp_path / "nowhere")

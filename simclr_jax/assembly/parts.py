@@ -1,4 +1,4 @@
-"""From a config to objects: the one library file that knows configs.
+"""From a config to its parts.
 
 A part of a config is a name and the options of the thing it names, as in
 ``config.encoder = {"name": "resnet50", "width": 2}``.
@@ -6,22 +6,16 @@ A part of a config is a name and the options of the thing it names, as in
 
 import dataclasses
 import json
-import logging
 import math
-import pathlib
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from flax import nnx
 
-from simclr_jax import augment, data, encoders, heads, methods, optim, training
+from simclr_jax import augment, data, encoders, heads, methods, optim
 from simclr_jax.core import checks, errors, registry, types
-
-_log = logging.getLogger("simclr_jax")
 
 Config = Any
 """An ``ml_collections.ConfigDict``, whose fields have no types."""
@@ -42,178 +36,6 @@ class Length:
     num_steps: int
     steps_per_epoch: int
     warmup_steps: int
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Run:
-    """Everything that a config stands for, opened but not yet started.
-
-    Attributes:
-      config: the config.
-      mesh: the devices.
-      images: the records, decoded into arrays of one shape.
-      length: the steps.
-      batches: the batches.
-      schedule: the learning rate by step.
-      peak: the largest learning rate.
-    """
-
-    config: Config
-    mesh: jax.sharding.Mesh
-    images: data.Decoded
-    length: Length
-    batches: data.Batches
-    schedule: optax.Schedule
-    peak: float
-
-    def initial_state(self) -> training.TrainState:
-        """Creates the state of step 0 on the devices."""
-        return training.initialize(
-            lambda: build_method(
-                self.config, image_shape=self.images.image_shape, mesh=self.mesh
-            ),
-            lambda params: build_optimizer(self.config, self.schedule, params),
-            mesh=self.mesh,
-        )
-
-    def meta(self) -> dict[str, Any]:
-        """Returns what a checkpoint of this run says beside its arrays."""
-        return {
-            "config": to_json(self.config),
-            "data": {
-                "name": self.images.name,
-                "num_images": len(self.images),
-                "image_shape": list(self.images.image_shape),
-            },
-            "versions": training.versions(),
-        }
-
-    def check_meta(self, meta: dict[str, Any]) -> None:
-        """Raises unless a checkpoint belongs to this run.
-
-        Raises:
-          ConfigMismatchError: with a line for every field that is not the same.
-        """
-        mine = self.meta()
-        lines = training.differences(meta["config"], mine["config"])
-        lines += training.differences({"data": meta["data"]}, {"data": mine["data"]})
-        if lines:
-            raise errors.ConfigMismatchError(
-                "The workdir holds a run of another config:\n" + "\n".join(lines) + "\n"
-                "Start the command of that run to continue it, or use another workdir."
-            )
-
-
-def assemble(config: Config, *, cache_dir: pathlib.Path | None = None) -> Run:
-    """Opens the data and the devices of a config.
-
-    Args:
-      config: a recipe.
-      cache_dir: where a set that fits on the devices is kept decoded; None: nowhere.
-
-    Returns:
-      The run, not yet started.
-
-    Raises:
-      UserError: if they are not there or do not fit together.
-    """
-    mesh = training.make_mesh(num_devices=config.num_devices)
-    training.check_batch_size(config.batch_size, mesh)
-    images = open_images(config)
-    if len(images) < 2:
-        raise errors.DataError(
-            f"{images.name} has 1 image; expected two at least, since the other images "
-            "of a batch are the negatives."
-        )
-    length = compute_length(config, num_images=len(images))
-    schedule, peak = build_schedule(config, length)
-    batches = build_batches(config, images, num_steps=length.num_steps, mesh=mesh)
-    if batches.is_resident:
-        images = data.read_all(images, cache_dir=cache_dir)
-        batches = dataclasses.replace(batches, images=images)
-    return Run(config, mesh, images, length, batches, schedule, peak)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class RestoredEncoder:
-    """An encoder read from a checkpoint.
-
-    Attributes:
-      module: the encoder, images [b h w c] in [0, 1] to h [b d].
-      preprocess: the evaluation recipe, ``(key, image) -> image``.
-      config: the config of the run, as the checkpoint carries it.
-      meta: the page of the checkpoint.
-      step: updates made when it was saved.
-    """
-
-    module: nnx.Module
-    preprocess: augment.Augmentation
-    config: Config
-    meta: Mapping[str, Any]
-    step: int
-
-
-def restore_encoder(
-    workdir: pathlib.Path, *, step: int | None = None
-) -> RestoredEncoder:
-    """Reads the encoder of a run, and nothing else, from its newest checkpoint.
-
-    A checkpoint that cannot be read is passed over, with a warning, for an older one;
-    the directory is not changed.
-
-    Args:
-      workdir: the workdir of the run, or its folder of checkpoints.
-      step: a certain step; None: the newest that is readable.
-
-    Returns:
-      The encoder and what it needs.
-
-    Raises:
-      CheckpointError: if there is no such checkpoint or none is readable.
-    """
-    folder = pathlib.Path(workdir)
-    if not folder.is_dir():
-        raise errors.CheckpointError(
-            f"{str(folder)!r} is not a folder. Expected the workdir of a run."
-        )
-    if (folder / training.CHECKPOINTS).is_dir():
-        folder = folder / training.CHECKPOINTS
-    found = training.find_steps(folder)
-    if not found or (step is not None and step not in found):
-        raise errors.CheckpointError(
-            f"No checkpoint{'' if step is None else f' of step {step}'} in "
-            f"{str(folder)!r}; steps there: {found or 'none'}. Expected the workdir of "
-            "a pretraining run."
-        )
-    reasons = []
-    for candidate in found if step is None else [step]:
-        try:
-            return _read_encoder(folder / str(candidate))
-        except Exception as error:
-            text = " ".join(str(error).split())[:200]
-            reasons.append(f"Checkpoint {candidate} is unreadable ({text}).")
-            _log.warning("%s", reasons[-1])
-    raise errors.CheckpointError(
-        f"No checkpoint in {str(folder)!r} is readable.\n" + "\n".join(reasons)
-    )
-
-
-def _read_encoder(step_directory: pathlib.Path) -> RestoredEncoder:
-    meta = training.read_meta(step_directory)
-    config = ml_collections.ConfigDict(meta["config"])
-    height, width, channels = meta["data"]["image_shape"]
-    shape = view_shape(build_evaluation(config), (height, width, channels))
-    build = lambda: build_encoder(config, image_shape=shape, rngs=nnx.Rngs(0))
-    module = nnx.eval_shape(build)
-    abstract = nnx.to_pure_dict(nnx.state(module))
-    item = training.read_item(
-        step_directory, "model", {"encoder": abstract}, dict(meta)
-    )
-    state = nnx.state(module)
-    nnx.replace_by_pure_dict(state, jax.tree.map(jnp.asarray, item["encoder"]))
-    nnx.update(module, state)
-    preprocess = build_evaluation(config)
-    return RestoredEncoder(module, preprocess, config, meta, meta["step"])
 
 
 def check(config: Config) -> None:
@@ -241,7 +63,7 @@ def check(config: Config) -> None:
     registry.lookup("compute_dtype", config.compute_dtype, DTYPES)
     for name in ("num_workers", "num_threads", "resident_bytes"):
         checks.check_in_range(
-            f"data.{name}", config.data[name] or 0, low=0, high=math.inf
+            f"data.{name}", config.data[name] or 0, low=0.0, high=math.inf
         )
     build_augmentation(config)
 
@@ -258,7 +80,7 @@ def open_images(
     )
     return data.open_images(
         opened,
-        canvas=options.canvas or default_canvas(config),
+        canvas=default_canvas(config) if options.canvas is None else options.canvas,
         num_channels=options.num_channels,
         on_bad_image=options.on_bad_image,
     )

@@ -1,0 +1,47 @@
+"""From a config to objects: the one room of the library that knows configs."""
+
+from simclr_jax.assembly.parts import (
+    DTYPES,
+    Config,
+    Length,
+    build_augmentation,
+    build_batches,
+    build_encoder,
+    build_evaluation,
+    build_method,
+    build_optimizer,
+    build_schedule,
+    check,
+    compute_length,
+    default_canvas,
+    open_images,
+    root_key,
+    to_json,
+    view_shape,
+)
+from simclr_jax.assembly.restored import RestoredEncoder, restore_encoder
+from simclr_jax.assembly.run import Run, assemble
+
+__all__ = [
+    "DTYPES",
+    "Config",
+    "Length",
+    "RestoredEncoder",
+    "Run",
+    "assemble",
+    "build_augmentation",
+    "build_batches",
+    "build_encoder",
+    "build_evaluation",
+    "build_method",
+    "build_optimizer",
+    "build_schedule",
+    "check",
+    "compute_length",
+    "default_canvas",
+    "open_images",
+    "restore_encoder",
+    "root_key",
+    "to_json",
+    "view_shape",
+]

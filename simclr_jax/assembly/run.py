@@ -1,0 +1,102 @@
+"""From a config to a run: everything that it stands for, opened and checked."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import optax
+
+from simclr_jax import data, training
+from simclr_jax.assembly import parts
+from simclr_jax.core import errors
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """Everything that a config stands for, opened but not yet started.
+
+    Attributes:
+      config: the config.
+      mesh: the devices.
+      images: the records, decoded into arrays of one shape.
+      length: the steps.
+      batches: the batches.
+      schedule: the learning rate by step.
+      peak: the largest learning rate.
+    """
+
+    config: parts.Config
+    mesh: jax.sharding.Mesh
+    images: data.Decoded
+    length: parts.Length
+    batches: data.Batches
+    schedule: optax.Schedule
+    peak: float
+
+    def initial_state(self) -> training.TrainState:
+        """Creates the state of step 0 on the devices."""
+        return training.initialize(
+            lambda: parts.build_method(
+                self.config, image_shape=self.images.image_shape, mesh=self.mesh
+            ),
+            lambda params: parts.build_optimizer(self.config, self.schedule, params),
+            mesh=self.mesh,
+        )
+
+    def meta(self) -> dict[str, Any]:
+        """Returns what a checkpoint of this run says beside its arrays."""
+        return {
+            "config": parts.to_json(self.config),
+            "data": {
+                "name": self.images.name,
+                "num_images": len(self.images),
+                "image_shape": list(self.images.image_shape),
+            },
+            "versions": training.versions(),
+        }
+
+    def check_meta(self, meta: dict[str, Any]) -> None:
+        """Raises unless a checkpoint belongs to this run.
+
+        Raises:
+          ConfigMismatchError: with a line for every field that is not the same.
+        """
+        mine = self.meta()
+        lines = training.differences(meta["config"], mine["config"])
+        lines += training.differences({"data": meta["data"]}, {"data": mine["data"]})
+        if lines:
+            raise errors.ConfigMismatchError(
+                "The workdir holds a run of another config:\n" + "\n".join(lines) + "\n"
+                "Start the command of that run to continue it, or use another workdir."
+            )
+
+
+def assemble(config: parts.Config, *, cache_dir: pathlib.Path | None = None) -> Run:
+    """Opens the data and the devices of a config.
+
+    Args:
+      config: a recipe.
+      cache_dir: where a set that fits on the devices is kept decoded; None: nowhere.
+
+    Returns:
+      The run, not yet started.
+
+    Raises:
+      UserError: if they are not there or do not fit together.
+    """
+    mesh = training.make_mesh(num_devices=config.num_devices)
+    training.check_batch_size(config.batch_size, mesh)
+    images = parts.open_images(config)
+    if len(images) < 2:
+        raise errors.DataError(
+            f"{images.name} has 1 image; expected two at least, since the other images "
+            "of a batch are the negatives."
+        )
+    length = parts.compute_length(config, num_images=len(images))
+    schedule, peak = parts.build_schedule(config, length)
+    batches = parts.build_batches(config, images, num_steps=length.num_steps, mesh=mesh)
+    if batches.is_resident:
+        images = data.read_all(images, cache_dir=cache_dir)
+        batches = dataclasses.replace(batches, images=images)
+    return Run(config, mesh, images, length, batches, schedule, peak)

@@ -1,0 +1,52 @@
+import pytest
+from PIL import Image
+
+from configs import mnist
+from simclr_jax import assembly
+from simclr_jax.core import errors
+
+
+def smoke(**changes):
+    config = mnist.get_config("smoke")
+    config.update(changes)
+    return config
+
+
+def test_a_run_of_another_config_is_refused_with_the_difference():
+    run = assembly.assemble(smoke(num_devices=1))
+    run.check_meta(run.meta())
+    other = assembly.assemble(smoke(num_devices=1, temperature=0.7))
+    with pytest.raises(errors.ConfigMismatchError) as caught:
+        other.check_meta(run.meta())
+    assert "temperature: 0.5 in the checkpoint, 0.7 now" in str(caught.value)
+    assert "another workdir" in str(caught.value)
+
+
+def test_other_data_is_another_run():
+    run = assembly.assemble(smoke(num_devices=1))
+    meta = run.meta()
+    meta["data"]["num_images"] = 17
+    with pytest.raises(errors.ConfigMismatchError, match=r"data.num_images: 17 in the"):
+        run.check_meta(meta)
+
+
+def test_one_image_is_not_enough(tmp_path):
+    Image.new("RGB", (60, 40)).save(tmp_path / "only.png")
+    config = smoke(num_devices=1)
+    config.data.source = f"folder:{tmp_path}"
+    with pytest.raises(errors.DataError, match=r"has 1 image; expected two at least"):
+        assembly.assemble(config)
+
+
+def test_where_the_files_lie_does_not_matter(tmp_path):
+    metas = []
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        for number in range(20):
+            Image.new("RGB", (9, 8)).save(tmp_path / place / f"{number}.png")
+        config = smoke(num_devices=1)
+        config.data.source = f"folder:{tmp_path / place}"
+        run = assembly.assemble(config)
+        metas.append(run.meta())
+    assert metas[0]["data"] == metas[1]["data"]
+    run.check_meta(metas[0])
