@@ -43,7 +43,7 @@ def get_base() -> ml_collections.ConfigDict:
         {"num_layers": 2, "output_dim": 128, "batch_norm": True}
     )
     config.head.hidden_dim = config_dict.placeholder(int)  # None: the encoder's width
-    config.augmentation = ml_collections.ConfigDict({"name": "simclr"})
+    config.augmentation = ml_collections.ConfigDict({"name": "simclr_v1"})
     config.evaluation = ml_collections.ConfigDict({"size": 224})
     config.optimizer = ml_collections.ConfigDict({"name": "lars"})
     return config

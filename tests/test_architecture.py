@@ -58,6 +58,7 @@ TESTED_ELSEWHERE = {
     "plots/maps.py": "plots/test_plots.py",
     "plots/sheets.py": "plots/test_plots.py",
     "plots/views.py": "plots/test_plots.py",
+    "programs/views.py": "programs/test_views_program.py",
     "training/session.py": "programs/test_pretrain.py",
 }
 
