@@ -8,11 +8,12 @@ import pytest
 from programs import running
 
 EXAMPLE = running.ROOT / "examples" / "13_contrastive_learning_simclr.py"
+ADVANCED = running.ROOT / "examples" / "advanced" / "simclr_contrastive.py"
 
 
-def run(*arguments, **kwargs):
+def run(*arguments, example=EXAMPLE, **kwargs):
     return subprocess.run(
-        [sys.executable, str(EXAMPLE), *arguments],
+        [sys.executable, str(example), *arguments],
         cwd=running.ROOT,
         env=running.environment(**kwargs),
         capture_output=True,
@@ -75,6 +76,28 @@ def test_without_the_full_set_it_says_so_and_goes_on(tmp_path):
 
 def test_it_is_short():
     assert len(EXAMPLE.read_text().splitlines()) < 200
+
+
+def test_the_advanced_example_runs_on_a_laptop(tmp_path):
+    done = run("--smoke", "--optimizer=lars", f"--workdir={tmp_path}", example=ADVANCED)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "Training for 2 epochs..."
+    assert re.fullmatch(r"Epoch 2/2 \| Loss: \d\.\d{4} \| Time: \d+\.\d\ds", lines[2])
+    assert lines[3] == "✓ Training completed!"
+    assert "LINEAR EVALUATION" in lines
+    assert len(re.findall(r"^Test Accuracy: 0\.\d{4} ", done.stdout, re.M)) == 2
+    for name in ("views.png", "loss.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert len(running.losses(tmp_path)) == 8
+
+
+def test_the_advanced_example_takes_a_folder_without_labels(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    done = run(f"--dataset=folder:{folder}", f"--workdir={tmp_path}", example=ADVANCED)
+    assert done.returncode == 4
+    assert "no image" in done.stderr
 
 
 @pytest.mark.slow

@@ -59,7 +59,8 @@ def load(
       images: the records.
       rows: which records are in which batch; every batch has as many.
       start: number of the first batch.
-      num_workers: processes that read and decode; 0: threads of this process.
+      num_workers: processes that read and decode; 0: threads of this process, which is
+        also what arrays in memory get, since there is nothing to decode.
       num_threads: threads, if there are no workers.
 
     Yields:
@@ -72,7 +73,7 @@ def load(
         return
     pieces = _cut(images, rows, start)
     dataset: Any = grain.MapDataset.source(cast(Any, pieces))
-    if num_workers:
+    if num_workers and not isinstance(images, sources.ArraySource):
         _parse_flags()
         reading = grain.ReadOptions(THREADS_PER_WORKER, THREADS_PER_WORKER)
         options = grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=2)

@@ -51,6 +51,31 @@ class BatchOrder:
         return order[start : start + self.batch_size]
 
 
+@dataclasses.dataclass(frozen=True)
+class ProcessRows:
+    """The contiguous part of every global batch that one process reads.
+
+    Attributes:
+      order: the global batches.
+      process: number of the process, from 0.
+      num_processes: processes in the run; must divide the batch.
+    """
+
+    order: BatchOrder
+    process: int
+    num_processes: int
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        """Returns the image numbers of this process in batch ``step``, int32."""
+        numbers = self.order[step]
+        per_process = len(numbers) // self.num_processes
+        start = self.process * per_process
+        return numbers[start : start + per_process]
+
+
 @functools.lru_cache(maxsize=2)
 def _permutation(num_images: int, seed: int, epoch: int) -> np.ndarray:
     generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))

@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from simclr_jax.core import types
 from simclr_jax.data import bad_images, decoded, loading, memory, sources
-from simclr_jax.data.order import BatchOrder
+from simclr_jax.data.order import BatchOrder, ProcessRows
 
 RESIDENT_BYTES = 1 << 30
 """Largest decoded set that is kept on the devices by default."""
@@ -55,6 +55,11 @@ class Batches:
         """What is known of the images that could not be read."""
         return bad_images.BadImages(self.images)
 
+    @property
+    def _local_order(self) -> ProcessRows:
+        # Asked here and not where the rows are read: a worker process knows no other.
+        return ProcessRows(self.order, jax.process_index(), jax.process_count())
+
     def start_at(self, step: int) -> Generator[Batch, None, None]:
         """Yields the batches ``step``, ``step + 1``, ... to the end of the run.
 
@@ -71,12 +76,10 @@ class Batches:
         images, sizes, shown = self._resident
         rows = NamedSharding(self.mesh, PartitionSpec("data"))
         for number in range(step, len(self.order)):
-            asked = self.order[number]
+            asked = self._local_order[number]
             if shown is not None:
                 self.bad_images.note(asked, shown[asked], [])
-            chosen = jax.make_array_from_process_local_data(
-                rows, _rows_of_this_process(asked)
-            )
+            chosen = jax.make_array_from_process_local_data(rows, asked)
             pixels = _gather(images, chosen, sharding=rows)
             if sizes is None:
                 yield {"image": pixels}
@@ -85,17 +88,16 @@ class Batches:
 
     def _streamed(self, step: int) -> Generator[Batch, None, None]:
         rows = NamedSharding(self.mesh, PartitionSpec("data"))
-        local = _RowsOfThisProcess(self.order)
         batches = loading.load(
             self.images,
-            local,
+            self._local_order,
             start=step,
             num_workers=self.num_workers,
             num_threads=self.num_threads,
         )
         for number, samples in enumerate(batches, step):
             reasons = decoded.unpack_reasons(samples["reasons"])
-            self.bad_images.note(local[number], samples["shown"], reasons)
+            self.bad_images.note(self._local_order[number], samples["shown"], reasons)
             is_canvas = self.images.is_canvas
             yield {"image": to_devices(samples, is_canvas=is_canvas, sharding=rows)}
 
@@ -134,29 +136,9 @@ def to_devices(
     return types.Canvas(pixels, place(samples["sizes"])) if is_canvas else pixels
 
 
-@dataclasses.dataclass(frozen=True)
-class _RowsOfThisProcess:
-    """The part of every global batch that this process feeds to its devices."""
-
-    order: BatchOrder
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, batch: int) -> np.ndarray:
-        return _rows_of_this_process(self.order[batch])
-
-
 @functools.partial(jax.jit, static_argnames="sharding")
 def _gather(
     images: jax.Array, numbers: jax.Array, sharding: NamedSharding
 ) -> jax.Array:
     chosen = images.at[numbers].get(mode="promise_in_bounds")
     return jax.lax.with_sharding_constraint(chosen, sharding)
-
-
-def _rows_of_this_process(numbers: np.ndarray) -> np.ndarray:
-    """The contiguous part of a global batch, as process i of n feeds it."""
-    per_process = len(numbers) // jax.process_count()
-    start = jax.process_index() * per_process
-    return numbers[start : start + per_process]

@@ -1,5 +1,4 @@
 import pytest
-
 from PIL import Image
 
 from configs import common, imagenet_resnet50, mnist
@@ -82,5 +81,3 @@ def test_options_of_the_learning_rate():
     schedule, peak = assembly.build_schedule(config, length)
     assert peak == pytest.approx(4.8)
     assert float(schedule(length.warmup_steps)) == pytest.approx(4.8)
-
-

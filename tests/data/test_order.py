@@ -3,6 +3,7 @@ import pytest
 
 from simclr_jax import data
 from simclr_jax.core import errors
+from simclr_jax.data import order
 
 pytestmark = pytest.mark.quick
 
@@ -37,6 +38,18 @@ def test_every_image_is_as_likely_in_the_first_batch():
     # 500 expected, deviation about 19.
     assert 400 < counts.min()
     assert counts.max() < 600
+
+
+@pytest.mark.parametrize("num_processes", [1, 2, 5])
+def test_processes_share_every_batch(num_processes):
+    shares = [
+        order.ProcessRows(make(), process, num_processes)
+        for process in range(num_processes)
+    ]
+    for step in (0, 13, 49):
+        together = np.concatenate([share[step] for share in shares])
+        np.testing.assert_array_equal(together, make()[step])
+    assert len(shares[0]) == 50
 
 
 def test_a_batch_larger_than_the_set_is_refused():
