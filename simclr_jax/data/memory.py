@@ -93,29 +93,49 @@ def _fill(table: np.ndarray, images: decoded.Decoded, num_threads: int) -> None:
 def _cached_table(
     images: decoded.DecodedImages, cache_dir: pathlib.Path, num_threads: int
 ) -> np.ndarray:
-    """Opens the file of a set, after making it where it is not there."""
+    """Maps the file of a set, after making it where it is not there or not whole."""
     path = cache_dir / f"{_content_digest(images)}.npy"
+    try:
+        return _map(path, images)
+    except (OSError, ValueError):
+        pass
+    try:
+        _write(path, images, num_threads)
+        return _map(path, images)
+    except OSError as error:
+        _log.warning("No cache in %s (%s): decoding in memory.", cache_dir, error)
+    table = np.empty(len(images), _row_type(images))
+    _fill(table, images, num_threads)
+    return table
+
+
+def _map(path: pathlib.Path, images: decoded.DecodedImages) -> np.ndarray:
+    table = np.load(path, mmap_mode="r", allow_pickle=False)
+    if table.dtype != _row_type(images) or len(table) != len(images):
+        raise ValueError(f"{path} holds another set")
+    return table
+
+
+def _write(path: pathlib.Path, images: decoded.DecodedImages, num_threads: int) -> None:
+    """Decodes a set into a file, which has its name only once it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in path.parent.glob(f"{path.stem}.*.tmp"):  # of a run that was killed
+        left_over.unlink(missing_ok=True)
     row_type = _row_type(images)
-    if not path.is_file():
-        num_bytes = len(images) * row_type.itemsize
-        try:
-            cache_dir.mkdir(parents=True, exist_ok=True)
-            if shutil.disk_usage(cache_dir).free < 2 * num_bytes:
-                raise OSError("no space left")
-            temporary = path.with_suffix(f".{os.getpid()}.tmp")
-            _log.info("Decoding %s images once, into %s.", f"{len(images):,}", path)
-            table: Any = np.lib.format.open_memmap(
-                temporary, mode="w+", dtype=row_type, shape=(len(images),)
-            )
-            _fill(table, images, num_threads)
-            table.flush()
-            os.replace(temporary, path)
-        except OSError as error:
-            _log.warning("No cache in %s (%s): decoding in memory.", cache_dir, error)
-            table = np.empty(len(images), row_type)
-            _fill(table, images, num_threads)
-            return table
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    num_bytes = len(images) * row_type.itemsize
+    if shutil.disk_usage(path.parent).free < 2 * num_bytes:
+        raise OSError(f"less than {2 * num_bytes:,} bytes are free")
+    _log.info("Decoding %s images once, into %s.", f"{len(images):,}", path)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        table: Any = np.lib.format.open_memmap(
+            temporary, mode="w+", dtype=row_type, shape=(len(images),)
+        )
+        _fill(table, images, num_threads)
+        table.flush()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _content_digest(images: decoded.DecodedImages) -> str:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from simclr_jax import data
+from simclr_jax.core import errors
 
 SOURCE = numbered.Numbered(300, bad=(7, 8, 299))
 
@@ -66,6 +67,26 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, caplog):
     images = data.open_images(SOURCE, canvas=8)
     check(data.read_all(images, cache_dir=tmp_path / "file"))
     assert "decoding in memory" in caplog.text
+
+
+def test_a_file_cut_short_is_made_anew(tmp_path):
+    images = data.open_images(SOURCE, canvas=8)
+    data.read_all(images, cache_dir=tmp_path)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"no array"):
+        file.write_bytes(damaged)
+        (tmp_path / f"{file.stem}.1.tmp").write_bytes(b"of a run that was killed")
+        check(data.read_all(images, cache_dir=tmp_path))
+        assert file.read_bytes() == whole
+        assert list(tmp_path.iterdir()) == [file]
+
+
+def test_nothing_is_left_of_a_set_that_is_refused(tmp_path):
+    images = data.open_images(SOURCE, canvas=8, on_bad_image="fail")
+    with pytest.raises(errors.DataError, match=r"numbered/7.png"):
+        data.read_all(images, cache_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_images_of_one_size_have_no_sizes():

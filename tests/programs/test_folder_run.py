@@ -1,5 +1,6 @@
 """A folder of photos of many sizes, some of them bad, through the real program."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -112,6 +113,42 @@ def test_stopping_at_a_bad_file_on_request(folder, tmp_path):
     assert done.returncode == 4
     assert "'a_truncated.jpg' of folder:train@" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_encoder_is_probed_on_folders_of_classes(resident, tmp_path):
+    workdir, _ = resident
+    rng = np.random.default_rng(1)
+    for split, num_images in (("train", 20), ("test", 10)):
+        for number in range(num_images):
+            folder = tmp_path / split / ("bright" if number % 2 else "dark")
+            folder.mkdir(parents=True, exist_ok=True)
+            height, width = rng.integers(10, 40, 2)
+            pixels = rng.integers(0, 100, (height, width, 3)) + 150 * (number % 2)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+    output = tmp_path / "probe.json"
+    done = running.run(
+        "probe",
+        f"--checkpoint={workdir}",
+        f"--dataset=folder:{tmp_path}",
+        f"--output={output}",
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(output.read_text())
+    assert found["accuracy"] == 1.0
+    assert found["num_labels"] == 20
+    assert found["test"].startswith("folder:test@")
+
+
+def test_a_folder_without_classes_cannot_be_probed(resident, folder):
+    workdir, _ = resident
+    for dataset, message in (
+        (f"folder:{folder}", "has no labels; a probe needs them"),
+        ("synthetic:16x16x3:20", "Probe it on images of 1 channels"),
+    ):
+        done = running.run("probe", f"--checkpoint={workdir}", f"--dataset={dataset}")
+        assert done.returncode == 4
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def make(folder, num_images):
