@@ -110,7 +110,7 @@ def _cached_table(
 
 
 def _map(path: pathlib.Path, images: decoded.DecodedImages) -> np.ndarray:
-    table = np.load(path, mmap_mode="r", allow_pickle=False)
+    table = np.lib.format.open_memmap(path, mode="r")
     if table.dtype != _row_type(images) or len(table) != len(images):
         raise ValueError(f"{path} holds another set")
     return table
