@@ -73,7 +73,9 @@ def load(
         return
     pieces = _cut(images, rows, start)
     dataset: Any = grain.MapDataset.source(cast(Any, pieces))
-    if num_workers and not isinstance(images, sources.ArraySource):
+    if isinstance(images, sources.ArraySource):
+        num_workers = 0
+    if num_workers:
         _parse_flags()
         reading = grain.ReadOptions(THREADS_PER_WORKER, THREADS_PER_WORKER)
         options = grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=2)
@@ -98,7 +100,8 @@ def load(
     finally:
         iterator.close()
         del iterator
-        gc.collect()  # a cycle in grain keeps the last pieces in shared memory
+        if num_workers:
+            gc.collect()  # a cycle in grain keeps the last pieces in shared memory
 
 
 @dataclasses.dataclass(frozen=True)

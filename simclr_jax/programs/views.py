@@ -81,9 +81,7 @@ def draw_tiles(
     keys = augment.view_keys(key, batch_size, len(augmentations))
     columns = []
     for number, augmentation in enumerate(augmentations):
-        draw = functools.partial(augment.drawn_parameters, augmentation=augmentation)
-        pictures = jax.vmap(augmentation)(keys[:, number], images)
-        drawn = jax.vmap(draw)(keys[:, number], images)
+        pictures, drawn = _draw(augmentation, keys[:, number], images)
         columns.append(
             [
                 _tile(pictures[i], {name: float(drawn[name][i]) for name in drawn})
@@ -91,6 +89,17 @@ def draw_tiles(
             ]
         )
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _draw(
+    augmentation: augment.Augmentation,
+    keys: jax.Array,
+    images: jax.Array | types.Canvas,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns one view of every image and the random numbers that made it."""
+    report = functools.partial(augment.drawn_parameters, augmentation=augmentation)
+    return jax.vmap(augmentation)(keys, images), jax.vmap(report)(keys, images)
 
 
 def _tile(picture: jax.Array, drawn: dict[str, float]) -> plots.Tile:

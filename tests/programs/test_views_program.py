@@ -4,7 +4,6 @@ from PIL import Image
 
 def test_a_contact_sheet_of_every_kind_of_recipe(tmp_path):
     for recipe, source in (
-        ("simclr_v2", "synthetic:40x30x3:20"),
         ("byol", "synthetic:40x30x3:20"),
         ("mnist", "synthetic:28x28x1:20"),
     ):
