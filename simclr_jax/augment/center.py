@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simclr_jax.augment import canvas as canvases
-from simclr_jax.augment import operation, resample
+from simclr_jax.augment import kernels, operation, resample
 from simclr_jax.core import checks, errors, types
 
 
@@ -155,23 +155,13 @@ def _center_of_canvas(canvas, sides, out, method, antialias):
     """Resizes the central box, reading nothing outside it, like a cut-out image."""
     starts = (canvas.size - sides.astype(canvas.size.dtype) + 1) // 2
     pixels, _, _ = canvases.unpack(canvas)
-    rows, columns = (
-        resample.resample_weights(
-            start=start,
-            length=length,
-            in_size=in_size,
-            out_size=out_size,
-            method=method,
-            antialias=antialias,
-            valid=(start, start + length),
-        )
-        for start, length, in_size, out_size in zip(
-            starts.astype(jnp.float32),
-            sides.astype(jnp.float32),
-            pixels.shape[:2],
-            out,
-            strict=True,
+    spans = (
+        kernels.Span(start, length, valid=(start, start + length))
+        for start, length in zip(
+            starts.astype(jnp.float32), sides.astype(jnp.float32), strict=True
         )
     )
-    resized: jax.Array = resample.apply_along_axes(pixels, rows, columns)
+    resized = resample.resample(
+        pixels, *spans, size=out, method=method, antialias=antialias
+    )
     return jnp.clip(resized, 0.0, 1.0)

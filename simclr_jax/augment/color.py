@@ -8,11 +8,14 @@ have steps of 1/16 in bfloat16, and inside a fused loop the wider numbers cost n
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.augment import resample
+from simclr_jax.augment import planes, resample
 from simclr_jax.core import checks, errors, types
 
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue in luma, as in ``tf.image.rgb_to_grayscale``."""
+
+Planes = tuple[jax.Array, ...]
+"""Red, green and blue, each [h w]: on a CPU quicker than channels side by side."""
 
 
 def adjust_brightness(
@@ -101,9 +104,9 @@ def adjust_hue_and_saturation(
     """Turns the hue and scales the saturation with one conversion to HSV.
 
     With value V = max, chroma C = max - min and the hue H in sixths of the circle, a
-    channel is ``V - C * clip(min(k, 4 - k), 0, 1)``, ``k = (n + H) mod 6``, where n is
-    5, 3, 1 for red, green, blue. A turn changes H alone, a saturation factor C alone,
-    so the two commute and share the conversion.
+    channel is ``V - C * clip(d - 1, 0, 1)``, where d is the distance on the circle from
+    H to the channel's own place: 0, 2, 4 for red, green, blue. A turn changes H alone,
+    a saturation factor C alone, so the two commute and share the conversion.
 
     Args:
       image: in [0, 1], three channels.
@@ -120,33 +123,35 @@ def adjust_hue_and_saturation(
       Smith, "Color gamut transform pairs", 1978 (HSV).
     """
     check_three_channels("adjust_hue_and_saturation", image)
-    wide = image.astype(jnp.float32)
-    red, green, blue = (wide[..., channel] for channel in range(3))
+    return jnp.stack(turn_and_saturate(planes.split(image), delta, factor), axis=-1)
+
+
+def turn_and_saturate(
+    bands: Planes, delta: resample.Number, factor: resample.Number
+) -> Planes:
+    """Does what ``adjust_hue_and_saturation`` does, to red, green and blue planes."""
+    dtype = bands[0].dtype
+    red, green, blue = (band.astype(jnp.float32) for band in bands)
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
-    inverse = 1.0 / jnp.where(chroma > 0.0, chroma, 1.0)
+    # Places on the circle are kept times the chroma, which saves the hue's division.
     # Comparing the channels, not with `value`: if a compiler rounds the two uses of a
     # channel differently, an equality fails, while here a near tie may go either way.
     is_red = (red >= green) & (red >= blue)
-    hue = jnp.where(
-        is_red,
-        (green - blue) * inverse,
-        jnp.where(
-            green >= blue,
-            2.0 + (blue - red) * inverse,
-            4.0 + (red - green) * inverse,
-        ),
+    other = jnp.where(
+        green >= blue, 2.0 * chroma + (blue - red), 4.0 * chroma + (red - green)
     )
-    hue = hue + 6.0 * delta
-    chroma = chroma * saturation_gain(value, chroma, factor)
+    hue = jnp.where(is_red, green - blue, other)
+    hue = hue + chroma * (6.0 * (delta - jnp.round(delta)))
+    gain = saturation_gain(value, chroma, factor)
 
-    def channel(offset: float) -> jax.Array:
-        turned = hue + offset
-        turned = turned - 6.0 * jnp.floor(turned * (1.0 / 6.0))
-        lack = chroma * jnp.clip(jnp.minimum(turned, 4.0 - turned), 0.0, 1.0)
-        return jnp.maximum(value - lack, 0.0).astype(image.dtype)
+    def channel(place: float) -> jax.Array:
+        distance = jnp.abs(hue - place * chroma)  # At most 8 of the 6 of the circle.
+        distance = jnp.minimum(distance, jnp.abs(6.0 * chroma - distance))
+        lack = jnp.clip(distance - chroma, 0.0, chroma)
+        return jnp.maximum(value - gain * lack, 0.0).astype(dtype)
 
-    return jnp.stack([channel(5.0), channel(3.0), channel(1.0)], axis=-1)
+    return channel(0.0), channel(2.0), channel(4.0)
 
 
 def saturation_gain(

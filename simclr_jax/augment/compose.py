@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from simclr_jax.augment import operation as operations
+from simclr_jax.augment import planes
 from simclr_jax.core import checks, errors, registry, types
 
 Augmentation = Callable[[jax.Array, Any], jax.Array]
@@ -108,7 +109,8 @@ class WithProbability:
                 "with_probability needs an augmentation that keeps the shape; "
                 f"{self.augmentation!r} turned {image.shape} into {augmented.shape}."
             )
-        return jnp.where(is_applied, augmented, image)
+        choose = lambda new, old: jnp.where(is_applied, new, old)
+        return planes.map_planes(choose, augmented, image)
 
     def parameters(self, key: jax.Array, image: Any, /) -> Parameters:
         """Returns what a call with the same arguments draws.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from simclr_jax.augment import canvas as canvases
-from simclr_jax.augment import operation, resample
+from simclr_jax.augment import kernels, operation, planes, resample
 from simclr_jax.core import checks, registry, types
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -176,32 +176,15 @@ def resample_box(
     Raises:
       UserError: if ``size``, ``method`` or ``dtype`` is not valid.
     """
-    out_h, out_w = resample.size_pair("size", size)
     out_dtype = registry.lookup("dtype", dtype, DTYPES)
     pixels, height, width = canvases.unpack(image)
-    is_canvas = isinstance(image, types.Canvas)
-    rows, columns = (
-        resample.resample_weights(
-            start=start,
-            length=length,
-            in_size=in_size,
-            out_size=out_size,
-            method=method,
-            antialias=antialias,
-            valid=(0.0, side) if is_canvas else None,
-        )
-        for start, length, in_size, out_size, side in (
-            (box.top, box.height, pixels.shape[0], out_h, height),
-            (box.left, box.width, pixels.shape[1], out_w, width),
-        )
-    )
-    if flipped is not False:
-        # A mirrored row of weights reads the same pixels: the image is never reversed.
-        columns = jnp.where(flipped, columns[::-1], columns)
+    rows = kernels.Span(box.top, box.height, valid=(0.0, height))
+    columns = kernels.Span(box.left, box.width, valid=(0.0, width), mirrored=flipped)
+    options = {"size": size, "method": method, "antialias": antialias}
     if out_dtype == jnp.float32:
-        return resample.apply_along_axes(pixels, rows, columns)
+        return resample.resample(pixels, rows, columns, **options)
     bytes_ = (pixels * 255.0).astype(out_dtype)
-    out = resample.apply_along_axes(bytes_, rows, columns)
+    out = resample.resample(bytes_, rows, columns, **options)
     return (out * (1.0 / 255.0)).astype(out_dtype)
 
 
@@ -293,7 +276,7 @@ def random_resized_crop(
         flipped=drawn.flipped if flip_probability > 0.0 else False,
         dtype=dtype,
     )
-    return jnp.clip(out, 0.0, 1.0)
+    return planes.map_planes(lambda band: jnp.clip(band, 0.0, 1.0), out)
 
 
 def _check_ranges(area: tuple[float, float], aspect: tuple[float, float]) -> None:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from simclr_jax.augment import operation
+from simclr_jax.augment import operation, planes
 from simclr_jax.core import checks, types
 
 
@@ -46,4 +46,5 @@ def random_horizontal_flip(
       UserError: if ``probability`` is outside [0, 1].
     """
     drawn = draw_flip(key, image, probability=probability)
-    return jnp.where(drawn.flipped, image[:, ::-1], image)
+    choose = lambda band: jnp.where(drawn.flipped, band[:, ::-1], band)
+    return planes.map_planes(choose, image)

@@ -1,12 +1,13 @@
 """Gaussian blur, separable, without dark borders unless they are asked for."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from simclr_jax.augment import operation, resample
+from simclr_jax.augment import operation, planes, resample
 from simclr_jax.core import checks, errors, types
 
 
@@ -62,11 +63,51 @@ def blur(
         )
     if kernel_size == 1:
         return image
-    rows, columns = (
-        _blur_matrix(length, sigma, kernel_size // 2, parity)
-        for length in image.shape[:2]
+    options = {"radius": kernel_size // 2, "parity": parity}
+    blurred = jax.lax.platform_dependent(
+        image,
+        jnp.float32(sigma),
+        cpu=functools.partial(blur_by_shifts, **options),
+        default=functools.partial(blur_by_matrices, **options),
     )
-    return resample.apply_along_axes(image, rows, columns).astype(image.dtype)
+    return blurred.astype(image.dtype)
+
+
+def blur_by_matrices(
+    image: types.Image, sigma: resample.Number, *, radius: int, parity: bool
+) -> Float[Array, "h w c"]:
+    """Returns the float32 blur by two products with band matrices: for matrix units."""
+    rows, columns = (
+        _blur_matrix(length, sigma, radius, parity) for length in image.shape[:2]
+    )
+    return resample.apply_along_axes(image, rows, columns)
+
+
+def blur_by_shifts(
+    image: types.Image, sigma: resample.Number, *, radius: int, parity: bool
+) -> Float[Array, "h w c"]:
+    """Returns the float32 blur by sums of shifted planes: without a matrix's zeros."""
+    height, width, _ = image.shape
+    weights = _taps(sigma, radius)
+
+    def along(padded, axis, length):
+        shifted = (
+            weights[tap] * jax.lax.slice_in_dim(padded, tap, tap + length, axis=axis)
+            for tap in range(2 * radius + 1)
+        )
+        return functools.reduce(jnp.add, shifted)
+
+    def total(length):
+        return along(jnp.pad(jnp.ones(length), radius), 0, length)
+
+    bands = jnp.stack(planes.split(image)).astype(jnp.float32)
+    bands = jnp.pad(bands, ((0, 0), (radius, radius), (radius, radius)))
+    bands = along(along(bands, 1, height), 2, width)
+    if parity:
+        bands = bands / jnp.square(jnp.sum(weights))
+    else:
+        bands = bands / (total(height)[None, :, None] * total(width)[None, None, :])
+    return jnp.moveaxis(bands, 0, 2)
 
 
 class DrawnBlur(NamedTuple):
@@ -127,7 +168,7 @@ def gaussian_blur(
     # A tiny width makes the kernel a single tap: no second image has to be selected.
     width = jnp.where(drawn.blurred, drawn.blur_sigma, _IDENTITY_SIGMA)
     blurred = blur(image, sigma=width, kernel_size=kernel_size, parity=parity)
-    return jnp.clip(blurred, 0.0, 1.0)
+    return planes.map_planes(lambda band: jnp.clip(band, 0.0, 1.0), blurred)
 
 
 _IDENTITY_SIGMA = 0.05
@@ -144,6 +185,10 @@ def _blur_matrix(length, sigma, radius, parity):
     taps = jnp.exp(-0.5 * jnp.square(distance / sigma))
     taps = jnp.where(distance <= radius, taps, 0.0)
     if parity:
-        offsets = jnp.arange(-radius, radius + 1, dtype=jnp.float32)
-        return taps / jnp.sum(jnp.exp(-0.5 * jnp.square(offsets / sigma)))
+        return taps / jnp.sum(_taps(sigma, radius))
     return taps / jnp.sum(taps, axis=1, keepdims=True)
+
+
+def _taps(sigma, radius):
+    offsets = jnp.arange(-radius, radius + 1, dtype=jnp.float32)
+    return jnp.exp(-0.5 * jnp.square(offsets / sigma))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from simclr_jax.augment import color, operation
+from simclr_jax.augment import color, operation, planes
 from simclr_jax.core import checks, errors, registry, types
 
 # The four operations in every order, without evaluating four at each position.
@@ -147,18 +147,19 @@ def color_jitter(
     if image.shape[-1] != 1:
         color.check_three_channels("color_jitter", image)
     has_color = image.shape[-1] == 3 and (saturation > 0.0 or hue > 0.0)
-    contrast_first, saturation_slot, hue_slot = jnp.asarray(_SLOTS)[drawn.jitter_order]
-    for slot in range(3):
-        if slot > 0:
-            is_contrast = contrast_first == (1 if slot == 1 else 0)
-            image = _level(image, drawn, family=family, is_contrast=is_contrast)
-        if has_color and (slot == 2 or order == "random"):
-            image = color.adjust_hue_and_saturation(
-                image,
-                delta=jnp.where(hue_slot == slot, drawn.hue, 0.0),
-                factor=jnp.where(saturation_slot == slot, drawn.saturation, 1.0),
-            )
-    return image
+    slots = _slots(drawn, family)
+    bands = planes.split(image)
+    if has_color and order == "random":
+        bands = _change_color(bands, jax.tree.map(lambda x: x[0], slots))
+
+    def change(bands, slot):
+        bands = _change_level(bands, slot)
+        return (_change_color(bands, slot) if has_color else bands), None
+
+    # A loop keeps the slots apart: a compiler for CPUs would fuse them and evaluate the
+    # first ones once more for every use in the last.
+    bands, _ = jax.lax.scan(change, bands, jax.tree.map(lambda x: x[1:], slots))
+    return jnp.stack(bands, axis=-1)
 
 
 class DrawnGrayscale(NamedTuple):
@@ -195,7 +196,8 @@ def random_grayscale(
         three channels.
     """
     drawn = draw_grayscale(key, image, probability=probability)
-    return jnp.where(drawn.grayscale, color.to_grayscale(image), image)
+    choose = lambda gray, band: jnp.where(drawn.grayscale, gray, band)
+    return planes.map_planes(choose, color.to_grayscale(image), image)
 
 
 class DrawnSolarize(NamedTuple):
@@ -237,19 +239,51 @@ def random_solarize(
     """
     checks.check_in_range("threshold", threshold, low=0.0, high=1.0)
     drawn = draw_solarize(key, image, probability=probability)
-    return jnp.where(drawn.solarized, color.solarize(image, threshold=threshold), image)
+    choose = lambda new, band: jnp.where(drawn.solarized, new, band)
+    changed = color.solarize(image, threshold=threshold)
+    return planes.map_planes(choose, changed, image)
 
 
-def _level(image, drawn, *, family, is_contrast):
-    """Applies the contrast or the brightness: both are scale and shift per channel."""
+class _Slots(NamedTuple):
+    """Three times a level and the color after it: parameters of shape [3]."""
+
+    scale: jax.Array
+    shift: jax.Array
+    mean_shift: jax.Array
+    turn: jax.Array
+    saturation: jax.Array
+
+
+def _slots(drawn, family):
+    """Returns the slots; what an operation has no place in is its identity."""
+    contrast_first, saturation_slot, hue_slot = jnp.asarray(_SLOTS)[drawn.jitter_order]
+    slots = jnp.arange(3)
+    is_contrast = slots == jnp.where(contrast_first == 1, 1, 2)
+    is_brightness = slots == jnp.where(contrast_first == 1, 2, 1)
     is_factor = FAMILIES[family] == "multiplicative"
-    bright_scale = drawn.brightness if is_factor else 1.0
-    bright_shift = 0.0 if is_factor else drawn.brightness
-    wide = image.astype(jnp.float32)
-    mean = jnp.mean(wide, axis=(0, 1), keepdims=True)
-    scale = jnp.where(is_contrast, drawn.contrast, bright_scale)
-    shift = jnp.where(is_contrast, (1.0 - drawn.contrast) * mean, bright_shift)
-    return jnp.clip(wide * scale + shift, 0.0, 1.0).astype(image.dtype)
+    bright = jnp.where(is_brightness, drawn.brightness, 1.0 if is_factor else 0.0)
+    return _Slots(
+        scale=jnp.where(is_contrast, drawn.contrast, bright if is_factor else 1.0),
+        shift=jnp.zeros(3) if is_factor else bright,
+        mean_shift=jnp.where(is_contrast, 1.0 - drawn.contrast, 0.0),
+        turn=jnp.where(slots == hue_slot, drawn.hue, 0.0),
+        saturation=jnp.where(slots == saturation_slot, drawn.saturation, 1.0),
+    )
+
+
+def _change_level(bands, slot):
+    """Applies the contrast or the brightness: both are scale and shift per channel."""
+
+    def change(band):
+        wide = band.astype(jnp.float32)
+        shift = slot.shift + slot.mean_shift * jnp.mean(wide)
+        return jnp.clip(wide * slot.scale + shift, 0.0, 1.0).astype(band.dtype)
+
+    return tuple(map(change, bands))
+
+
+def _change_color(bands, slot):
+    return color.turn_and_saturate(bands, slot.turn, slot.saturation)
 
 
 def _check_jitter(brightness, contrast, saturation, hue, order):

@@ -11,17 +11,20 @@ outside the image are dropped and the rest renormalized, as Pillow does, so a co
 image stays constant.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from simclr_jax.augment import canvas as canvases
+from simclr_jax.augment import kernels, taps
 from simclr_jax.core import checks, errors, registry, types
 
 Size = int | tuple[int, ...] | list[int]
 """Height and width in pixels; one number means a square."""
 
-Number = int | float | Float[Array, ""]
+Number = kernels.Number
 """A Python number or a traced float scalar."""
 
 ResizedImage = Float[Array, "out_h out_w c"]
@@ -59,6 +62,7 @@ def resample_weights(
     method: str = "bilinear",
     antialias: bool = True,
     valid: tuple[Number, Number] | None = None,
+    mirrored: bool | Bool[Array, ""] = False,
 ) -> Float[Array, "{out_size} {in_size}"]:
     """Builds the matrix that resamples one axis from a box to ``out_size`` pixels.
 
@@ -74,6 +78,8 @@ def resample_weights(
       valid: the pixels that may be read, from the first to one past the last; None
         means all. The weights of the others are zero, exactly, so their values (if
         finite) cannot show. The box must lie inside.
+      mirrored: samples from the end of the box to its start; may be traced. A mirrored
+        row of weights reads the same pixels, so this costs nothing.
 
     Returns:
       Float32 weights [out, in]; every row sums to one.
@@ -84,20 +90,78 @@ def resample_weights(
     References:
       Keys, "Cubic convolution interpolation for digital image processing", 1981.
     """
-    kernel = registry.lookup("resampling method", method, KERNELS)
-    scale = jnp.float32(length) / out_size
-    centers = (
-        jnp.float32(start) + (jnp.arange(out_size, dtype=jnp.float32) + 0.5) * scale
-    )
+    kernel = registry.lookup("resampling method", method, kernels.KERNELS)
+    begin, end = (0.0, float(in_size)) if valid is None else valid
+    span = kernels.Span(start, length, (begin, end), mirrored)
+    centers, widening = kernels.place(span, out_size=out_size, antialias=antialias)
     pixels = jnp.arange(in_size, dtype=jnp.float32) + 0.5
-    distance = jnp.abs(pixels[None, :] - centers[:, None])
-    if antialias:
-        distance = distance / jnp.maximum(scale, 1.0)
-    weights = kernel(distance)
-    if valid is not None:
-        first, end = (jnp.float32(bound) for bound in valid)
-        weights = jnp.where((pixels > first) & (pixels < end), weights, 0.0)
+    weights = kernel(jnp.abs(pixels[None, :] - centers[:, None]) / widening)
+    weights = jnp.where((pixels > begin) & (pixels < end), weights, 0.0)
     return weights / jnp.sum(weights, axis=1, keepdims=True)
+
+
+def resample(
+    image: types.Image,
+    rows: kernels.Span,
+    columns: kernels.Span,
+    *,
+    size: Size,
+    method: str = "bilinear",
+    antialias: bool = True,
+) -> ResizedImage:
+    """Resamples both axes: by matrix products, on a CPU by gathering what they read.
+
+    Args:
+      image: any float image.
+      rows: what is sampled along the height.
+      columns: what is sampled along the width.
+      size: output (height, width), or one number for a square.
+      method: see ``resample_weights``.
+      antialias: see ``resample_weights``.
+
+    Returns:
+      The image of shape [out_h, out_w, c] in float32, whatever the image's dtype.
+
+    Raises:
+      UserError: if ``size`` or ``method`` is not valid.
+    """
+    registry.lookup("resampling method", method, kernels.KERNELS)
+    options = {
+        "size": size_pair("size", size),
+        "method": method,
+        "antialias": antialias,
+    }
+    return jax.lax.platform_dependent(
+        image,
+        *(jax.tree.map(jnp.asarray, span) for span in (rows, columns)),
+        cpu=functools.partial(taps.resample_by_taps, **options),
+        default=functools.partial(resample_by_matrices, **options),
+    )
+
+
+def resample_by_matrices(
+    image: types.Image,
+    rows: kernels.Span,
+    columns: kernels.Span,
+    *,
+    size: tuple[int, int],
+    method: str,
+    antialias: bool,
+) -> ResizedImage:
+    """Returns what ``resample`` returns, by two dense matrix products."""
+    matrices = (
+        resample_weights(
+            **span._asdict(),
+            in_size=in_size,
+            out_size=out_size,
+            method=method,
+            antialias=antialias,
+        )
+        for span, in_size, out_size in zip(
+            (rows, columns), image.shape[:2], size, strict=True
+        )
+    )
+    return apply_along_axes(image, *matrices)
 
 
 def apply_along_axes(
@@ -161,32 +225,8 @@ def resize(
     pixels, height, width = canvases.unpack(image)
     if not isinstance(image, types.Canvas) and (out_h, out_w) == image.shape[:2]:
         return image
-    rows, columns = (
-        resample_weights(
-            start=0.0,
-            length=length,
-            in_size=in_size,
-            out_size=out_size,
-            method=method,
-            antialias=antialias,
-            valid=(0.0, length),
-        )
-        for length, in_size, out_size in (
-            (height, pixels.shape[0], out_h),
-            (width, pixels.shape[1], out_w),
-        )
+    spans = (
+        kernels.Span(0.0, length, valid=(0.0, length)) for length in (height, width)
     )
-    return apply_along_axes(pixels, rows, columns).astype(pixels.dtype)
-
-
-def _triangle(distance: jax.Array) -> jax.Array:
-    return jnp.maximum(0.0, 1.0 - distance)
-
-
-def _keys_cubic(distance: jax.Array) -> jax.Array:
-    near = ((1.5 * distance - 2.5) * distance) * distance + 1.0
-    far = ((-0.5 * distance + 2.5) * distance - 4.0) * distance + 2.0
-    return jnp.where(distance < 1.0, near, jnp.where(distance < 2.0, far, 0.0))
-
-
-KERNELS = {"bilinear": _triangle, "bicubic": _keys_cubic}
+    options = {"size": (out_h, out_w), "method": method, "antialias": antialias}
+    return resample(pixels, *spans, **options).astype(pixels.dtype)

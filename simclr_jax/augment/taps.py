@@ -1,0 +1,80 @@
+"""Resampling by gathering the few pixels that a kernel reaches.
+
+A matrix of weights is nearly all zeros, and a CPU pays for each: an axis of 288 pixels
+takes 288 multiplications where a cubic kernel has four. Nothing here suits matrix
+units; ``resample.resample`` chooses.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from simclr_jax.augment import kernels
+from simclr_jax.core import types
+
+
+def resample_by_taps(
+    image: types.Image,
+    rows: kernels.Span,
+    columns: kernels.Span,
+    *,
+    size: tuple[int, int],
+    method: str,
+    antialias: bool,
+) -> Float[Array, "out_h out_w c"]:
+    """Returns what the two matrix products of ``resample.resample`` return.
+
+    Args:
+      image: see there, as for all arguments.
+      rows: along the height.
+      columns: along the width.
+      size: output (height, width).
+      method: a key of ``kernels.KERNELS``.
+      antialias: whether a kernel widens by the shrinking factor.
+
+    Returns:
+      The float32 image of shape [out_h, out_w, c].
+    """
+    (height, width, channels), (out_h, out_w) = image.shape, size
+    options = {"method": method, "antialias": antialias}
+    lines = image.reshape(height, width * channels)
+    lines = _resample_lines(lines, rows, out_size=out_h, **options)
+    # The other axis in front, so that whole lines are gathered here too.
+    lines = jnp.transpose(lines.reshape(out_h, width, channels), (1, 2, 0))
+    lines = lines.reshape(width, channels * out_h)
+    lines = _resample_lines(lines, columns, out_size=out_w, **options)
+    planes = lines.reshape(out_w, channels, out_h)
+    return jnp.stack([planes[:, i].T for i in range(channels)], axis=-1)
+
+
+def num_taps(*, in_size: int, out_size: int, method: str, antialias: bool) -> int:
+    """Returns how many pixels an output pixel can depend on, whatever the box."""
+    widening = max(in_size / out_size, 1.0) if antialias else 1.0
+    return math.ceil(2.0 * kernels.SUPPORTS[method] * widening) + (widening > 1.0)
+
+
+def _resample_lines(lines, span, *, out_size, method, antialias):
+    """Resamples the first axis of [n, m] to ``out_size`` weighted sums of lines."""
+    in_size, length = lines.shape
+    options = {"out_size": out_size, "antialias": antialias}
+    taps = num_taps(in_size=in_size, method=method, **options)
+    centers, widening = kernels.place(span, **options)
+    first = jnp.ceil(centers - 0.5 - kernels.SUPPORTS[method] * widening)
+    pixels = first[None, :] + jnp.arange(taps, dtype=jnp.float32)[:, None]
+    distance = jnp.abs(pixels + 0.5 - centers[None, :]) / widening
+    weights = kernels.KERNELS[method](distance)
+    begin, end = span.valid
+    is_valid = (pixels + 0.5 > begin) & (pixels + 0.5 < end)
+    weights = jnp.where(is_valid, weights, 0.0)
+    weights = weights / jnp.sum(weights, axis=0, keepdims=True)
+    indices = jnp.clip(pixels.astype(jnp.int32), 0, in_size - 1)
+
+    def add(tap, total):
+        taken = lines.at[indices[tap]].get(mode="promise_in_bounds")
+        return total + weights[tap][:, None] * taken.astype(jnp.float32)
+
+    # A loop, because a compiler for CPUs would fuse the sum with the transposition that
+    # follows and lose the vectorization of both.
+    return jax.lax.fori_loop(0, taps, add, jnp.zeros((out_size, length)))
