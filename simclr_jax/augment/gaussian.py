@@ -100,13 +100,17 @@ def blur_by_shifts(
     def total(length):
         return along(jnp.pad(jnp.ones(length), radius), 0, length)
 
-    bands = jnp.stack(planes.split(image)).astype(jnp.float32)
-    bands = jnp.pad(bands, ((0, 0), (radius, radius), (radius, radius)))
-    bands = along(along(bands, 1, height), 2, width)
+    norm = total(height)[:, None] * total(width)[None, :]
     if parity:
-        bands = bands / jnp.square(jnp.sum(weights))
-    else:
-        bands = bands / (total(height)[None, :, None] * total(width)[None, None, :])
+        norm = jnp.square(jnp.sum(weights))
+
+    def blur_band(band):
+        padded = jnp.pad(band.astype(jnp.float32), radius)
+        return along(along(padded, 0, height), 1, width) / norm
+
+    # A loop, because a compiler for CPUs would evaluate what is still to be done to the
+    # image once for every tap.
+    bands = jax.lax.map(blur_band, jnp.stack(planes.split(image)))
     return jnp.moveaxis(bands, 0, 2)
 
 

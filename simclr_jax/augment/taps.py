@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from simclr_jax.augment import kernels
+from simclr_jax.augment import kernels, planes
 from simclr_jax.core import types
 
 
@@ -41,12 +41,10 @@ def resample_by_taps(
     options = {"method": method, "antialias": antialias}
     lines = image.reshape(height, width * channels)
     lines = _resample_lines(lines, rows, out_size=out_h, **options)
-    # The other axis in front, so that whole lines are gathered here too.
-    lines = jnp.transpose(lines.reshape(out_h, width, channels), (1, 2, 0))
-    lines = lines.reshape(width, channels * out_h)
-    lines = _resample_lines(lines, columns, out_size=out_w, **options)
-    planes = lines.reshape(out_w, channels, out_h)
-    return jnp.stack([planes[:, i].T for i in range(channels)], axis=-1)
+    bands = planes.split(lines.reshape(out_h, width, channels))
+    # With the other axis in front, whole lines are gathered here too.
+    bands = [_resample_lines(x.T, columns, out_size=out_w, **options).T for x in bands]
+    return jnp.stack(bands, axis=-1)
 
 
 def num_taps(*, in_size: int, out_size: int, method: str, antialias: bool) -> int:
