@@ -1,6 +1,5 @@
 """The central crop, and what an evaluator does to fit an image to the encoder."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 

@@ -9,6 +9,7 @@ a view reports to have drawn is what it has drawn.
 """
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -103,14 +104,17 @@ class WithProbability:
         """Applies the augmentation or returns the image."""
         check_takes(self, image)
         is_applied, augment_key = self._draw(key)
-        augmented = self.augmentation(augment_key, image)
+        augment = functools.partial(self._checked, augment_key)
+        return planes.apply_if(is_applied, augment, image)
+
+    def _checked(self, key, image):
+        augmented = self.augmentation(key, image)
         if augmented.shape != image.shape:
             raise errors.UserError(
                 "with_probability needs an augmentation that keeps the shape; "
                 f"{self.augmentation!r} turned {image.shape} into {augmented.shape}."
             )
-        choose = lambda new, old: jnp.where(is_applied, new, old)
-        return planes.map_planes(choose, augmented, image)
+        return augmented
 
     def parameters(self, key: jax.Array, image: Any, /) -> Parameters:
         """Returns what a call with the same arguments draws.
@@ -173,8 +177,8 @@ def with_probability(augmentation: Augmentation, probability: float) -> WithProb
       probability: in [0, 1].
 
     Returns:
-      An augmentation that returns the augmented image or the image itself. Both are
-      computed: under ``vmap`` a choice is a selection.
+      An augmentation that returns the augmented image or the image itself. Under
+      ``vmap`` both are computed, for there a choice is a selection.
 
     Raises:
       UserError: if ``probability`` is outside [0, 1].

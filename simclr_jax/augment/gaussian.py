@@ -108,10 +108,15 @@ def blur_by_shifts(
         padded = jnp.pad(band.astype(jnp.float32), radius)
         return along(along(padded, 0, height), 1, width) / norm
 
-    # A loop, because a compiler for CPUs would evaluate what is still to be done to the
-    # image once for every tap.
-    bands = jax.lax.map(blur_band, jnp.stack(planes.split(image)))
-    return jnp.moveaxis(bands, 0, 2)
+    def blur_all(*bands):
+        # A loop, because a compiler for CPUs would evaluate what is still to be done to
+        # the image once for every tap.
+        return tuple(jax.lax.map(blur_band, jnp.stack(bands)))
+
+    keep = lambda *bands: tuple(band.astype(jnp.float32) for band in bands)
+    bands = planes.split(image)
+    is_kept = sigma <= _IDENTITY_SIGMA
+    return jnp.stack(jax.lax.cond(is_kept, keep, blur_all, *bands), axis=-1)
 
 
 class DrawnBlur(NamedTuple):
@@ -169,9 +174,11 @@ def gaussian_blur(
       UserError: if an option is not valid.
     """
     drawn = draw_blur(key, image, sigma=sigma, probability=probability)
-    # A tiny width makes the kernel a single tap: no second image has to be selected.
+    # A tiny width makes the kernel a single tap: where both are evaluated, the image
+    # and its blur, no choice is left to be made.
     width = jnp.where(drawn.blurred, drawn.blur_sigma, _IDENTITY_SIGMA)
-    blurred = blur(image, sigma=width, kernel_size=kernel_size, parity=parity)
+    options = {"kernel_size": kernel_size, "parity": parity}
+    blurred = blur(image, sigma=width, **options)
     return planes.map_planes(lambda band: jnp.clip(band, 0.0, 1.0), blurred)
 
 

@@ -283,7 +283,13 @@ def _change_level(bands, slot):
 
 
 def _change_color(bands, slot):
-    return color.turn_and_saturate(bands, slot.turn, slot.saturation)
+    """Turns and saturates; a loop over images skips the slots of neither."""
+    return jax.lax.cond(
+        (slot.turn != 0.0) | (slot.saturation != 1.0),
+        lambda *bands: color.turn_and_saturate(bands, slot.turn, slot.saturation),
+        lambda *bands: bands,
+        *bands,
+    )
 
 
 def _check_jitter(brightness, contrast, saturation, hue, order):

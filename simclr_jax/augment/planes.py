@@ -27,3 +27,24 @@ def map_planes(function: Callable[..., jax.Array], *images: jax.Array) -> jax.Ar
     """
     made = map(function, *map(split, images))
     return jnp.stack(list(made), axis=-1)
+
+
+def apply_if(
+    predicate: jax.Array, function: Callable[[jax.Array], jax.Array], image: jax.Array
+) -> jax.Array:
+    """Returns ``function(image)`` where the predicate holds, else the image.
+
+    Under ``vmap`` both are evaluated and one is selected, plane by plane; an image
+    alone, as a loop over images has it, is spared what it does not need.
+
+    Args:
+      predicate: a boolean scalar.
+      function: keeps the shape and the dtype.
+      image: of shape [h w c].
+
+    Returns:
+      The image [h w c].
+    """
+    apply = lambda *bands: split(function(jnp.stack(bands, axis=-1)))
+    keep = lambda *bands: bands
+    return jnp.stack(jax.lax.cond(predicate, apply, keep, *split(image)), axis=-1)

@@ -9,6 +9,9 @@ runs on matrix units and is partitioned like any other.
 Pixel centers lie at half-integers (``align_corners=False``); weights that would fall
 outside the image are dropped and the rest renormalized, as Pillow does, so a constant
 image stays constant.
+
+A CPU has no matrix units. Of a large image it gathers the few pixels that count, in
+place of the products, for the same result; see ``taps``.
 """
 
 import functools
@@ -26,6 +29,9 @@ Size = int | tuple[int, ...] | list[int]
 
 Number = kernels.Number
 """A Python number or a traced float scalar."""
+
+LARGE = 65 * 65
+"""Pixels of an image from which a CPU does not work with matrices."""
 
 ResizedImage = Float[Array, "out_h out_w c"]
 
@@ -131,11 +137,14 @@ def resample(
         "method": method,
         "antialias": antialias,
     }
+    by_matrices = functools.partial(resample_by_matrices, **options)
+    if image.shape[0] * image.shape[1] < LARGE:
+        return by_matrices(image, rows, columns)
     return jax.lax.platform_dependent(
         image,
         *(jax.tree.map(jnp.asarray, span) for span in (rows, columns)),
         cpu=functools.partial(taps.resample_by_taps, **options),
-        default=functools.partial(resample_by_matrices, **options),
+        default=by_matrices,
     )
 
 

@@ -1,5 +1,6 @@
 """Random views of every image of a batch, keyed by the image's global index."""
 
+import math
 from typing import TypeVar
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from simclr_jax.augment import canvas as canvases
-from simclr_jax.augment import compose
+from simclr_jax.augment import compose, resample
 from simclr_jax.core import errors, types
 
 Index = int | Int[Array, ""]
@@ -106,14 +107,12 @@ def views(
         augmentation does not begin with a crop or a resize.
     """
     augmentations = members(recipe)
-    images = canvases.as_float(images)
     batch_size = jax.tree.leaves(images)[0].shape[0]
     keys = view_keys(key, batch_size, len(augmentations), first_index=first_index)
     by_size: dict[object, list[tuple[list[int], jax.Array]]] = {}
     for augmentation, indices in _positions(augmentations).items():
         compose.check_takes(augmentation, images)
-        of_image = jax.vmap(augmentation, in_axes=(0, None))
-        made = jax.vmap(of_image)(_columns(keys, indices), images)
+        made = _make(augmentation, _columns(keys, indices), images)
         by_size.setdefault((made.shape[2:], made.dtype), []).append((indices, made))
     return tuple(_in_order(groups) for groups in by_size.values())
 
@@ -150,6 +149,28 @@ def two_views(
             f"{kinds}. Take views, which returns every size."
         )
     return made[0][:, 0], made[0][:, 1]
+
+
+def _make(augmentation, keys, images):
+    """Returns the views [b v ...] with keys [b v]: one by one on a CPU, else at once.
+
+    Many large images at once would leave the caches of a CPU, and in a loop it skips
+    what a view has not drawn. A loop over a sharded batch would gather it: with several
+    devices there is none.
+    """
+    pixels = math.prod(jax.tree.leaves(images)[0].shape[1:3])
+    is_alone = jax.default_backend() == "cpu" and jax.device_count() == 1
+    over = jax.lax.map if is_alone and pixels >= resample.LARGE else _vmap
+
+    def of_image(arguments):
+        keys, image = arguments
+        return over(lambda key: augmentation(key, canvases.as_float(image)), keys)
+
+    return over(of_image, (keys, images))
+
+
+def _vmap(function, arguments):
+    return jax.vmap(function)(arguments)
 
 
 def _positions(items: tuple[_T, ...]) -> dict[_T, list[int]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from simclr_jax import augment
+from simclr_jax.augment import gaussian
 from tests import helpers
 
 
@@ -31,6 +32,16 @@ def test_blur_matches_numpy(rng, sigma, kernel_size, parity):
     got = augment.blur(jnp.asarray(image), **options)
     expected = naive_blur(image, **options)
     np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
+
+
+@pytest.mark.parametrize("parity", [False, True])
+def test_shifts_are_the_matrices_without_their_zeros(rng, parity):
+    image = jnp.asarray(rng.random((12, 17, 3)), jnp.float32)
+    for sigma in (0.05, 0.4, 2.0):
+        options = {"sigma": jnp.float32(sigma), "radius": 4, "parity": parity}
+        got = gaussian.blur_by_shifts(image, **options)
+        expected = gaussian.blur_by_matrices(image, **options)
+        np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
 def test_constant_image_stays_constant():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simclr_jax.augment import resample
+from simclr_jax.augment import kernels, resample, taps
 from tests import helpers
 
 FILTERS = {
@@ -67,6 +67,32 @@ def test_weights_beyond_the_valid_pixels_are_zero(method, antialias):
     np.testing.assert_allclose(got[:, 2:10], alone, **helpers.TOLERANCE["image"])
     assert not np.any(got[:, :2])
     assert not np.any(got[:, 10:])
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("size", [(6, 9), (30, 40)])
+def test_taps_are_the_matrices_without_their_zeros(rng, method, antialias, size):
+    """Shrunk and enlarged, up to the border and not, mirrored and not."""
+    image = jnp.asarray(rng.random((21, 26, 3)), jnp.float32)
+    rows = kernels.Span(jnp.float32(2.25), 16.5, valid=(2.0, jnp.float32(19.0)))
+    options = {"size": size, "method": method, "antialias": antialias}
+    for mirrored in (False, jnp.bool_(True)):
+        columns = kernels.Span(0.0, 26.0, valid=(0.0, 26.0), mirrored=mirrored)
+        got = taps.resample_by_taps(image, rows, columns, **options)
+        expected = resample.resample_by_matrices(image, rows, columns, **options)
+        np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
+
+
+def test_a_large_image_is_resized_alike(rng):
+    """On every platform the result is that of the matrices."""
+    image = jnp.asarray(rng.random((70, 80, 1)), jnp.float32)
+    got = resample.resize(image, size=(40, 90), method="bicubic")
+    spans = (kernels.Span(0.0, side, valid=(0.0, side)) for side in (70.0, 80.0))
+    expected = resample.resample_by_matrices(
+        image, *spans, size=(40, 90), method="bicubic", antialias=True
+    )
+    np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
 def test_bfloat16_products_add_in_float32(rng):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from simclr_jax import augment
+from simclr_jax.augment import resample
 from simclr_jax.core import types
 from tests import helpers
 from tests.augment import samples
@@ -74,6 +75,21 @@ def test_views_are_the_same_on_eight_devices_without_communication(
     for array in got:
         assert array.sharding.is_equivalent_to(sharding, 5)
     assert_views_close(got, views(key, batch, recipe))
+
+
+@pytest.mark.parametrize("kind", ["images", "canvas"])
+def test_a_loop_over_large_images_makes_the_same_views(request, key, monkeypatch, kind):
+    """As a program for one CPU does it; byol has every operation."""
+    recipe, batch = samples.small("byol"), request.getfixturevalue(kind)
+    expected = views(key, batch, recipe)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    monkeypatch.setattr(resample, "LARGE", 1)
+    looped = jax.jit(
+        lambda key, batch: augment.views(key, batch, recipe),
+        compiler_options=samples.FAST_TO_COMPILE,
+    )
+    assert " while(" in looped.lower(key, batch).compile().as_text()
+    assert_views_close(looped(key, batch), expected)
 
 
 @pytest.mark.parametrize("name", ["mnist", "swav"])
