@@ -1,6 +1,6 @@
 """Seconds per training step of the example network on a CPU: XLA, ours, PyTorch.
 
-    python benchmarks/cpu_step.py [--rounds 15] [--only ours,xla,torch]
+    python -m benchmarks.cpu_step [--rounds 15] [--only ours,xla,torch]
 
 One step is forward, backward and an Adam update for two views of 256 images of
 24 x 24 pixels: 3x3 convolutions with 32 and 64 channels, each with batch norm, ReLU
@@ -17,10 +17,7 @@ Compare minima and ratios, not single numbers.
 """
 
 import argparse
-import datetime
 import functools
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -31,6 +28,7 @@ import numpy as np
 import optax
 from flax import nnx
 
+from benchmarks import machine
 from simclr_jax import encoders
 
 NUM_IMAGES = 512
@@ -201,28 +199,14 @@ def measure(rows: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def cpu_name() -> str:
-    """Returns the processor's own name where the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            lines = [line for line in file if line.startswith("model name")]
-        return lines[0].split(":", 1)[1].strip()
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
-
-
 def describe(rows: dict[str, Callable]) -> str:
-    """Returns one line: versions, processor, threads, date."""
-    parts = [f"jax {jax.__version__}", f"Python {platform.python_version()}"]
-    parts.append(f"{cpu_name()}, {os.cpu_count()} CPUs")
+    """Returns the header, with the threads that PyTorch takes."""
+    lines = [machine.header("flax", "optax", "torch")]
     if "torch" in rows:
         import torch
 
-        parts.append(
-            f"torch {torch.__version__} with {torch.get_num_threads()} threads"
-        )
-    parts.append(datetime.date.today().isoformat())
-    return "; ".join(parts)
+        lines.append(f"torch with {torch.get_num_threads()} threads")
+    return ",\n".join(lines) + "\n"
 
 
 def main() -> None:

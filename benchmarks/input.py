@@ -9,21 +9,18 @@ The files are in memory; one thread.
 """
 
 import argparse
-import datetime
 import functools
 import io
 import os
 import pathlib
-import platform
 import statistics
 import time
 
 import numpy as np
-import PIL
 import simplejpeg
 from PIL import Image
 
-from benchmarks import augment
+from benchmarks import machine
 from simclr_jax.data import decode
 
 NUM_ROUNDS = 9
@@ -146,9 +143,7 @@ def main():
     functions = rows(canvas)
     times = seconds_per_image(functions, files, NUM_ROUNDS)
     sides = [max(simplejpeg.decode_jpeg_header(encoded)[:2]) for encoded in files]
-    print(f"date {datetime.date.today()}, python {platform.python_version()},")
-    print(f"pillow {PIL.__version__}, simplejpeg {simplejpeg.__version__},")
-    print(f"processor {augment.processor()}; one thread,")
+    print(f"{machine.header('pillow', 'simplejpeg')}; one thread,")
     print(f"{len(files)} files of {sum(map(len, files)) / len(files) / 1000:.0f} kB,")
     print(f"median of their longer sides {statistics.median(sides):.0f} pixels,")
     print(f"canvas {canvas}; medians of {NUM_ROUNDS} interleaved rounds\n")

@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from benchmarks import augment
+from benchmarks import machine
 from simclr_jax import data, training
 
 
@@ -68,7 +68,7 @@ def main():
     parser.add_argument("--canvas", type=int, default=64)
     parser.add_argument("--num_workers", type=int, default=0)
     args = parser.parse_args()
-    print(f"processor {augment.processor()}")
+    print(machine.header("pillow", "simplejpeg", "grain"))
     print(f"{args}\n")
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)

@@ -1,6 +1,6 @@
 """Seconds and memory of the NT-Xent and its gradient: by tiles, dense, optax.
 
-    python benchmarks/ntxent.py [--batch_size 8192] [--dim 128] [--rounds 5]
+    python -m benchmarks.ntxent [--batch_size 8192] [--dim 128] [--rounds 5]
 
 One row is one jitted ``jax.value_and_grad`` with respect to both views, float32:
 
@@ -19,10 +19,7 @@ results (``compiled.memory_analysis().temp_size_in_bytes``).
 """
 
 import argparse
-import datetime
 import functools
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -31,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from benchmarks import machine
 from simclr_jax import losses
 
 TEMPERATURE = 0.1
@@ -67,7 +65,8 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=128, help="embedding width, d")
     parser.add_argument("--rounds", type=int, default=5)
     flags = parser.parse_args()
-    _print_environment()
+    print(machine.header("optax"))
+    print(f"{jax.devices()[0].device_kind}\n")
     tiled = functools.partial(losses.ntxent, temperature=TEMPERATURE)
     small = functools.partial(losses.ntxent, temperature=SMALL_TEMPERATURE)
     reference = functools.partial(losses.ntxent_reference, temperature=TEMPERATURE)
@@ -106,23 +105,6 @@ def _measure(forms: dict, batch_size: int, dim: int, rounds: int) -> None:
             f"| {temporaries:.1f} |",
             flush=True,
         )
-
-
-def _print_environment() -> None:
-    device = jax.devices()[0]
-    print(
-        f"{datetime.date.today()}; jax {jax.__version__}, optax {optax.__version__}, "
-        f"Python {platform.python_version()}; {device.device_kind}, "
-        f"{_processor()}, {os.cpu_count()} cores"
-    )
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as lines:
-            return next(x.split(":")[1].strip() for x in lines if "model name" in x)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Random views of every image of a batch, keyed by the image's global index."""
 
 import math
+import os
 from typing import TypeVar
 
 import jax
@@ -154,23 +155,32 @@ def two_views(
 def _make(augmentation, keys, images):
     """Returns the views [b v ...] with keys [b v]: one by one on a CPU, else at once.
 
-    Many large images at once would leave the caches of a CPU, and in a loop it skips
-    what a view has not drawn. A loop over a sharded batch would gather it: with several
-    devices there is none.
+    Many large images at once would leave the caches of a CPU, and a loop skips what a
+    view has not drawn. The loop itself uses about two cores, so many of them are better
+    off without it; over a sharded batch it would have to gather the images.
     """
-    pixels = math.prod(jax.tree.leaves(images)[0].shape[1:3])
-    is_alone = jax.default_backend() == "cpu" and jax.device_count() == 1
-    over = jax.lax.map if is_alone and pixels >= resample.LARGE else _vmap
+    num_pixels = math.prod(jax.tree.leaves(images)[0].shape[1:3])
+    is_small_machine = (
+        jax.default_backend() == "cpu"
+        and jax.device_count() == 1
+        and (os.cpu_count() or 1) <= _FEW_CORES
+    )
+    is_loop = is_small_machine and num_pixels >= resample.LARGE
+    over = jax.lax.map if is_loop else _vmap
 
     def of_image(arguments):
         keys, image = arguments
-        return over(lambda key: augmentation(key, canvases.as_float(image)), keys)
+        image = canvases.as_float(image)
+        return over(lambda key: augmentation(key, image), keys)
 
     return over(of_image, (keys, images))
 
 
 def _vmap(function, arguments):
     return jax.vmap(function)(arguments)
+
+
+_FEW_CORES = 4
 
 
 def _positions(items: tuple[_T, ...]) -> dict[_T, list[int]]:

@@ -1,5 +1,7 @@
 """Views depend on the step's key and the global index of the image, on nothing else."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,6 +85,7 @@ def test_a_loop_over_large_images_makes_the_same_views(request, key, monkeypatch
     recipe, batch = samples.small("byol"), request.getfixturevalue(kind)
     expected = views(key, batch, recipe)
     monkeypatch.setattr(jax, "device_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(resample, "LARGE", 1)
     looped = jax.jit(
         lambda key, batch: augment.views(key, batch, recipe),
