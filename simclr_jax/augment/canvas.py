@@ -9,11 +9,15 @@ import typing
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
 
 from simclr_jax.core import types
 
 Side = float | jax.Array
 """Height or width in pixels: a Python number of an image, traced of a canvas."""
+
+Pixels = Float[Array, "*b h w c"] | UInt8[Array, "*b h w c"]
+"""An image or a batch of images, stored or in the form that augmentations take."""
 
 
 @typing.overload
@@ -21,16 +25,17 @@ def as_float(images: types.Canvas) -> types.Canvas: ...
 
 
 @typing.overload
-def as_float(images: types.Images | types.StoredImages) -> types.Images: ...
+def as_float(images: Pixels) -> Float[Array, "*b h w c"]: ...
 
 
 def as_float(
-    images: types.Images | types.StoredImages | types.Canvas,
-) -> types.Images | types.Canvas:
+    images: Pixels | types.Canvas,
+) -> Float[Array, "*b h w c"] | types.Canvas:
     """Converts stored images to the form that augmentations take.
 
     Args:
-      images: uint8 in [0, 255], or already float in [0, 1]; or a canvas of either.
+      images: uint8 in [0, 255], or already float in [0, 1], one or a batch; or a
+        canvas of either.
 
     Returns:
       Float32 images in [0, 1]; of a canvas the pixels are converted, the sizes kept.
