@@ -71,12 +71,11 @@ def test_weights_beyond_the_valid_pixels_are_zero(method, antialias):
 
 @pytest.mark.parametrize("method", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("antialias", [True, False])
-@pytest.mark.parametrize("size", [(6, 9), (30, 40)])
-def test_taps_are_the_matrices_without_their_zeros(rng, method, antialias, size):
+def test_taps_are_the_matrices_without_their_zeros(rng, method, antialias):
     """Shrunk and enlarged, up to the border and not, mirrored and not."""
     image = jnp.asarray(rng.random((21, 26, 3)), jnp.float32)
     rows = kernels.Span(jnp.float32(2.25), 16.5, valid=(2.0, jnp.float32(19.0)))
-    options = {"size": size, "method": method, "antialias": antialias}
+    options = {"size": (6, 40), "method": method, "antialias": antialias}
     for mirrored in (False, jnp.bool_(True)):
         columns = kernels.Span(0.0, 26.0, valid=(0.0, 26.0), mirrored=mirrored)
         got = taps.resample_by_taps(image, rows, columns, **options)
