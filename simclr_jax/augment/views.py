@@ -1,5 +1,6 @@
 """Random views of every image of a batch, keyed by the image's global index."""
 
+import functools
 import math
 import os
 from typing import TypeVar
@@ -159,21 +160,25 @@ def _make(augmentation, keys, images):
     view has not drawn. The loop itself uses about two cores, so many of them are better
     off without it; over a sharded batch it would have to gather the images.
     """
+
+    def make(over, keys, images):
+        def of_image(arguments):
+            keys, image = arguments
+            image = canvases.as_float(image)
+            return over(lambda key: augmentation(key, image), keys)
+
+        return over(of_image, (keys, images))
+
     num_pixels = math.prod(jax.tree.leaves(images)[0].shape[1:3])
-    is_small_machine = (
-        jax.default_backend() == "cpu"
-        and jax.device_count() == 1
-        and (os.cpu_count() or 1) <= _FEW_CORES
+    is_small_machine = jax.device_count() == 1 and (os.cpu_count() or 1) <= _FEW_CORES
+    if num_pixels < resample.LARGE or not is_small_machine:
+        return make(_vmap, keys, images)
+    return jax.lax.platform_dependent(
+        keys,
+        images,
+        cpu=functools.partial(make, jax.lax.map),
+        default=functools.partial(make, _vmap),
     )
-    is_loop = is_small_machine and num_pixels >= resample.LARGE
-    over = jax.lax.map if is_loop else _vmap
-
-    def of_image(arguments):
-        keys, image = arguments
-        image = canvases.as_float(image)
-        return over(lambda key: augmentation(key, image), keys)
-
-    return over(of_image, (keys, images))
 
 
 def _vmap(function, arguments):
