@@ -49,6 +49,7 @@ WORKER_FILES = tuple(
 )
 
 TESTED_ELSEWHERE = {
+    "augment/taps.py": "augment/test_resample.py",
     "core/errors.py": "programs/test_cli.py",
     "core/types.py": "test_conventions.py",
     "losses/schedules.py": "losses/test_log_sum_exp.py",
