@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,12 +9,12 @@ from simclr_jax.augment import kernels
 def test_a_kernel_is_a_partition_of_one_within_its_support(method, support):
     kernel = kernels.KERNELS[method]
     distances = np.linspace(0, support + 1, 50, dtype=np.float32)
-    values = np.asarray(kernel(distances))
+    values = np.asarray(kernel(jnp.asarray(distances)))
     assert values[0] == 1.0
     np.testing.assert_allclose(values[distances >= support], 0.0, atol=1e-6)
     pixels = np.arange(-6, 7, dtype=np.float32)
     for shift in (0.0, 0.2, 0.5, 0.9):
-        total = np.sum(kernel(np.abs(pixels - np.float32(shift))))
+        total = jnp.sum(kernel(jnp.asarray(np.abs(pixels - np.float32(shift)))))
         np.testing.assert_allclose(total, 1.0, rtol=1e-6)
 
 
