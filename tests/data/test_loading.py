@@ -1,4 +1,5 @@
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -85,6 +86,15 @@ def test_leaving_early_ends_the_workers(images):
     next(batches)
     batches.close()
     assert not children()
+
+
+def test_nothing_stays_in_shared_memory(images):
+    batches = list(data.load(images, ORDER, num_workers=2))
+    assert len(batches) == len(ORDER)
+    deadline = time.monotonic() + 10  # grain unlinks in a thread of its own
+    while "/dev/shm/psm_" in pathlib.Path("/proc/self/maps").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 PARENT = """
