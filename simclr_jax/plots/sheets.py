@@ -26,7 +26,7 @@ class Tile(NamedTuple):
 
 def save_contact_sheet(
     path: pathlib.Path,
-    originals: Sequence[Float[np.ndarray, "h w c"]],
+    originals: Sequence[np.ndarray],
     views: Sequence[Sequence[Tile]],
     *,
     title: str,
@@ -36,7 +36,7 @@ def save_contact_sheet(
 
     Args:
       path: the PNG file to write.
-      originals: images in [0, 1] of any size.
+      originals: float images [h w c] in [0, 1], of any sizes.
       views: the views of each image, as many for each.
       title: above all.
       names: what each image is called.
