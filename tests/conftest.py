@@ -55,3 +55,12 @@ def data_dir():
     if not root or not pathlib.Path(root, "tfds").is_dir():
         pytest.skip("SIMCLR_DATA_DIR does not name a folder with tfds/ in it")
     return str(pathlib.Path(root, "tfds"))
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """The bytes of the photographs, where there are any."""
+    folder = pathlib.Path(os.environ.get("SIMCLR_DATA_DIR", ""), "photos")
+    if not os.environ.get("SIMCLR_DATA_DIR") or not folder.is_dir():
+        pytest.skip("SIMCLR_DATA_DIR does not name a folder with photos/ in it")
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
