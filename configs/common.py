@@ -20,6 +20,7 @@ def get_base() -> ml_collections.ConfigDict:
     config.warmup_epochs = 10.0
     config.compute_dtype = "float32"  # or bfloat16; parameters are always float32
     config.num_devices = config_dict.placeholder(int)  # None: all
+    config.steps_per_call = 1  # more, where a step takes no longer than to start it
     config.log_every_steps = 50
     config.checkpoint_every_steps = 1000
     config.keep_checkpoints = 3

@@ -51,6 +51,14 @@ def check(config: Config) -> None:
     for name in ("batch_size", "log_every_steps", "checkpoint_every_steps"):
         checks.check_positive_int(name, config[name])
     checks.check_positive_int("keep_checkpoints", config.keep_checkpoints)
+    checks.check_positive_int("steps_per_call", config.steps_per_call)
+    for name in ("log_every_steps", "checkpoint_every_steps"):
+        checks.check_divisible(
+            name,
+            config[name],
+            by=config.steps_per_call,
+            remedy="Nothing is logged or saved within a call of steps_per_call steps.",
+        )
     checks.check_positive("temperature", config.temperature)
     checks.check_positive("learning_rate", config.learning_rate)
     if config.batch_size < 2:

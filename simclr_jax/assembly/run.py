@@ -44,6 +44,39 @@ class Run:
             mesh=self.mesh,
         )
 
+    def session(
+        self,
+        workdir: pathlib.Path,
+        *,
+        profile_steps: tuple[int, int] | None = None,
+    ) -> training.Session:
+        """Returns the session of this run in a working directory.
+
+        Args:
+          workdir: where checkpoints and metrics go.
+          profile_steps: first and last step of a trace to be written.
+        """
+        config = self.config
+        return training.Session(
+            workdir=workdir,
+            num_steps=self.length.num_steps,
+            batch_size=config.batch_size,
+            schedule=self.schedule,
+            log_every_steps=config.log_every_steps,
+            checkpoint_every_steps=config.checkpoint_every_steps,
+            keep_checkpoints=config.keep_checkpoints,
+            meta=self.meta(),
+            check_meta=self.check_meta,
+            use_tensorboard=config.tensorboard,
+            steps_per_call=config.steps_per_call,
+            profile_steps=profile_steps,
+        )
+
+    def counted(self) -> dict[str, float]:
+        """Returns what all processes have counted since they were last asked."""
+        count = training.processes.total(self.batches.bad_images.take_count())
+        return {"replaced_images": float(count)}
+
     def meta(self) -> dict[str, Any]:
         """Returns what a checkpoint of this run says beside its arrays."""
         return {
@@ -55,6 +88,11 @@ class Run:
             },
             "versions": training.versions(),
         }
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what must be the same in every process, and when a run goes on."""
+        meta = self.meta()
+        return {**meta["config"], "images": meta["data"]}
 
     def check_meta(self, meta: dict[str, Any]) -> None:
         """Raises unless a checkpoint belongs to this run.
@@ -97,6 +135,9 @@ def assemble(config: parts.Config, *, cache_dir: pathlib.Path | None = None) -> 
     schedule, peak = parts.build_schedule(config, length)
     batches = parts.build_batches(config, images, num_steps=length.num_steps, mesh=mesh)
     if batches.is_resident:
-        images = data.read_all(images, cache_dir=cache_dir)
+        with training.processes.first_goes_first():
+            images = data.read_all(images, cache_dir=cache_dir)
         batches = dataclasses.replace(batches, images=images)
-    return Run(config, mesh, images, length, batches, schedule, peak)
+    run = Run(config, mesh, images, length, batches, schedule, peak)
+    training.processes.check_same(run.identity())
+    return run

@@ -79,7 +79,7 @@ class Batches:
             asked = self._local_order[number]
             if shown is not None:
                 self.bad_images.note(asked, shown[asked], [])
-            chosen = jax.make_array_from_process_local_data(rows, asked)
+            chosen = _place(asked, rows)
             pixels = _gather(images, chosen, sharding=rows)
             if sizes is None:
                 yield {"image": pixels}
@@ -104,7 +104,7 @@ class Batches:
     @functools.cached_property
     def _resident(self) -> tuple[jax.Array, jax.Array | None, np.ndarray | None]:
         everywhere = NamedSharding(self.mesh, PartitionSpec())
-        place = functools.partial(jax.make_array_from_process_local_data, everywhere)
+        place = functools.partial(_place, sharding=everywhere)
         images = memory.read_all(self.images)
         sizes = None if images.sizes is None else place(np.asarray(images.sizes))
         return place(np.ascontiguousarray(images.images)), sizes, images.shown
@@ -127,13 +127,19 @@ def to_devices(
       The images, uint8 [b h w c], as a ``types.Canvas`` where they have many sizes.
     """
 
-    def place(array: np.ndarray) -> jax.Array:
-        if sharding is None:
-            return jax.device_put(array)
-        return jax.make_array_from_process_local_data(sharding, array)
+    pixels = _place(samples["images"], sharding)
+    if not is_canvas:
+        return pixels
+    return types.Canvas(pixels, _place(samples["sizes"], sharding))
 
-    pixels = place(samples["images"])
-    return types.Canvas(pixels, place(samples["sizes"])) if is_canvas else pixels
+
+def _place(array: np.ndarray, sharding: NamedSharding | None) -> jax.Array:
+    """Moves this process's part of an array to its devices, which is meant."""
+    if sharding is None:
+        return jax.device_put(array)
+    # JAX takes it for an accident where there are several processes.
+    with jax.transfer_guard("allow"):
+        return jax.make_array_from_process_local_data(sharding, array)
 
 
 @functools.partial(jax.jit, static_argnames="sharding")

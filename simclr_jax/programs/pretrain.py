@@ -1,7 +1,9 @@
 """Learns an encoder from images without labels; resumes by itself from its workdir."""
 
+import contextlib
 import pathlib
 
+import jax
 from absl import flags
 from ml_collections import config_flags
 
@@ -14,6 +16,16 @@ _WORKDIR = flags.DEFINE_string(
 )
 
 
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "HOST:PORT of the first of several processes."
+)
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes in the run.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this one, from 0.")
+_PROFILE_STEPS = flags.DEFINE_string(
+    "profile_steps", None, "FIRST:LAST, steps whose trace goes to WORKDIR/profile."
+)
+
+
 def main() -> int:
     """Runs the program with the parsed flags."""
     if _CONFIG.value is None or not _WORKDIR.value:
@@ -21,15 +33,29 @@ def main() -> int:
             "pretrain needs --config=FILE.py and --workdir=DIR, e.g. "
             "--config=configs/mnist.py --workdir=runs/mnist."
         )
-    return pretrain(_CONFIG.value, pathlib.Path(_WORKDIR.value))
+    steps = _PROFILE_STEPS.value
+    profile_steps = None if steps is None else training.parse_steps(steps)
+    training.processes.join(
+        coordinator=_COORDINATOR.value,
+        num_processes=_NUM_PROCESSES.value,
+        process_id=_PROCESS_ID.value,
+    )
+    workdir = pathlib.Path(_WORKDIR.value)
+    return pretrain(_CONFIG.value, workdir, profile_steps=profile_steps)
 
 
-def pretrain(config: assembly.Config, workdir: pathlib.Path) -> int:
+def pretrain(
+    config: assembly.Config,
+    workdir: pathlib.Path,
+    *,
+    profile_steps: tuple[int, int] | None = None,
+) -> int:
     """Trains until the end of the run, or until the process is asked to stop.
 
     Args:
       config: a recipe, see ``configs/common.py``.
       workdir: where checkpoints and ``metrics.jsonl`` go.
+      profile_steps: first and last step of a trace to be written.
 
     Returns:
       0 at the end of the run; 143 after SIGTERM or Ctrl-C, with the state saved.
@@ -38,38 +64,30 @@ def pretrain(config: assembly.Config, workdir: pathlib.Path) -> int:
       UserError: for what the user can put right.
     """
     assembly.check(config)
-    workdir = training.prepare_workdir(workdir)
-    with training.WorkdirLock(workdir), training.StopRequest() as stop:
+    goodput = training.Goodput()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(training.processes.last_words())
+        workdir = training.open_workdir(workdir, stack)
+        stop = stack.enter_context(training.StopRequest())
         run = assembly.assemble(config, cache_dir=workdir.parent / "decoded")
         initial = run.initial_state()
-        _describe(run, initial)
-        session = training.Session(
-            workdir=workdir,
-            num_steps=run.length.num_steps,
-            batch_size=config.batch_size,
-            schedule=run.schedule,
-            log_every_steps=config.log_every_steps,
-            checkpoint_every_steps=config.checkpoint_every_steps,
-            keep_checkpoints=config.keep_checkpoints,
-            meta=run.meta(),
-            check_meta=run.check_meta,
-            use_tensorboard=config.tensorboard,
-        )
-        step = session.train(
+        if training.processes.is_first():
+            _describe(run, initial)
+        step = run.session(workdir, profile_steps=profile_steps).train(
             initial,
             run.batches.start_at,
             key=assembly.root_key(config),
             devices=run.mesh,
             stop=stop,
-            counted=lambda: {
-                "replaced_images": float(run.batches.bad_images.take_count())
-            },
+            counted=run.counted,
+            goodput=goodput,
         )
-    if step < run.length.num_steps:
-        print(f"Stopped at step {step} and saved; the same command continues the run.")
-        return errors.PREEMPTED_EXIT_CODE
-    print(f"Done: {step} steps. Checkpoints and metrics are in {workdir}.")
-    return 0
+    is_done = step == run.length.num_steps
+    if training.processes.is_first():
+        done = f"Done: {step} steps. Checkpoints and metrics are in {workdir}."
+        left = f"Stopped at step {step} and saved; the same command continues the run."
+        print(done if is_done else left)
+    return 0 if is_done else errors.PREEMPTED_EXIT_CODE
 
 
 def _describe(run: assembly.Run, initial: training.TrainState) -> None:
@@ -77,6 +95,7 @@ def _describe(run: assembly.Run, initial: training.TrainState) -> None:
     config, length = run.config, run.length
     num_params = evaluation.count_parameters(initial.method())
     kind = run.mesh.devices.flat[0].device_kind
+    hosts = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
     place = "kept on the devices"
     if not run.batches.is_resident:
         place = f"streamed, {run.batches.num_workers} workers"
@@ -85,7 +104,7 @@ def _describe(run: assembly.Run, initial: training.TrainState) -> None:
         f"{run.images.image_shape}, {place}\n"
         f"method    simclr: {config.encoder.name}, {num_params:,} parameters, "
         f"temperature {config.temperature:g}\n"
-        f"devices   {run.mesh.size} x {kind}, batch {config.batch_size} "
+        f"devices   {run.mesh.size} x {kind}{hosts}, batch {config.batch_size} "
         f"({config.batch_size // run.mesh.size} per device)\n"
         f"steps     {length.num_steps:,}, {length.steps_per_epoch:,} per epoch\n"
         f"optimizer {config.optimizer.name}, learning rate 0 to {run.peak:.6g} in "

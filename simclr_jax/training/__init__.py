@@ -1,5 +1,6 @@
 """Training: the devices, the state, the step, the loop and what is kept of a run."""
 
+from simclr_jax.training import processes
 from simclr_jax.training.checkpoint import (
     Checkpoints,
     find_steps,
@@ -7,30 +8,41 @@ from simclr_jax.training.checkpoint import (
     read_meta,
     set_aside,
 )
+from simclr_jax.training.goodput import Goodput
 from simclr_jax.training.hooks import LogMetrics, SaveCheckpoint
 from simclr_jax.training.identity import config_digest, differences
 from simclr_jax.training.lock import WorkdirLock
 from simclr_jax.training.loop import run
-from simclr_jax.training.mesh import check_batch_size, make_mesh, replicated
+from simclr_jax.training.mesh import (
+    check_batch_size,
+    make_mesh,
+    over,
+    place,
+    replicated,
+)
 from simclr_jax.training.preemption import StopRequest
+from simclr_jax.training.profiling import Profile, parse_steps
 from simclr_jax.training.progress import Progress
 from simclr_jax.training.session import (
     CHECKPOINTS,
     METRICS,
     Session,
+    open_workdir,
     prepare_workdir,
     versions,
 )
 from simclr_jax.training.state import TrainState, initialize
-from simclr_jax.training.step import train_step
+from simclr_jax.training.step import train_step, train_steps
 from simclr_jax.training.writers import JsonLinesWriter, TensorBoardWriter
 
 __all__ = [
     "CHECKPOINTS",
     "METRICS",
     "Checkpoints",
+    "Goodput",
     "JsonLinesWriter",
     "LogMetrics",
+    "Profile",
     "Progress",
     "SaveCheckpoint",
     "Session",
@@ -44,12 +56,18 @@ __all__ = [
     "find_steps",
     "initialize",
     "make_mesh",
+    "open_workdir",
+    "over",
+    "parse_steps",
+    "place",
     "prepare_workdir",
+    "processes",
     "read_item",
     "read_meta",
     "replicated",
     "run",
     "set_aside",
     "train_step",
+    "train_steps",
     "versions",
 ]

@@ -55,10 +55,14 @@ class Checkpoints:
           keep: how many of the newest steps are kept.
         """
         self._directory = pathlib.Path(directory).absolute()
+        self._directory.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(
             self._directory,
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=keep, cleanup_tmp_directories=True
+                max_to_keep=keep,
+                cleanup_tmp_directories=True,
+                create=False,
+                multiprocessing_options=_alone(),
             ),
         )
         self._pending: int | None = None
@@ -239,8 +243,10 @@ def read_meta(step_directory: pathlib.Path) -> dict[str, Any]:
     Raises:
       CheckpointError: if it is not what was written, or of an unknown format.
     """
-    handler = ocp.Checkpointer(ocp.JsonCheckpointHandler())
-    page = digest.unseal(handler.restore(step_directory / "meta"))
+    reader = ocp.Checkpointer(
+        ocp.JsonCheckpointHandler(), multiprocessing_options=_alone()
+    )
+    page = digest.unseal(reader.restore(step_directory / "meta"))
     if page["format"] != FORMAT:
         raise errors.CheckpointError(
             f"The checkpoint has format {page['format']}; this version reads {FORMAT}."
@@ -272,9 +278,25 @@ def read_item(
         restore_args=jax.tree.map(lambda _: as_numpy, blank),
         partial_restore=True,
     )
-    item = ocp.PyTreeCheckpointer().restore(step_directory / name, args=arguments)
+    reader = ocp.Checkpointer(
+        ocp.PyTreeCheckpointHandler(multiprocessing_options=_alone()),
+        multiprocessing_options=_alone(),
+    )
+    item = reader.restore(step_directory / name, args=arguments)
     digest.verify_leaves(item, meta["digests"][name])
     return item
+
+
+def _alone() -> Any:
+    """Tells Orbax to wait for no other process: one alone writes and reads."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    me = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=me,
+        active_processes={me},
+        barrier_sync_key_prefix=f"process_{me}",
+    )
 
 
 def _check_finite(step: int, items: dict[str, Any], last_good: int | None) -> None:

@@ -1,21 +1,24 @@
-"""What happens between steps. A hook is called after every step, and decides itself.
+"""What happens between steps. A hook is called after every call, and decides itself.
 
 ``hook(step, state, metrics)``: ``step`` updates were made, ``state`` is what they left
-(its arrays are donated to the next step, so keep no reference), ``metrics`` are scalars
-on the device.
+(its arrays are donated to the next call, so keep no reference), ``metrics`` are scalars
+on the device, or of shape [k] where the call made k steps.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from simclr_jax.core import errors, types
 from simclr_jax.training import checkpoint, progress, state, writers
+from simclr_jax.training import goodput as goodput_lib
 
 Hook = Callable[[int, state.TrainState, types.Metrics], None]
+"""What the loop calls; those of a ``Session`` have ``close()`` too."""
 
 
 class LogMetrics:
@@ -78,13 +81,13 @@ class LogMetrics:
         """
         watched = [(step, m["loss"], m["gradient_norm"]) for step, m in self._recent]
         fetched: Any = jax.device_get(watched)
-        for step, loss, norm in fetched:
+        for step, loss, norm in _each_step(fetched):
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 good = self._last_good()
                 good = "none" if good is None else f"step {good}"
                 raise errors.NonFiniteError(
-                    f"At step {step} the loss is {float(loss)} and the norm of the "
-                    f"gradient {float(norm)}. Stopped; the last good checkpoint is "
+                    f"At step {step} the loss is {loss} and the norm of the "
+                    f"gradient {norm}. Stopped; the last good checkpoint is "
                     f"{good}. A lower learning rate, a longer warm-up or a higher "
                     "temperature may help."
                 )
@@ -99,7 +102,7 @@ class LogMetrics:
     def _write(self, step: int) -> None:
         self.check()
         newest = jax.device_get(self._recent[-1][1])
-        values = {name: float(value) for name, value in newest.items()}
+        values = {name: float(np.ravel(value)[-1]) for name, value in newest.items()}
         self._recent = []
         with jax.transfer_guard("allow"):
             rate: Any = self._schedule(step - 1)
@@ -121,6 +124,7 @@ class SaveCheckpoint:
         num_steps: int,
         meta: dict[str, Any],
         before: Callable[[], None],
+        goodput: goodput_lib.Goodput,
     ):
         """Sets what is saved, and when.
 
@@ -130,12 +134,14 @@ class SaveCheckpoint:
           num_steps: steps in the run.
           meta: what each checkpoint says beside its arrays, as JSON.
           before: called before each save; raises if the state must not be saved.
+          goodput: told how long each save held up the run.
         """
         self._checkpoints = checkpoints
         self._every_steps = every_steps
         self._num_steps = num_steps
         self._meta = meta
         self._before = before
+        self._goodput = goodput
 
     def __call__(
         self, step: int, state: state.TrainState, metrics: types.Metrics
@@ -151,4 +157,24 @@ class SaveCheckpoint:
         if step in self._checkpoints.steps():
             return
         self._before()
-        self._checkpoints.save(step, state.items(), self._meta)
+        with self._goodput.lost_to("save"):
+            self._checkpoints.save(step, state.items(), self._meta)
+
+    def close(self) -> None:
+        """Waits until the last save is committed.
+
+        Raises:
+          CheckpointError: if it could not be written.
+        """
+        self._checkpoints.close()
+
+
+def _each_step(
+    calls: Iterable[tuple[int, Any, Any]],
+) -> Iterator[tuple[int, float, float]]:
+    """Yields step, loss and norm one by one of calls that made one step or several."""
+    for last, losses, norms in calls:
+        losses, norms = np.ravel(losses), np.ravel(norms)
+        first = last - len(losses) + 1
+        for step, loss, norm in zip(range(first, last + 1), losses, norms, strict=True):
+            yield step, float(loss), float(norm)

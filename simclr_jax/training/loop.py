@@ -1,28 +1,35 @@
 """The loop: batches in, steps made, hooks called. It knows no method and no config."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import jax
 
 from simclr_jax.core import types
+from simclr_jax.training import goodput as goodput_lib
 from simclr_jax.training import hooks as hooks_lib
 from simclr_jax.training import preemption, state
-from simclr_jax.training.step import train_step
+from simclr_jax.training.step import train_step, train_steps
 
-MAX_QUEUED_STEPS = 2
-"""Steps that the host may be ahead of the devices: they never wait, and a signal or
+MAX_QUEUED_CALLS = 2
+"""Calls that the host may be ahead of the devices: they never wait, and a signal or
 the bar never lags."""
+
+Batch = dict[str, jax.Array]
 
 
 def run(
     initial: state.TrainState,
-    batches: Iterable[dict[str, jax.Array]],
+    batches: Iterable[Batch],
     *,
     key: types.PRNGKey,
     start_step: int,
     num_steps: int,
     hooks: Sequence[hooks_lib.Hook],
     stop: preemption.StopRequest,
+    steps_per_call: int = 1,
+    goodput: goodput_lib.Goodput | None = None,
 ) -> tuple[state.TrainState, int]:
     """Trains until the last step, or until the process is asked to stop.
 
@@ -34,24 +41,50 @@ def run(
       key: the key of the run, on every device.
       start_step: updates made so far.
       num_steps: updates in the whole run.
-      hooks: called after every step, in this order.
-      stop: asked after every step.
+      hooks: called after every call, in this order.
+      stop: asked after every call.
+      steps_per_call: steps in one call of a compiled program; a call ends at a multiple
+        of it, and at the last step.
+      goodput: told what the time is lost to.
 
     Returns:
       The state and the number of updates made.
     """
     graphdef, arrays, step = initial.graphdef, initial.arrays, start_step
+    goodput = goodput or goodput_lib.Goodput()
+    goodput.training_starts()
     queued: list[jax.Array] = []
+    compiled: set[int] = set()
+    batches = iter(batches)
     with jax.transfer_guard("disallow"):
-        for step, batch in zip(
-            range(start_step + 1, num_steps + 1), batches, strict=False
-        ):
-            arrays, metrics = train_step(graphdef, arrays, batch, key)
+        for call, size in enumerate(_sizes(start_step, num_steps, steps_per_call)):
+            is_idle = lambda: all(loss.is_ready() for loss in queued)
+            with goodput.lost_to("data", if_true=is_idle):
+                group = tuple(itertools.islice(batches, size))
+            if len(group) < size:
+                break
+            is_new = size not in compiled
+            with goodput.lost_to("compile") if is_new else contextlib.nullcontext():
+                if steps_per_call == 1:
+                    arrays, metrics = train_step(graphdef, arrays, group[0], key)
+                else:
+                    arrays, metrics = train_steps(graphdef, arrays, group, key)
+            compiled.add(size)
+            step += size
             queued.append(metrics["loss"])
-            if len(queued) > MAX_QUEUED_STEPS:
+            if len(queued) > MAX_QUEUED_CALLS:
                 queued.pop(0).block_until_ready()
             for hook in hooks:
                 hook(step, state.TrainState(graphdef, arrays), metrics)
-            if stop.requested:
+            if stop.is_due(call):
                 break
     return state.TrainState(graphdef, arrays), step
+
+
+def _sizes(start_step: int, num_steps: int, steps_per_call: int) -> Iterator[int]:
+    """Yields the steps of each call."""
+    step = start_step
+    while step < num_steps:
+        end = min((step // steps_per_call + 1) * steps_per_call, num_steps)
+        yield end - step
+        step = end

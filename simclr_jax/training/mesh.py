@@ -1,11 +1,17 @@
 """The devices of a run: one axis, ``data``, over which batches are split."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from simclr_jax.core import checks, errors
 
 AXIS = "data"
+
+T = TypeVar("T")
 
 
 def make_mesh(*, num_devices: int | None = None) -> Mesh:
@@ -19,9 +25,10 @@ def make_mesh(*, num_devices: int | None = None) -> Mesh:
       program does not say.
 
     Raises:
-      UserError: if there are fewer devices.
+      UserError: if there are fewer devices, or other processes would be left out.
     """
-    devices = jax.devices()
+    # In order of processes, so that the rows of each are contiguous.
+    devices = sorted(jax.devices(), key=lambda one: (one.process_index, one.id))
     if num_devices is None:
         num_devices = len(devices)
     if not 1 <= num_devices <= len(devices):
@@ -29,17 +36,37 @@ def make_mesh(*, num_devices: int | None = None) -> Mesh:
             f"num_devices must be between 1 and the {len(devices)} devices that JAX "
             f"sees; got {num_devices}."
         )
-    return jax.make_mesh(
-        (num_devices,),
-        (AXIS,),
-        axis_types=(AxisType.Auto,),
-        devices=devices[:num_devices],
-    )
+    if num_devices < len(devices) and jax.process_count() > 1:
+        raise errors.UserError(
+            f"num_devices must be all {len(devices)} devices, or not set, where there "
+            f"are several processes; got {num_devices}. Start fewer processes."
+        )
+    return over(devices[:num_devices])
+
+
+def over(devices: Sequence[jax.Device]) -> Mesh:
+    """Returns a mesh over given devices, which need not be attached."""
+    return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
     """The placement of parameters and keys: a copy on every device."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def place(arrays: T, mesh: Mesh) -> T:
+    """Returns arrays that every process has, with a copy on every device.
+
+    Args:
+      arrays: a tree of arrays (NumPy, JAX, keys), the same in all processes.
+      mesh: the devices.
+
+    Returns:
+      The tree, placed as ``replicated`` says.
+    """
+    if jax.process_count() == 1:
+        return jax.device_put(arrays, replicated(mesh))
+    return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(arrays)
 
 
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:

@@ -1,6 +1,8 @@
 """A run in a working directory: restore, loop, metrics and checkpoints put together."""
 
+import contextlib
 import dataclasses
+import io
 import logging
 import pathlib
 import platform
@@ -16,11 +18,24 @@ import orbax.checkpoint as ocp
 
 import simclr_jax
 from simclr_jax.core import errors, types
-from simclr_jax.training import hooks, loop, mesh, preemption, progress, state, writers
+from simclr_jax.training import goodput as goodput_lib
+from simclr_jax.training import hooks as hooks_lib
+from simclr_jax.training import (
+    lock,
+    loop,
+    mesh,
+    preemption,
+    processes,
+    profiling,
+    progress,
+    state,
+    writers,
+)
 from simclr_jax.training.checkpoint import Checkpoints, check_free_space
 
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
+PROFILE = "profile"
 
 _log = logging.getLogger("simclr_jax")
 
@@ -41,6 +56,8 @@ class Session:
       check_meta: called with the page of a checkpoint before its arrays are read;
         raises if it belongs to another run.
       use_tensorboard: whether event files are written too.
+      steps_per_call: steps in one call of a compiled program.
+      profile_steps: first and last step of a trace to be written, or None.
     """
 
     workdir: pathlib.Path
@@ -53,6 +70,8 @@ class Session:
     meta: dict[str, Any]
     check_meta: Callable[[dict[str, Any]], None]
     use_tensorboard: bool = False
+    steps_per_call: int = 1
+    profile_steps: tuple[int, int] | None = None
 
     def train(
         self,
@@ -63,16 +82,21 @@ class Session:
         devices: jax.sharding.Mesh,
         stop: preemption.StopRequest,
         counted: Callable[[], Mapping[str, float]] = dict,
+        goodput: goodput_lib.Goodput | None = None,
     ) -> int:
         """Trains from the newest checkpoint, or from the start, to the end of the run.
+
+        Of several processes the first alone reads and writes the directory.
 
         Args:
           initial: the state of step 0.
           batches_from: returns the batches from a number on.
           key: the key of the run.
           devices: where the arrays go.
-          stop: asked after every step; the state is saved before leaving.
-          counted: called at each logged step; what was counted on the host since then.
+          stop: asked after every call; the state is saved before leaving.
+          counted: called at each logged step in every process; what was counted on the
+            host since then.
+          goodput: what the time was lost to before; None: nothing.
 
         Returns:
           The number of updates made.
@@ -82,62 +106,83 @@ class Session:
           CheckpointError: if no checkpoint can be read, or none can be written.
           NonFiniteError: if the loss or the gradient is not finite.
         """
-        num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(initial.items()))
-        check_free_space(self.workdir, num_bytes)
-        checkpoints = Checkpoints(
-            self.workdir / CHECKPOINTS, keep=self.keep_checkpoints
-        )
+        goodput = goodput or goodput_lib.Goodput()
+        checkpoints = self._open_checkpoints(initial)
         start, start_step = self._restore(checkpoints, initial, devices)
-        log = self._open_log(checkpoints, start_step, counted)
-        save = hooks.SaveCheckpoint(
-            checkpoints,
-            every_steps=self.checkpoint_every_steps,
-            num_steps=self.num_steps,
-            meta=self.meta,
-            before=log.check,
-        )
+        log = self._open_log(checkpoints, start_step, counted, goodput)
+        hooks = [log, *self._open_profile()]
+        save = None
+        if checkpoints is not None:
+            save = self._open_save(checkpoints, log, goodput)
+            hooks.append(save)
         batches = batches_from(start_step)
         try:
             final, step = loop.run(
                 start,
                 batches,
-                key=jax.device_put(key, mesh.replicated(devices)),
+                key=mesh.place(key, devices),
                 start_step=start_step,
                 num_steps=self.num_steps,
-                hooks=(log, save),
+                hooks=hooks,
                 stop=stop,
+                steps_per_call=self.steps_per_call,
+                goodput=goodput,
             )
-            if step > start_step:
+            if save is not None and step > start_step:
                 save.save(step, final)
         finally:
             batches.close()  # ends the worker processes
-            log.close()
-            checkpoints.wait()
-        checkpoints.close()
+            for hook in hooks:
+                hook.close()
+        processes.wait_for_all("saved")
         return step
+
+    def _open_checkpoints(self, initial: state.TrainState) -> Checkpoints | None:
+        """Opens the folder in the first process; the others have None."""
+        opened = []
+
+        def open_folder() -> None:
+            num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(initial.items()))
+            check_free_space(self.workdir, num_bytes)
+            folder = self.workdir / CHECKPOINTS
+            opened.append(Checkpoints(folder, keep=self.keep_checkpoints))
+
+        processes.run_on_first(open_folder)
+        return opened[0] if opened else None
 
     def _restore(
         self,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | None,
         initial: state.TrainState,
         devices: jax.sharding.Mesh,
     ) -> tuple[state.TrainState, int]:
-        restored = checkpoints.restore_newest(
-            initial.items(), check_meta=self.check_meta
-        )
-        if restored is None:
+        items = initial.items()
+        found = []
+
+        def read() -> int | None:
+            restored = checkpoints and checkpoints.restore_newest(
+                items, check_meta=self.check_meta
+            )
+            if not restored:
+                return None
+            _log.info("Resumed from checkpoint %d in %s.", restored.step, self.workdir)
+            found.append(restored.items)
+            return restored.step
+
+        step = processes.run_on_first(read)
+        if step is None:
             return initial, 0
-        _log.info("Resumed from checkpoint %d in %s.", restored.step, self.workdir)
-        arrays = jax.device_put(restored.items, mesh.replicated(devices))
-        return initial.with_items(arrays), restored.step
+        arrays = processes.broadcast(found[0] if found else items)
+        return initial.with_items(mesh.place(arrays, devices)), step
 
     def _open_log(
         self,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | None,
         start_step: int,
         counted: Callable[[], Mapping[str, float]],
-    ) -> hooks.LogMetrics:
-        return hooks.LogMetrics(
+        goodput: goodput_lib.Goodput,
+    ) -> hooks_lib.LogMetrics:
+        return hooks_lib.LogMetrics(
             every_steps=self.log_every_steps,
             num_steps=self.num_steps,
             schedule=self.schedule,
@@ -145,11 +190,33 @@ class Session:
                 num_steps=self.num_steps,
                 batch_size=self.batch_size,
                 start_step=start_step,
+                stream=None if processes.is_first() else io.StringIO(),
             ),
-            outputs=self._open_outputs(start_step),
-            last_good=lambda: checkpoints.last_good,
-            counted=counted,
+            outputs=self._open_outputs(start_step) if processes.is_first() else [],
+            last_good=lambda: checkpoints.last_good if checkpoints else None,
+            counted=lambda: counted() | goodput.read(),
         )
+
+    def _open_save(
+        self,
+        checkpoints: Checkpoints,
+        log: hooks_lib.LogMetrics,
+        goodput: goodput_lib.Goodput,
+    ) -> hooks_lib.SaveCheckpoint:
+        return hooks_lib.SaveCheckpoint(
+            checkpoints,
+            every_steps=self.checkpoint_every_steps,
+            num_steps=self.num_steps,
+            meta=self.meta,
+            before=log.check,
+            goodput=goodput,
+        )
+
+    def _open_profile(self) -> list[profiling.Profile]:
+        if self.profile_steps is None or not processes.is_first():
+            return []
+        first, last = self.profile_steps
+        return [profiling.Profile(self.workdir / PROFILE, first=first, last=last)]
 
     def _open_outputs(self, start_step: int) -> list[writers.Writer]:
         outputs: list[writers.Writer] = [
@@ -158,6 +225,28 @@ class Session:
         if self.use_tensorboard:
             outputs.append(writers.TensorBoardWriter(self.workdir / "tensorboard"))
         return outputs
+
+
+def open_workdir(workdir: pathlib.Path, stack: contextlib.ExitStack) -> pathlib.Path:
+    """Makes and locks a working directory in the first process.
+
+    Args:
+      workdir: the directory.
+      stack: holds the lock until it is closed.
+
+    Returns:
+      Its absolute path.
+
+    Raises:
+      UserError: if it cannot be made or written to.
+      WorkdirBusyError: if another trainer is in it.
+    """
+
+    def take() -> None:
+        stack.enter_context(lock.WorkdirLock(prepare_workdir(workdir)))
+
+    processes.run_on_first(take)
+    return pathlib.Path(workdir).absolute()
 
 
 def prepare_workdir(workdir: pathlib.Path) -> pathlib.Path:
