@@ -126,7 +126,6 @@ def to_devices(
     Returns:
       The images, uint8 [b h w c], as a ``types.Canvas`` where they have many sizes.
     """
-
     pixels = _place(samples["images"], sharding)
     if not is_canvas:
         return pixels

@@ -8,6 +8,7 @@ aside and an older one used, and a failed save is noticed as soon as it has fail
 Arrays are stored without their placement, so a run may resume on other devices.
 """
 
+import concurrent.futures
 import dataclasses
 import logging
 import pathlib
@@ -65,19 +66,21 @@ class Checkpoints:
                 multiprocessing_options=_alone(),
             ),
         )
-        self._pending: int | None = None
+        self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._pending: tuple[int, concurrent.futures.Future[None]] | None = None
         self._num_failed = 0
         self.last_good: int | None = None
 
     def steps(self) -> list[int]:
-        """Returns the steps that are there, oldest first."""
+        """Returns the steps that are there, oldest first; waits for a save to end."""
+        self.wait()
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, items: dict[str, Any], meta: dict[str, Any]) -> None:
         """Starts to save; returns once the arrays are copied.
 
-        A save that fails is reported and counted; training goes on, and the third
-        failure in a row ends it.
+        Checking, digests and writing go on beside the training. A save that fails is
+        reported and counted; training goes on, and the third failure in a row ends it.
 
         Args:
           step: updates made so far.
@@ -85,42 +88,39 @@ class Checkpoints:
           meta: what else is to be known, as JSON.
 
         Raises:
-          NonFiniteError: if an array holds NaN or infinity; nothing is written.
+          NonFiniteError: if an array of the save before holds NaN or infinity; nothing
+            of it was written.
           CheckpointError: after ``MAX_FAILED_SAVES`` failures in a row.
         """
         self.wait()
         # Copies: on a CPU, NumPy would share memory that the next step overwrites.
         items = jax.tree.map(np.array, items)
-        _check_finite(step, items, self.last_good)
-        digests = {name: digest.digest_leaves(item) for name, item in items.items()}
-        page = {"format": FORMAT, "step": step, "digests": digests} | meta
-        arguments: dict[str, Any] = {}
-        for name, item in items.items():
-            arguments[name] = ocp.args.PyTreeSave(item)
-        arguments["meta"] = ocp.args.JsonSave(digest.seal(page))
-        try:
-            self._check_space(items)
-            self._manager.save(step, args=ocp.args.Composite(**arguments), force=True)
-            self._pending = step
-        except Exception as error:
-            self._report_failure(step, error)
+        self._pending = step, self._writer.submit(self._write, step, items, meta)
 
     def poll(self) -> None:
-        """Notices whether the save that is under way has ended, without waiting."""
-        if self._pending is not None and not self._manager.is_saving_in_progress():
+        """Notices whether the save that is under way has ended, without waiting.
+
+        Raises:
+          NonFiniteError: as ``wait``.
+          CheckpointError: as ``wait``.
+        """
+        if self._pending is not None and self._pending[1].done():
             self.wait()
 
     def wait(self) -> None:
         """Waits until the save that is under way is committed or has failed.
 
         Raises:
+          NonFiniteError: if an array holds NaN or infinity; nothing was written.
           CheckpointError: after ``MAX_FAILED_SAVES`` failures in a row.
         """
         if self._pending is None:
             return
-        step, self._pending = self._pending, None
+        (step, saved), self._pending = self._pending, None
         try:
-            self._manager.wait_until_finished()
+            saved.result()
+        except errors.NonFiniteError:
+            raise
         except Exception as error:
             self._report_failure(step, error)
             return
@@ -179,10 +179,14 @@ class Checkpoints:
         """Waits for what is under way and ends Orbax's threads.
 
         Raises:
+          NonFiniteError: as ``wait``.
           CheckpointError: if the last save did not succeed.
         """
-        self.wait()
-        self._manager.close()
+        try:
+            self.wait()
+        finally:
+            self._writer.shutdown()
+            self._manager.close()
         if self._num_failed:
             raise errors.CheckpointError(
                 "The last checkpoint could not be written; the last good one is "
@@ -211,9 +215,19 @@ class Checkpoints:
             ) from error
         _log.warning("%s Training goes on.", message)
 
-    def _check_space(self, items: dict[str, Any]) -> None:
+    def _write(self, step: int, items: dict[str, Any], meta: dict[str, Any]) -> None:
+        """Writes a step and returns once it is committed; in the writer's thread."""
+        _check_finite(step, items, self.last_good)
+        digests = {name: digest.digest_leaves(item) for name, item in items.items()}
+        page = {"format": FORMAT, "step": step, "digests": digests} | meta
+        arguments: dict[str, Any] = {}
+        for name, item in items.items():
+            arguments[name] = ocp.args.PyTreeSave(item)
+        arguments["meta"] = ocp.args.JsonSave(digest.seal(page))
         num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
         check_free_space(self._directory, num_bytes)
+        self._manager.save(step, args=ocp.args.Composite(**arguments), force=True)
+        self._manager.wait_until_finished()
 
 
 def check_free_space(directory: pathlib.Path, num_bytes: int) -> None:

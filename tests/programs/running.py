@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -70,3 +71,16 @@ def digests(workdir, step):
         pathlib.Path(workdir, "checkpoints", str(step), "meta", "metadata").read_text()
     )
     return page["page"]["digests"]
+
+
+def wait_for_step(workdir, step, process, seconds=120):
+    """Returns once a run has logged so many steps."""
+    path = workdir / "metrics.jsonl"
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if path.exists() and path.read_text().count("\n") >= step:
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.01)
+    raise AssertionError(f"step {step} was not reached: {process.communicate()[0]}")

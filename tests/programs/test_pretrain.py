@@ -20,18 +20,6 @@ ARGUMENTS = (
 )
 
 
-def wait_for_step(workdir, step, process, seconds=120):
-    path = workdir / "metrics.jsonl"
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if path.exists() and path.read_text().count("\n") >= step:
-            return
-        if process.poll() is not None:
-            break
-        time.sleep(0.01)
-    raise AssertionError(f"step {step} was not reached: {process.communicate()[0]}")
-
-
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory):
     """An uninterrupted run on one device."""
@@ -82,7 +70,7 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(golden, tmp_path)
         written = (
             len(running.rows(tmp_path)) if (tmp_path / "metrics.jsonl").exists() else 0
         )
-        wait_for_step(tmp_path, min(written // 3 * 3 + 1, 25), process)
+        running.wait_for_step(tmp_path, min(written // 3 * 3 + 1, 25), process)
         time.sleep(generator.uniform(0, 0.3))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -94,7 +82,7 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(golden, tmp_path)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_it_saves_and_leaves_with_143(golden, tmp_path, number):
     process = running.start("pretrain", *ARGUMENTS, f"--workdir={tmp_path}")
-    wait_for_step(tmp_path, 4, process)
+    running.wait_for_step(tmp_path, 4, process)
     process.send_signal(number)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 143, output
@@ -130,7 +118,7 @@ def test_a_run_is_continued_on_another_number_of_devices(golden, tmp_path):
     process = running.start(
         "pretrain", *ARGUMENTS, f"--workdir={tmp_path}", num_devices=4
     )
-    wait_for_step(tmp_path, 10, process)
+    running.wait_for_step(tmp_path, 10, process)
     process.terminate()
     process.communicate(timeout=30)
     done = running.run("pretrain", *ARGUMENTS, f"--workdir={tmp_path}")
@@ -149,7 +137,7 @@ def test_a_second_trainer_leaves_at_once_and_names_the_first(tmp_path):
         "pretrain", *ARGUMENTS, "--config.num_steps=100000", f"--workdir={tmp_path}"
     )
     try:
-        wait_for_step(tmp_path, 1, process)
+        running.wait_for_step(tmp_path, 1, process)
         start = time.monotonic()
         second = running.run("pretrain", *ARGUMENTS, f"--workdir={tmp_path}")
         seconds = time.monotonic() - start

@@ -1,5 +1,6 @@
 import logging
 import shutil
+import threading
 
 import jax
 import numpy as np
@@ -167,6 +168,7 @@ def test_arrays_that_are_not_finite_are_never_saved(folder):
     items["opt"]["mu"][3, 3] = np.nan
     with pytest.raises(errors.NonFiniteError, match=r"'opt/mu' holds NaN.*step 4"):
         checkpoints.save(4, items, {})
+        checkpoints.wait()
     checkpoints.close()
     assert training.find_steps(folder) == [3, 2, 1]
 
@@ -178,6 +180,24 @@ def test_the_arrays_may_change_while_they_are_being_saved(tmp_path):
     items["model"]["encoder"][0]["kernel"][:] = 0
     checkpoints.close()
     assert_equal(restore(tmp_path), 1)
+
+
+def test_saving_takes_no_more_time_than_the_copy(tmp_path, monkeypatch):
+    checkpoints = training.Checkpoints(tmp_path)
+    may_go_on = threading.Event()
+    digest_leaves = checkpoint.digest.digest_leaves
+
+    def slow(item):
+        assert may_go_on.wait(60)
+        return digest_leaves(item)
+
+    monkeypatch.setattr(checkpoint.digest, "digest_leaves", slow)
+    checkpoints.save(1, make_items(1), {})
+    checkpoints.poll()
+    assert checkpoints.last_good is None
+    may_go_on.set()
+    checkpoints.close()
+    assert checkpoints.last_good == 1
 
 
 def fail(*args, **kwargs):
@@ -192,9 +212,8 @@ def test_a_failed_save_is_noticed_at_once_and_the_third_in_a_row_ends_the_run(
     monkeypatch.setattr(checkpoints._manager, "wait_until_finished", fail)
     with caplog.at_level(logging.WARNING):
         checkpoints.save(4, make_items(4), {})
-        while checkpoints._manager.is_saving_in_progress():
-            pass
-        checkpoints.poll()
+        while not caplog.text:
+            checkpoints.poll()
     assert "Checkpoint 4 could not be written" in caplog.text
     assert "The last good one is step 3. Training goes on." in caplog.text
     with pytest.raises(errors.CheckpointError, match=r"failure 3 in a row"):

@@ -1,4 +1,5 @@
 import io
+import math
 
 import jax.numpy as jnp
 import pytest
@@ -69,4 +70,14 @@ def test_check_looks_between_logged_steps():
     log, _ = make(last_good=lambda: None)
     log(1, STATE, metrics(float("nan")))
     with pytest.raises(errors.NonFiniteError, match=r"At step 1 .*checkpoint is none"):
+        log.check()
+
+
+def test_the_steps_of_one_call_are_looked_at_one_by_one():
+    log, recorder = make()
+    log(3, STATE, {"loss": jnp.arange(3.0), "gradient_norm": jnp.ones(3)})
+    assert recorder.rows[0][1]["loss"] == 2.0
+    bad = {"loss": jnp.float32([1, math.nan]), "gradient_norm": jnp.ones(2)}
+    log(5, STATE, bad)
+    with pytest.raises(errors.NonFiniteError, match="At step 5 the loss is nan"):
         log.check()

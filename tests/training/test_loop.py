@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+from helpers import TOLERANCE
 from training import tiny
 
 from simclr_jax import training
@@ -6,7 +8,7 @@ from simclr_jax import training
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
-def run(hooks, stop, mesh=None):
+def run(hooks, stop, mesh=None, **options):
     mesh = mesh or training.make_mesh(num_devices=1)
     return training.run(
         tiny.build_state(mesh),
@@ -16,6 +18,7 @@ def run(hooks, stop, mesh=None):
         num_steps=tiny.NUM_STEPS,
         hooks=hooks,
         stop=stop,
+        **options,
     )
 
 
@@ -37,3 +40,37 @@ def test_it_leaves_after_the_step_in_which_it_was_asked_to():
 
     state, step = run([ask], stop)
     assert step == 5 == int(state.items()["opt"]["step"])
+
+
+def test_calls_of_several_steps_end_at_multiples_and_at_the_end():
+    seen, losses = [], []
+
+    def note(step, state, metrics):
+        seen.append((step, metrics["loss"].shape))
+        losses.extend(np.ravel(metrics["loss"]).tolist())
+
+    goodput = training.Goodput()
+    stop = training.StopRequest()
+    state, step = run([note], stop, steps_per_call=5, goodput=goodput)
+    assert seen == [(5, (5,)), (10, (5,)), (12, (2,))]
+    assert step == tiny.NUM_STEPS == int(state.items()["opt"]["step"])
+    one_by_one = []
+    run([lambda step, state, m: one_by_one.append(float(m["loss"]))], stop)
+    np.testing.assert_allclose(losses, one_by_one, **TOLERANCE["devices"])
+    assert goodput.read()["compile_seconds"] > 0
+
+
+def test_a_run_that_was_stopped_within_a_call_first_fills_it():
+    seen = []
+    mesh = training.make_mesh(num_devices=1)
+    training.run(
+        tiny.build_state(mesh),
+        tiny.build_batches(mesh).start_at(3),
+        key=tiny.root_key(mesh),
+        start_step=3,
+        num_steps=8,
+        hooks=[lambda step, state, metrics: seen.append(step)],
+        stop=training.StopRequest(),
+        steps_per_call=5,
+    )
+    assert seen == [5, 8]

@@ -1,4 +1,6 @@
 import inspect
+import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +88,34 @@ def test_gradient_norm_is_that_of_the_loss():
         state.graphdef, state.arrays, batch, tiny.root_key(mesh)
     )
     np.testing.assert_allclose(metrics["gradient_norm"], expected, rtol=1e-4)
+
+
+def several_at_once(mesh):
+    state = tiny.build_state(mesh)
+    batches = tuple(itertools.islice(tiny.build_batches(mesh).start_at(0), 4))
+    return state, (state.arrays, batches, tiny.root_key(mesh))
+
+
+def test_several_steps_in_one_call_are_those_of_several_calls():
+    mesh = training.make_mesh(num_devices=2)
+    one_by_one, losses = run(mesh)
+    state, arguments = several_at_once(mesh)
+    arrays, metrics = training.train_steps(state.graphdef, *arguments)
+    np.testing.assert_allclose(metrics["loss"], losses, **TOLERANCE["devices"])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, **TOLERANCE["parameters"]),
+        training.TrainState(state.graphdef, arrays).items(),
+        one_by_one.items(),
+    )
+
+
+@pytest.mark.parametrize(("platform", "has_loop"), [("cpu", False), ("tpu", True)])
+def test_several_steps_are_a_loop_but_for_cpus(platform, has_loop):
+    state, arguments = several_at_once(training.make_mesh(num_devices=1))
+    traced = training.train_steps.trace(state.graphdef, *arguments)
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    loops = re.findall(r"stablehlo\.while.*?: (.*)", text)
+    assert any(f"tensor<4x{tiny.BATCH_SIZE}x" in types for types in loops) == has_loop
 
 
 def test_the_step_fits_on_a_page():
