@@ -11,6 +11,5 @@ TOLERANCE = {
     "convolution": {"rtol": 1e-4, "atol": 1e-5},
     "optimizer": {"rtol": 1e-5, "atol": 1e-7},
     "devices": {"rtol": 1e-4, "atol": 0.0},
-    # Adam divides rounding noise by its own size where the gradient is nearly zero.
-    "parameters": {"rtol": 1e-3, "atol": 1e-4},
+    "parameters": {"rtol": 1e-4, "atol": 1e-5},
 }

@@ -22,6 +22,9 @@ ARGUMENTS = (
     f"--config.num_steps={NUM_STEPS}",
     "--config.checkpoint_every_steps=5",
     "--config.log_every_steps=1",
+    # Adam would divide rounding noise by its own size where the gradient is small.
+    "--config.optimizer.name=sgd",
+    "--config.learning_rate=0.05",
 )
 
 
