@@ -96,11 +96,18 @@ def golden(tmp_path_factory):
     return workdir
 
 
-@pytest.mark.parametrize(("num_processes", "num_devices"), [(2, 2), (4, 1)])
+# Kept on the devices, and read from the host: each process its own part.
+@pytest.mark.parametrize(
+    ("num_processes", "num_devices", "resident_bytes"), [(2, 2, 1 << 20), (4, 1, 0)]
+)
 def test_preempted_and_resumed_they_train_what_one_does(
-    golden, tmp_path, num_processes, num_devices
+    golden, tmp_path, num_processes, num_devices, resident_bytes
 ):
-    arguments = (*ARGUMENTS, f"--workdir={tmp_path}")
+    arguments = (
+        *ARGUMENTS,
+        f"--workdir={tmp_path}",
+        f"--config.data.resident_bytes={resident_bytes}",
+    )
     with started(num_processes, *arguments, num_devices=num_devices) as everyone:
         running.wait_for_step(tmp_path, 7, everyone[0])
         everyone[-1].terminate()  # one host is told; all leave after the same step
