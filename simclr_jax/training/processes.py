@@ -196,7 +196,7 @@ def last_words() -> Iterator[None]:
     """Explains the end of a process that had no time to do so itself.
 
     JAX aborts a process when another one is lost. A small process, which is waiting for
-    this one to leave the ``with`` block, says then what to do.
+    this one to leave the ``with`` block in good order, says then what to do.
     """
     if jax.process_count() == 1:
         yield
@@ -211,8 +211,10 @@ def last_words() -> Iterator[None]:
     witness = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield
-    finally:
+    except errors.UserError:  # will be told as it is
         witness.communicate(b".")
+        raise
+    witness.communicate(b".")
 
 
 def _check_given(

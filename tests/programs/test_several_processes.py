@@ -24,7 +24,7 @@ ARGUMENTS = (
     "--config.log_every_steps=1",
     # Adam would divide rounding noise by its own size where the gradient is small.
     "--config.optimizer.name=sgd",
-    "--config.learning_rate=0.05",
+    "--config.learning_rate=0.005",
 )
 
 

@@ -53,10 +53,19 @@ def test_alone_an_error_stays_what_it_is():
         processes.run_on_first(fail)
 
 
-@pytest.mark.parametrize(("end", "is_told"), [("os.abort()", True), ("pass", False)])
+@pytest.mark.parametrize(
+    ("end", "is_told"),
+    [
+        ("os.abort()", True),
+        ("raise RuntimeError('a collective failed')", True),
+        ("pass", False),
+        ("raise errors.UserError('a reason')", False),
+    ],
+)
 def test_the_last_words_are_spoken_if_a_process_is_ended(end, is_told):
     script = (
         "import os, jax\n"
+        "from simclr_jax.core import errors\n"
         "from simclr_jax.training import processes\n"
         "jax.process_count = lambda: 2\n"
         f"with processes.last_words():\n    {end}\n"
@@ -70,4 +79,4 @@ def test_the_last_words_are_spoken_if_a_process_is_ended(end, is_told):
         timeout=60,
     )
     assert ("error: process 0 of 2" in done.stderr) == is_told
-    assert (done.returncode != 0) == is_told
+    assert (done.returncode != 0) == (end != "pass")
