@@ -25,7 +25,7 @@ def sample_keys(
     batch_size: int,
     *,
     first_index: Index = 0,
-    index_step: int = 1,
+    index_step: Index = 1,
 ) -> Key[Array, " b"]:
     """Returns a key for each image: ``fold_in(key, first_index + i * index_step)``.
 
@@ -49,7 +49,7 @@ def view_keys(
     num_views: int,
     *,
     first_index: Index = 0,
-    index_step: int = 1,
+    index_step: Index = 1,
 ) -> Key[Array, "b v"]:
     """Returns the key of every view: those of an image are ``split`` from its key.
 
@@ -63,9 +63,7 @@ def view_keys(
     Returns:
       Keys of shape [batch_size, num_views].
     """
-    keys = sample_keys(
-        key, batch_size, first_index=first_index, index_step=index_step
-    )
+    keys = sample_keys(key, batch_size, first_index=first_index, index_step=index_step)
     return jax.vmap(lambda one: jax.random.split(one, num_views))(keys)
 
 
@@ -96,7 +94,7 @@ def views(
     recipe: compose.Recipe,
     *,
     first_index: Index = 0,
-    index_step: int = 1,
+    index_step: Index = 1,
 ) -> tuple[Float[Array, "b v out_h out_w c"], ...]:
     """Makes the views of a recipe of every image.
 
@@ -147,7 +145,7 @@ def two_views(
     recipe: compose.Recipe,
     *,
     first_index: Index = 0,
-    index_step: int = 1,
+    index_step: Index = 1,
 ) -> tuple[ViewBatch, ViewBatch]:
     """Makes two random views of every image, for a method that compares pairs.
 
@@ -164,9 +162,7 @@ def two_views(
     Raises:
       UserError: if the recipe makes anything but two views of one size.
     """
-    made = views(
-        key, images, recipe, first_index=first_index, index_step=index_step
-    )
+    made = views(key, images, recipe, first_index=first_index, index_step=index_step)
     if len(made) != 1 or made[0].shape[1] != 2:
         kinds = " and ".join(
             f"{array.shape[1]} of {array.shape[2]} x {array.shape[3]} pixels"
