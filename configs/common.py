@@ -13,7 +13,7 @@ def get_base() -> ml_collections.ConfigDict:
     config.num_steps = config_dict.placeholder(int)
     config.batch_size = 256  # images in a global batch, over all devices
     # Larger batches than memory holds: micro-batches that a batch is embedded in, and
-    # what an encoder keeps for the backward pass (none or blocks; docs/running.md).
+    # what is computed again, not kept (none, convolutions, blocks; docs/running.md).
     config.accumulate = 1
     config.remat = "none"
     config.temperature = 0.1

@@ -98,9 +98,10 @@ def views(
 ) -> tuple[Float[Array, "b v out_h out_w c"], ...]:
     """Makes the views of a recipe of every image.
 
-    View v of image i has the key ``split(fold_in(key, j), n)[v]``, where n is the number
-    of views and j = first_index + i * index_step the index of the image in the global
-    batch. So it is the same alone, in any batch and on any number of devices. Views by equal augmentations are made in one batched computation.
+    View v of image i has the key ``split(fold_in(key, j), n)[v]``, where n is the
+    number of views and j = first_index + i * index_step the index of the image in the
+    global batch. So it is the same alone, in any batch and on any number of devices.
+    Views by equal augmentations are made in one batched computation.
 
     Args:
       key: the key of the training step.

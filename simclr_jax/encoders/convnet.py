@@ -39,8 +39,8 @@ class ConvNet(nnx.Module):
         Args:
           image_shape: (h, w, c) of the views; h and w multiples of 4.
           dtype: type of the activations; parameters and statistics are float32.
-          remat: ``"none"``, or ``"blocks"`` to keep only the input of each stage for
-            the backward pass, which then computes it once more.
+          remat: what the blocks keep for the backward pass: ``"none"``,
+            ``"convolutions"`` or ``"blocks"``, see ``rematerialization.REMAT``.
           rngs: source of the initial weights.
 
         Raises:

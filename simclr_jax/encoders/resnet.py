@@ -61,8 +61,8 @@ class ResNet(nnx.Module):
             stride 2), ``"small_image"`` (3x3 of stride 1, no pooling) or ``"auto"``:
             small_image up to 64 pixels.
           dtype: type of the activations; parameters and statistics are float32.
-          remat: ``"none"``, or ``"blocks"`` to keep only the input of each residual
-            block for the backward pass, which then computes it once more.
+          remat: what the blocks keep for the backward pass: ``"none"``,
+            ``"convolutions"`` or ``"blocks"``, see ``rematerialization.REMAT``.
           rngs: source of the initial weights.
 
         Raises:
