@@ -38,34 +38,33 @@ def gradient_of(module, x, **options):
     return gradient.lower(params, rest, x).compile(), params, rest
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet18"])
-def test_it_changes_no_number_and_no_path(rng, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [("convnet", ("none", "blocks")), ("resnet18", tuple(encoders.REMAT))],
+)
+def test_it_changes_no_number_and_no_path(rng, monkeypatch, name, choices):
     monkeypatch.setitem(resnet.BLOCKS_PER_GROUP, 18, (1, 1))
     x = jnp.asarray(rng.random((4, 8, 8, 3), dtype=np.float32))
-    results = {}
-    for remat in encoders.REMAT:
+    results = []
+    for remat in choices:
         compiled, params, rest = gradient_of(build(name, remat), x, **KEEP_BARRIERS)
-        results[remat] = jax.tree_util.tree_leaves_with_path(
-            (compiled(params, rest, x), params, rest)
+        results.append(
+            jax.tree_util.tree_leaves_with_path(
+                (compiled(params, rest, x), params, rest)
+            )
         )
-    for remat in THRIFTY:
-        for (path, got), (where, expected) in zip(
-            results[remat], results["none"], strict=True
-        ):
+    for result in results[1:]:
+        for (path, got), (where, expected) in zip(result, results[0], strict=True):
             assert path == where
             np.testing.assert_allclose(got, expected, **TOLERANCE["loss_gradient"])
 
 
 @pytest.mark.parametrize("remat", THRIFTY)
-def test_statistics_are_updated_once_and_a_frozen_encoder_keeps_them(rng, remat):
-    x = jnp.asarray(rng.random((4, 8, 8, 3), dtype=np.float32))
-    module, plain = build("convnet", remat), build("convnet", "none")
+def test_a_frozen_encoder_writes_nothing(remat):
+    module = build("convnet", remat)
     frozen = nnx.view(module, use_running_average=True)
-    np.testing.assert_allclose(module(x), plain(x), **TOLERANCE["convolution"])
-    kept = jax.tree.map(np.array, nnx.state(module, nnx.BatchStat))
-    jax.tree.map(np.testing.assert_array_equal, kept, nnx.state(plain, nnx.BatchStat))
-    jax.jit(lambda x: frozen(x))(x)
-    jax.tree.map(np.testing.assert_array_equal, kept, nnx.state(module, nnx.BatchStat))
+    # Writing into variables of an outer trace would raise.
+    jax.eval_shape(lambda x: frozen(x), jax.ShapeDtypeStruct((4, 8, 8, 3), jnp.float32))
 
 
 def test_an_unknown_choice_lists_the_others():
