@@ -247,8 +247,8 @@ def test_a_batch_that_does_not_divide(images, key, make_mesh):
         build(layer_norm, accumulate=0)
 
 
-def temporaries(accumulate, *, batch_size=64):
-    """Bytes of temporaries of loss and gradient of a ResNet-18 of 16-pixel views."""
+def temporaries(accumulate):
+    """Bytes of temporaries: ResNet-18, 64 images, views of 16 pixels, gradient."""
 
     def make():
         rngs = nnx.Rngs(0)
@@ -270,10 +270,15 @@ def temporaries(accumulate, *, batch_size=64):
         batch = {"image": images}
         return method.loss(batch, key=jax.random.key(0), step=0)[0]
 
-    images = jax.ShapeDtypeStruct((batch_size, 20, 20, 3), jnp.uint8)
+    images = jax.ShapeDtypeStruct((64, 20, 20, 3), jnp.uint8)
     gradient = jax.jit(
         jax.value_and_grad(loss),
         compiler_options=FAST_TO_COMPILE,
     )
     compiled = gradient.lower(params, rest, images).compile()
     return compiled.memory_analysis().temp_size_in_bytes
+
+
+def test_micro_batches_save_memory():
+    """Measured: 203 MB and 82 MB, of which the gradient is 45 MB."""
+    assert temporaries(COUNT) < 0.5 * temporaries(1)
