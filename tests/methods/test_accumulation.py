@@ -201,12 +201,13 @@ def test_the_views_are_the_same_in_any_micro_batch(images, key):
             key, images, noisy, first_index=first_index, index_step=COUNT
         )
 
-    run = jax.jit(
+    jit = functools.partial(jax.jit, compiler_options=FAST_TO_COMPILE)
+    run = jit(
         lambda images: methods.map_micro_batches(
             Tiny(layer_norm, rngs=nnx.Rngs(0)), draw, images, num_micro_batches=COUNT
         )
     )
-    expected = jax.jit(lambda images: augment.two_views(key, images, noisy))(images)
+    expected = jit(lambda images: augment.two_views(key, images, noisy))(images)
     for got, want in zip(run(images), expected, strict=True):
         np.testing.assert_allclose(got, want, **TOLERANCE["image"])
 
