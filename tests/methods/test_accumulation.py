@@ -16,6 +16,7 @@ from simclr_jax.core import errors, normalization
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 BATCH_SIZE, COUNT = 32, 4
+CLOSE = TOLERANCE["loss_gradient"]
 FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
 
 
@@ -92,13 +93,13 @@ def leaves(tree):
     return jax.tree_util.tree_leaves_with_path(tree)
 
 
-def assert_equal_in_norm(got, expected, tolerance=TOLERANCE["loss_gradient"]["rtol"]):
+def assert_equal_in_norm(got, expected):
     """Every array differs by less than a part of its own length."""
     got, expected = flat(got), flat(expected)
     assert got.keys() == expected.keys()
     for name, want in expected.items():
         error = np.linalg.norm(np.asarray(got[name], np.float64) - np.asarray(want))
-        assert error <= tolerance * np.linalg.norm(want), name
+        assert error <= CLOSE["rtol"] * np.linalg.norm(want), name
 
 
 def test_one_update_is_that_of_the_whole_batch(images):
@@ -113,7 +114,7 @@ def check_update(images, num_devices, whole, metrics):
     )
     assert found.keys() == metrics.keys()
     for name, expected in metrics.items():
-        np.testing.assert_allclose(found[name], expected, rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(found[name], expected, err_msg=name, **CLOSE)
     assert_equal_in_norm(parts, whole)  # weights, gradient (the trace) and counts
     counts = [leaf for _, leaf in leaves(parts["opt"]) if leaf.dtype.kind in "iu"]
     assert counts and all(int(count) == 1 for count in counts)
@@ -152,15 +153,15 @@ def test_batch_norm_by_micro_batch_and_one_update_of_its_averages(images):
     by_hand = functools.partial(reference, method)
     run = jax.jit(by_hand, compiler_options=FAST_TO_COMPILE)
     loss, gradient, means, variances = run(images, key)
-    np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss"], loss, **CLOSE)
     expected = nnx.to_pure_dict(gradient)
     (trace,) = (t for t in traces(items["opt"]) if same_names(t, expected))
     assert_equal_in_norm(trace, expected)
     norm, start = items["model"]["encoder"]["norm"], method.encoder.norm
     averages = 0.9 * start.mean[...] + 0.1 * means
-    np.testing.assert_allclose(norm["mean"], averages, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(norm["mean"], averages, **CLOSE)
     averages = 0.9 * start.var[...] + 0.1 * variances
-    np.testing.assert_allclose(norm["var"], averages, rtol=1e-5)
+    np.testing.assert_allclose(norm["var"], averages, **CLOSE)
     moved = re.findall(r"= (.*) (?:all-\w+|collective-\w+)\(", compiled.as_text())
     assert moved
     assert not [shapes for shapes in moved if "u8[" in shapes or "12,12" in shapes]
