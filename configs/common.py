@@ -12,6 +12,10 @@ def get_base() -> ml_collections.ConfigDict:
     config.epochs = 100
     config.num_steps = config_dict.placeholder(int)
     config.batch_size = 256  # images in a global batch, over all devices
+    # Larger batches than memory holds: micro-batches that a batch is embedded in, and
+    # what is computed again, not kept (none, convolutions, blocks; docs/running.md).
+    config.accumulate = 1
+    config.remat = "none"
     config.temperature = 0.1
     # The peak is learning_rate times 1 (none), batch_size / 256 (linear) or
     # sqrt(batch_size) (sqrt).

@@ -48,10 +48,15 @@ def check(config: Config) -> None:
         checks.check_positive("epochs", config.epochs)
     else:
         checks.check_positive_int("num_steps", config.num_steps)
-    for name in ("batch_size", "log_every_steps", "checkpoint_every_steps"):
+    for name in (
+        "batch_size",
+        "accumulate",
+        "log_every_steps",
+        "checkpoint_every_steps",
+        "keep_checkpoints",
+        "steps_per_call",
+    ):
         checks.check_positive_int(name, config[name])
-    checks.check_positive_int("keep_checkpoints", config.keep_checkpoints)
-    checks.check_positive_int("steps_per_call", config.steps_per_call)
     for name in ("log_every_steps", "checkpoint_every_steps"):
         checks.check_divisible(
             name,
@@ -69,6 +74,7 @@ def check(config: Config) -> None:
     registry.lookup("encoder", config.encoder.name, encoders.ENCODERS)
     registry.lookup("optimizer", config.optimizer.name, optim.OPTIMIZERS)
     registry.lookup("compute_dtype", config.compute_dtype, DTYPES)
+    registry.lookup("remat", config.remat, encoders.REMAT)
     for name in ("num_workers", "num_threads", "resident_bytes"):
         checks.check_in_range(
             f"data.{name}", config.data[name] or 0, low=0.0, high=math.inf
@@ -164,8 +170,13 @@ def build_encoder(
 ) -> Any:
     """Builds the encoder for views of a shape."""
     dtype = DTYPES[config.compute_dtype]
-    options = _options(config.encoder)
-    return encoders.build(image_shape=image_shape, dtype=dtype, rngs=rngs, **options)
+    return encoders.build(
+        image_shape=image_shape,
+        dtype=dtype,
+        remat=config.get("remat", "none"),  # a field that older checkpoints lack
+        rngs=rngs,
+        **_options(config.encoder),
+    )
 
 
 def build_method(
@@ -192,6 +203,7 @@ def build_method(
         augmentation=recipe,
         temperature=config.temperature,
         mesh=mesh,
+        accumulate=config.accumulate,
     )
 
 

@@ -124,7 +124,7 @@ def assemble(config: parts.Config, *, cache_dir: pathlib.Path | None = None) -> 
       UserError: if they are not there or do not fit together.
     """
     mesh = training.make_mesh(num_devices=config.num_devices)
-    training.check_batch_size(config.batch_size, mesh)
+    training.check_batch_size(config.batch_size, mesh, accumulate=config.accumulate)
     images = parts.open_images(config)
     if len(images) < 2:
         raise errors.DataError(

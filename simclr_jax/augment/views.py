@@ -21,38 +21,49 @@ _T = TypeVar("_T")
 
 
 def sample_keys(
-    key: types.PRNGKey, batch_size: int, *, first_index: Index = 0
+    key: types.PRNGKey,
+    batch_size: int,
+    *,
+    first_index: Index = 0,
+    index_step: Index = 1,
 ) -> Key[Array, " b"]:
-    """Returns one key for each image: ``fold_in(key, first_index + i)``.
+    """Returns a key for each image: ``fold_in(key, first_index + i * index_step)``.
 
     Args:
       key: the key of the training step.
       batch_size: number of images.
       first_index: index of the first image in the global batch of the step.
+      index_step: distance of two neighbors in the global batch.
 
     Returns:
       Keys of shape [batch_size]. Key i depends on ``key`` and the global index alone,
       so it is the same on any number of devices and for any micro-batch.
     """
-    indices = jnp.arange(batch_size, dtype=jnp.int32) + first_index
+    indices = jnp.arange(batch_size, dtype=jnp.int32) * index_step + first_index
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)
 
 
 def view_keys(
-    key: types.PRNGKey, batch_size: int, num_views: int, *, first_index: Index = 0
+    key: types.PRNGKey,
+    batch_size: int,
+    num_views: int,
+    *,
+    first_index: Index = 0,
+    index_step: Index = 1,
 ) -> Key[Array, "b v"]:
-    """Returns the key of every view: ``split(fold_in(key, first_index + i), n)[v]``.
+    """Returns the key of every view: those of an image are ``split`` from its key.
 
     Args:
       key: the key of the training step.
       batch_size: number of images.
       num_views: views of each.
       first_index: see ``sample_keys``.
+      index_step: see ``sample_keys``.
 
     Returns:
       Keys of shape [batch_size, num_views].
     """
-    keys = sample_keys(key, batch_size, first_index=first_index)
+    keys = sample_keys(key, batch_size, first_index=first_index, index_step=index_step)
     return jax.vmap(lambda one: jax.random.split(one, num_views))(keys)
 
 
@@ -83,12 +94,14 @@ def views(
     recipe: compose.Recipe,
     *,
     first_index: Index = 0,
+    index_step: Index = 1,
 ) -> tuple[Float[Array, "b v out_h out_w c"], ...]:
     """Makes the views of a recipe of every image.
 
-    View v of image i has the key ``split(fold_in(key, first_index + i), n)[v]``, where
-    n is the number of views. So it is the same alone, in any batch and on any number of
-    devices. Views by equal augmentations are made in one batched computation.
+    View v of image i has the key ``split(fold_in(key, j), n)[v]``, where n is the
+    number of views and j = first_index + i * index_step the index of the image in the
+    global batch. So it is the same alone, in any batch and on any number of devices.
+    Views by equal augmentations are made in one batched computation.
 
     Args:
       key: the key of the training step.
@@ -98,6 +111,8 @@ def views(
         tuple of them, which makes one view for each.
       first_index: index of the first image in the global batch of the step; zero when
         ``images`` is the global batch.
+      index_step: distance of two neighbors in the global batch; above one where
+        ``images`` is every so manyth of it.
 
     Returns:
       One array [b v h' w' c] for each size of view, in the order in which the sizes
@@ -110,7 +125,13 @@ def views(
     """
     augmentations = members(recipe)
     batch_size = jax.tree.leaves(images)[0].shape[0]
-    keys = view_keys(key, batch_size, len(augmentations), first_index=first_index)
+    keys = view_keys(
+        key,
+        batch_size,
+        len(augmentations),
+        first_index=first_index,
+        index_step=index_step,
+    )
     by_size: dict[object, list[tuple[list[int], jax.Array]]] = {}
     for augmentation, indices in _positions(augmentations).items():
         compose.check_takes(augmentation, images)
@@ -125,6 +146,7 @@ def two_views(
     recipe: compose.Recipe,
     *,
     first_index: Index = 0,
+    index_step: Index = 1,
 ) -> tuple[ViewBatch, ViewBatch]:
     """Makes two random views of every image, for a method that compares pairs.
 
@@ -133,6 +155,7 @@ def two_views(
       images: see ``views``.
       recipe: an augmentation, or two of them that make views of one size.
       first_index: see ``views``.
+      index_step: see ``views``.
 
     Returns:
       ``(a, b)``, each [b h' w' c]; rows ``a[i]`` and ``b[i]`` show the same image.
@@ -140,7 +163,7 @@ def two_views(
     Raises:
       UserError: if the recipe makes anything but two views of one size.
     """
-    made = views(key, images, recipe, first_index=first_index)
+    made = views(key, images, recipe, first_index=first_index, index_step=index_step)
     if len(made) != 1 or made[0].shape[1] != 2:
         kinds = " and ".join(
             f"{array.shape[1]} of {array.shape[2]} x {array.shape[3]} pixels"

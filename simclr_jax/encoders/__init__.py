@@ -7,9 +7,10 @@ from flax import nnx
 
 from simclr_jax.core import errors, registry
 from simclr_jax.encoders.convnet import ConvNet
+from simclr_jax.encoders.rematerialization import REMAT
 from simclr_jax.encoders.resnet import BLOCKS_PER_GROUP, ResNet
 
-__all__ = ["ENCODERS", "ConvNet", "ResNet", "build"]
+__all__ = ["ENCODERS", "REMAT", "ConvNet", "ResNet", "build"]
 
 ENCODERS: dict[str, tuple[Any, tuple]] = {"convnet": (ConvNet, ())} | {
     f"resnet{depth}": (ResNet, (depth,)) for depth in BLOCKS_PER_GROUP

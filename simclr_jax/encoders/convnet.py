@@ -1,5 +1,6 @@
 """A small convolutional encoder for digits and thumbnails, fit for a laptop."""
 
+import functools
 import math
 
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from simclr_jax.core import errors, types
-from simclr_jax.encoders import convolution, layers
+from simclr_jax.encoders import convolution, layers, rematerialization
 
 
 class ConvNet(nnx.Module):
@@ -30,6 +31,7 @@ class ConvNet(nnx.Module):
         *,
         image_shape: tuple[int, int, int],
         dtype: DTypeLike = jnp.float32,
+        remat: str = "none",
         rngs: nnx.Rngs,
     ):
         """Builds the encoder.
@@ -37,10 +39,12 @@ class ConvNet(nnx.Module):
         Args:
           image_shape: (h, w, c) of the views; h and w multiples of 4.
           dtype: type of the activations; parameters and statistics are float32.
+          remat: what the blocks keep for the backward pass: ``"none"``,
+            ``"convolutions"`` or ``"blocks"``, see ``rematerialization.REMAT``.
           rngs: source of the initial weights.
 
         Raises:
-          UserError: if h or w is not a multiple of 4.
+          UserError: if h or w is not a multiple of 4, or ``remat`` is unknown.
         """
         height, width, channels = image_shape
         if height % 4 or width % 4:
@@ -56,6 +60,7 @@ class ConvNet(nnx.Module):
             [layers.ResidualBlock(64, 64, last_scale=1.0, **options) for _ in range(2)]
         )
         self.image_shape = image_shape
+        self.remat = rematerialization.check(remat)
         self.feature_dim = math.prod((height // 4, width // 4, 64))
 
     def __call__(self, images: types.Images) -> types.Embedding:
@@ -72,10 +77,16 @@ class ConvNet(nnx.Module):
           Arrays by name, in the order in which they are computed; ``features`` last.
         """
         layers.check_image_shape("convnet", images, self.image_shape)
+        call = functools.partial(rematerialization.call, remat=self.remat)
         stages = {}
-        stages["first"] = convolution.max_pool_2x2(self.first(images))
-        x = stages["second"] = convolution.max_pool_2x2(self.second(stages["first"]))
+        stages["first"] = call(_pooled, self.first, images)
+        x = stages["second"] = call(_pooled, self.second, stages["first"])
         for number, block in enumerate(self.blocks, start=1):
-            x = stages[f"block{number}"] = block(x)
+            x = call(layers.ResidualBlock.__call__, block, x)
+            stages[f"block{number}"] = x
         stages["features"] = x.reshape(x.shape[0], self.feature_dim)
         return stages
+
+
+def _pooled(layer, x):
+    return convolution.max_pool_2x2(layer(x))

@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from simclr_jax.core import checks, registry, types
-from simclr_jax.encoders import layers
+from simclr_jax.encoders import layers, rematerialization
 
 BLOCKS_PER_GROUP = {
     18: (2, 2, 2, 2),
@@ -48,6 +48,7 @@ class ResNet(nnx.Module):
         width: int = 1,
         stem: str = "auto",
         dtype: DTypeLike = jnp.float32,
+        remat: str = "none",
         rngs: nnx.Rngs,
     ):
         """Builds the encoder.
@@ -60,10 +61,12 @@ class ResNet(nnx.Module):
             stride 2), ``"small_image"`` (3x3 of stride 1, no pooling) or ``"auto"``:
             small_image up to 64 pixels.
           dtype: type of the activations; parameters and statistics are float32.
+          remat: what the blocks keep for the backward pass: ``"none"``,
+            ``"convolutions"`` or ``"blocks"``, see ``rematerialization.REMAT``.
           rngs: source of the initial weights.
 
         Raises:
-          UserError: if the depth, the stem or the width is not one of those.
+          UserError: if the depth, the stem, the width or ``remat`` is not one of those.
         """
         choices = {str(known): groups for known, groups in BLOCKS_PER_GROUP.items()}
         groups = registry.lookup("ResNet depth", str(depth), choices)
@@ -71,6 +74,7 @@ class ResNet(nnx.Module):
         options = {"dtype": dtype, "rngs": rngs}
         self.stem_name = choose_stem(stem, image_shape)
         self.image_shape = image_shape
+        self.remat = rematerialization.check(remat)
         kernel_size, stride = (7, 2) if self.stem_name == "imagenet" else (3, 1)
         channels = 64 * width
         self.stem = layers.ConvNormReLU(
@@ -118,7 +122,9 @@ class ResNet(nnx.Module):
         stages = {"stem": x}
         for number, blocks in enumerate(self.groups, start=1):
             for block in blocks:
-                x = block(x)
+                x = rematerialization.call(
+                    layers.ResidualBlock.__call__, block, x, remat=self.remat
+                )
             stages[f"group{number}"] = x
         mean = jnp.mean(x.astype(jnp.float32), axis=(1, 2))
         stages["features"] = mean.astype(x.dtype)

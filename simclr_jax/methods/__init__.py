@@ -8,6 +8,7 @@ A method is an ``nnx.Module`` with
 * ``after_update(step)``: what follows an update, such as a moving target.
 """
 
+from simclr_jax.methods.accumulation import map_micro_batches
 from simclr_jax.methods.simclr import SimCLR
 
-__all__ = ["SimCLR"]
+__all__ = ["SimCLR", "map_micro_batches"]

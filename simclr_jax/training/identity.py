@@ -10,6 +10,7 @@ FREE_FIELDS = (
     "keep_checkpoints",
     "log_every_steps",
     "num_devices",
+    "remat",
     "steps_per_call",
     "tensorboard",
     "data.data_dir",

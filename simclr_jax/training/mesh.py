@@ -69,22 +69,25 @@ def place(arrays: T, mesh: Mesh) -> T:
     return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(arrays)
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+def check_batch_size(batch_size: int, mesh: Mesh, *, accumulate: int = 1) -> None:
     """Raises unless every device gets the same number of images, at least one.
 
     Args:
       batch_size: images in a global batch.
       mesh: the devices.
+      accumulate: micro-batches in a batch, each of which is split over the devices.
 
     Raises:
       UserError: if the batch cannot be split evenly; names the nearest that can.
     """
     num_devices = mesh.shape[AXIS]
-    lower = batch_size // num_devices * num_devices
-    near = " or ".join(str(n) for n in (lower, lower + num_devices) if n)
-    checks.check_divisible(
-        "batch_size",
-        batch_size,
-        by=num_devices,
-        remedy=f"There are {num_devices} devices; use {near}, or fewer devices.",
-    )
+    parts = num_devices * accumulate
+    lower = batch_size // parts * parts
+    near = " or ".join(str(n) for n in (lower, lower + parts) if n)
+    reason = f"There are {num_devices} devices; use {near}, or fewer devices."
+    if accumulate > 1:
+        reason = (
+            f"There are {num_devices} devices and {accumulate} micro-batches "
+            f"(accumulate); use {near}, or fewer of either."
+        )
+    checks.check_divisible("batch_size", batch_size, by=parts, remedy=reason)

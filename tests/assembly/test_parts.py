@@ -1,4 +1,5 @@
 import pytest
+from flax import nnx
 from PIL import Image
 
 from configs import common, imagenet_resnet50, mnist
@@ -21,6 +22,8 @@ def smoke(**changes):
         ({"temperature": -1.0}, r"temperature must be a number > 0; got -1.0"),
         ({"batch_size": 0}, r"batch_size must be a whole number >= 1; got 0"),
         ({"batch_size": 1}, r"batch_size must be at least 2"),
+        ({"accumulate": 0}, r"accumulate must be a whole number >= 1; got 0"),
+        ({"remat": "block"}, r"Unknown remat 'block'. Did you mean 'blocks'"),
         ({"learning_rate": 0.0}, r"learning_rate must be a number > 0"),
         ({"log_every_steps": 0}, r"log_every_steps must be a whole number >= 1"),
         ({"compute_dtype": "float16"}, r"Unknown compute_dtype 'float16'"),
@@ -49,6 +52,14 @@ def test_steps_win_over_epochs():
 def test_a_warmup_takes_half_of_a_short_run_at_most():
     config = smoke(num_steps=10, warmup_epochs=5.0, batch_size=10)
     assert assembly.compute_length(config, num_images=100).warmup_steps == 5
+
+
+def test_the_fields_for_batches_larger_than_memory_reach_the_method():
+    config = smoke(accumulate=4, remat="blocks")
+    method = nnx.eval_shape(
+        lambda: assembly.build_method(config, image_shape=(28, 28, 1))
+    )
+    assert (method.accumulate, method.encoder.remat) == (4, "blocks")
 
 
 def test_view_shape_follows_the_recipe():

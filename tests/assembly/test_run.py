@@ -30,6 +30,19 @@ def test_other_data_is_another_run():
         run.check_meta(meta)
 
 
+def test_micro_batches_must_divide_the_batch():
+    with pytest.raises(errors.UserError, match=r"batch_size must be a multiple of 6"):
+        assembly.assemble(smoke(num_devices=2, accumulate=3))
+
+
+def test_micro_batches_are_another_run_and_thrift_is_not():
+    run = assembly.assemble(smoke(num_devices=1))
+    assembly.assemble(smoke(num_devices=1, remat="blocks")).check_meta(run.meta())
+    other = assembly.assemble(smoke(num_devices=1, accumulate=2))
+    with pytest.raises(errors.ConfigMismatchError, match=r"accumulate: 1 in the"):
+        other.check_meta(run.meta())
+
+
 def test_one_image_is_not_enough(tmp_path):
     Image.new("RGB", (60, 40)).save(tmp_path / "only.png")
     config = smoke(num_devices=1)

@@ -104,6 +104,12 @@ def test_views_of_a_part_are_part_of_the_views(request, key, name, kind):
     assert_views_close(part, [array[8:] for array in views(key, batch, recipe)])
 
 
+def test_views_of_every_fourth_image_are_part_of_the_views(key, images):
+    recipe = samples.small("mnist")
+    part = views(key, images[1::4], recipe, first_index=1, index_step=4)
+    assert_views_close(part, [array[1::4] for array in views(key, images, recipe)])
+
+
 def test_jit_equals_eager(key, images):
     """As users compile it, with all of the compiler's optimizations."""
     recipe = samples.small("mnist")

@@ -31,3 +31,14 @@ def test_a_batch_that_does_not_divide():
         training.check_batch_size(20, training.make_mesh(num_devices=8))
     with pytest.raises(errors.UserError, match=r"use 8, or fewer devices"):
         training.check_batch_size(6, training.make_mesh(num_devices=8))
+
+
+def test_micro_batches_that_do_not_divide():
+    mesh = training.make_mesh(num_devices=8)
+    training.check_batch_size(32, mesh, accumulate=4)
+    with pytest.raises(
+        errors.UserError,
+        match=r"multiple of 32; got 40. There are 8 devices and 4 micro-batches "
+        r"\(accumulate\); use 32 or 64, or fewer of either",
+    ):
+        training.check_batch_size(40, mesh, accumulate=4)
