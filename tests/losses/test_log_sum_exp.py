@@ -22,7 +22,7 @@ def dense(x):
 def test_any_views_and_any_weights_of_the_rows(
     rng, make_mesh, monkeypatch, num_devices, is_bounded, tile_rows
 ):
-    monkeypatch.setattr(log_sum_exp, "CPU_TILE_ROWS", tile_rows)
+    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", tile_rows)
     mesh = make_mesh(num_devices) if num_devices else None
     x = jnp.asarray(rng.uniform(-1, 1, size=(3, 12, 5)), jnp.float32)
     g = jnp.asarray(rng.normal(size=(3, 12)), jnp.float32)
