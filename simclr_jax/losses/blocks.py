@@ -98,6 +98,6 @@ def pairs_above_diagonal(row_blocks: object) -> jax.Array:
 
 
 def all_pairs(row_blocks: object, column_blocks: object) -> jax.Array:
-    """Returns the indices (i, j) of all pairs of a row and a column block, [pairs 2]."""
+    """Returns the indices (i, j) of all pairs of blocks of two trees, [pairs 2]."""
     shape = count(row_blocks), count(column_blocks)
     return jnp.asarray(np.argwhere(np.ones(shape)), jnp.int32)

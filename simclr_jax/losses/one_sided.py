@@ -26,7 +26,8 @@ def row_statistics(
       columns: n columns.
       bound: a number that no ``|S|`` exceeds, or None; see ``tiles.compute``.
       tile_rows: largest side of a tile.
-      distance_scale: s of ``Observed.nearness``; None leaves out all but the log-sum-exp.
+      distance_scale: s of ``Observed.nearness``; None leaves out all but the
+        log-sum-exp.
 
     Returns:
       The statistics of the m rows.

@@ -1,7 +1,7 @@
 """What a schedule of the log-sum-exp is: two functions of one device's rows.
 
-A schedule says which device meets which columns when. The functions run on each device
-of the mesh (inside ``jax.shard_map``), or on the only one, and know nothing of the loss.
+A schedule says when a device meets which columns. Its functions run on each device of
+the mesh, inside ``jax.shard_map``, or on the only one, and know nothing of the loss.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,8 @@ class Schedule(NamedTuple):
       forward: from this device's rows, [m], to their statistics over the rows of all
         devices, and whatever ``backward`` wants to find again.
       backward: from this device's rows, weighted, and what ``forward`` kept, to
-        ``sum_j W_ij x_j`` over the rows j of all devices, [m d]; W as ``tiles.weights``.
+        ``sum_j W_ij x_j`` over the rows j of all devices, [m d], W being that of
+        ``tiles.weights``.
     """
 
     forward: Callable[

@@ -60,7 +60,7 @@ def receive(block: T, plan: plans.Plan, *, offset: int) -> T:
 def _travel(
     meet: Callable[[T], U], merge: Callable[[U, U], U], own: T, plan: plans.Plan
 ) -> U:
-    """Merges what is found when meeting the blocks of all devices, the own one first."""
+    """Merges what is found on meeting the blocks of all devices, the own one first."""
     if plan.num_devices == 1:
         return meet(own)
 

@@ -32,9 +32,9 @@ TILE_ROWS = {"cpu": 1024, "gpu": 2048, "tpu": 2048}
 
 cpu: 4 MB, which stays in the cache while products run at full speed. Measured against
 512 and 2,048 on two cores: within 5% at 16,384 rows.
-gpu, tpu: 16 MB, which stays in the second-level cache of a GPU (40 MB and more) or costs
-a thousandth of a TPU's memory, with a product of 1 GFLOP to hide the launch of a kernel
-behind. Reasoned, not measured."""
+gpu, tpu: 16 MB, which fits the second-level cache of a GPU (40 MB and more) and is a
+thousandth of a TPU's memory; a product of width 128 is 1 GFLOP, enough to hide the
+launch of a kernel behind. Reasoned, not measured."""
 
 
 def choose(
@@ -87,6 +87,6 @@ SCHEDULES: dict[str, Callable[[plans.Plan, int], plans.Schedule]] = {
   ``LARGEST_GATHERED_BYTES``, ring beyond.
 * gathered: each device's rows against the columns of all.
 * ring: the columns travel round the devices, none ever holds them all.
-* triangular: as ring, but each pair of rows once, for both. Where no usable bound on the
-  logits is known a tile cannot serve both sides, and this is ring.
+* triangular: as ring, but each pair of rows once, for both. Where no usable bound on
+  the logits is known a tile cannot serve both sides, and this is ring.
 """

@@ -103,7 +103,7 @@ class RowStatistics(NamedTuple):
 
 
 def split(rows: AnyBlock, tile_rows: int) -> AnyBlock:
-    """Cuts rows into blocks [k t ...] of at most ``tile_rows``; see ``blocks.split``."""
+    """Cuts rows into blocks of at most ``tile_rows``; see ``blocks.split``."""
     padding = type(rows)(*(_PADDING[name] for name in rows._fields))
     return blocks.split(rows, tile_rows, padding=padding)
 

@@ -159,9 +159,10 @@ def gradients_of_both(
 def _reader(bound, distance_scale):
     def read(row: tiles.Block, column: tiles.Block):
         tile = tiles.compute(row, column, bound)
-        return tiles.read(
+        of_row, of_column = tiles.read(
             tile, row, column, distance_scale=distance_scale, axes=(1, 0)
         )
+        return of_row, of_column
 
     return read
 

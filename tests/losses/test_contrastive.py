@@ -8,7 +8,7 @@ import pytest
 
 from simclr_jax import losses
 from simclr_jax.core import errors
-from simclr_jax.losses import log_sum_exp
+from simclr_jax.losses import schedules
 from tests.losses import oracles
 
 
@@ -157,9 +157,7 @@ def _twice(a, b):
     return np.stack([b, a]), np.stack([a, b])
 
 
-@pytest.mark.parametrize(
-    "num_devices, temperature", [(1, 0.1), (2, 0.1), (4, 0.1), (8, 0.1), (4, 0.02)]
-)
+@pytest.mark.parametrize("num_devices, temperature", [(1, 0.1), (8, 0.1), (4, 0.02)])
 @pytest.mark.quick
 def test_devices_do_not_change_value_or_gradient(
     rng, make_mesh, small_tiles, num_devices, temperature

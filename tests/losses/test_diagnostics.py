@@ -7,7 +7,7 @@ import pytest
 
 from simclr_jax import losses
 from simclr_jax.core import errors
-from simclr_jax.losses import log_sum_exp
+from simclr_jax.losses import schedules
 from tests import helpers
 from tests.losses import oracles
 
@@ -58,7 +58,7 @@ def test_equal_the_oracle(
     assert_metrics_close(metrics, expected_metrics)
 
 
-@pytest.mark.parametrize("num_devices, temperature", [(2, 0.1), (8, 0.1), (4, 0.02)])
+@pytest.mark.parametrize("num_devices, temperature", [(2, 0.1), (4, 0.02)])
 def test_devices_do_not_change_them(
     rng, make_mesh, monkeypatch, num_devices, temperature
 ):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simclr_jax.losses import log_sum_exp
+from simclr_jax.losses import log_sum_exp, schedules
 from tests.losses import oracles
 
 
@@ -16,11 +16,21 @@ def dense(x):
     return jax.nn.logsumexp(s, axis=1).reshape(num_views, num_images)
 
 
-@pytest.mark.parametrize("num_devices", [0, 4])
-@pytest.mark.parametrize("is_bounded", [True, False])
-@pytest.mark.parametrize("tile_rows", [16, 1024])
+@pytest.mark.parametrize(
+    ("num_devices", "schedule", "is_bounded", "tile_rows"),
+    [
+        (0, "auto", True, 1024),
+        (0, "auto", False, 1024),
+        (0, "ring", False, 6),
+        (0, "triangular", True, 6),
+        (4, "gathered", True, 1024),
+        (4, "gathered", False, 6),
+        (4, "ring", False, 6),
+        (4, "triangular", True, 6),
+    ],
+)
 def test_any_views_and_any_weights_of_the_rows(
-    rng, make_mesh, monkeypatch, num_devices, is_bounded, tile_rows
+    rng, make_mesh, monkeypatch, num_devices, schedule, is_bounded, tile_rows
 ):
     monkeypatch.setitem(schedules.TILE_ROWS, "cpu", tile_rows)
     mesh = make_mesh(num_devices) if num_devices else None
@@ -29,7 +39,9 @@ def test_any_views_and_any_weights_of_the_rows(
     bound = 5.0 if is_bounded else None
 
     def tiled(x):
-        return log_sum_exp.logsumexp_over_others(x, bound=bound, mesh=mesh)
+        return log_sum_exp.logsumexp_over_others(
+            x, bound=bound, mesh=mesh, schedule=schedule
+        )
 
     def value_and_pullback(function):
         value, pull = jax.vjp(function, x)
@@ -43,14 +55,16 @@ def test_any_views_and_any_weights_of_the_rows(
 
 def test_a_bound_too_large_to_shift_by_is_not_used(rng):
     x = jnp.asarray(30 * rng.normal(size=(2, 6, 4)), jnp.float32)
-    got = jax.jit(lambda x: log_sum_exp.logsumexp_over_others(x, bound=1e5, mesh=None))(
-        x
-    )
+    got = jax.jit(
+        lambda x: log_sum_exp.logsumexp_over_others(
+            x, bound=1e5, mesh=None, schedule="auto"
+        )
+    )(x)
     oracles.assert_value_close(got, dense(x))
 
 
 def test_every_row_and_column_of_a_tile_is_read_once():
     """With all logits zero, L counts the rows of other images."""
     x = jnp.zeros((2, 9, 3))
-    got = log_sum_exp.logsumexp_over_others(x, bound=1.0, mesh=None)
+    got = log_sum_exp.logsumexp_over_others(x, bound=1.0, mesh=None, schedule="auto")
     oracles.assert_value_close(got, np.full((2, 9), np.log(16)))
