@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simclr_jax.losses import log_sum_exp, schedules
+from simclr_jax.losses import log_sum_exp, schedules, tiles
 from tests.losses import oracles
 
 
@@ -68,3 +68,12 @@ def test_every_row_and_column_of_a_tile_is_read_once():
     x = jnp.zeros((2, 9, 3))
     got = log_sum_exp.logsumexp_over_others(x, bound=1.0, mesh=None, schedule="auto")
     oracles.assert_value_close(got, np.full((2, 9), np.log(16)))
+
+
+def test_merging_no_statistics_changes_nothing():
+    rows = tiles.Block(jnp.ones((3, 2)), jnp.arange(3))
+    read = jnp.full(3, -7.0)  # all logits may be negative
+    some = tiles.RowStatistics(read, None, tiles.Observed(read, read, read))
+    none = tiles.no_statistics(rows, distance_scale=jnp.float32(0.1))
+    for got in (tiles.merge(some, none), tiles.merge(none, some)):
+        jax.tree.map(np.testing.assert_array_equal, got, some)
