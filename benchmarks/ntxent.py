@@ -1,6 +1,7 @@
 """Seconds and memory of the NT-Xent and its gradient: by tiles, dense, optax.
 
     python -m benchmarks.ntxent [--batch_size 8192] [--dim 128] [--rounds 5]
+    python -m benchmarks.ntxent --num_devices 8 [--memory_batch_size 65536]
 
 One row is one jitted ``jax.value_and_grad`` with respect to both views, float32:
 
@@ -12,6 +13,11 @@ One row is one jitted ``jax.value_and_grad`` with respect to both views, float32
 * reference: ``losses.ntxent_reference``, written to be read;
 * optax: ``optax.losses.ntxent``, at ``--optax_batch_size`` beside tiled and dense, for
   it broadcasts to [2b 2b d].
+
+With ``--num_devices`` the table is that of the schedules on so many fake CPU devices:
+seconds at ``--batch_size``, and megabytes on each device, arguments and results
+included, at ``--memory_batch_size``, for which nothing is run. Fake devices share the
+cores and send by copying: their seconds count the work and say nothing of a network.
 
 The rows of one size take turns, so that other work on the machine hits all alike.
 Compare minima and ratios. Temporaries are what XLA allocates beside arguments and
@@ -64,9 +70,17 @@ def main() -> None:
     parser.add_argument("--optax_batch_size", type=int, default=512)
     parser.add_argument("--dim", type=int, default=128, help="embedding width, d")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--num_devices", type=int, default=0, help="fake devices")
+    parser.add_argument("--memory_batch_size", type=int, default=65_536)
     flags = parser.parse_args()
+    if flags.num_devices:
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", flags.num_devices)
     print(machine.header("optax"))
     print(f"{jax.devices()[0].device_kind}\n")
+    if flags.num_devices:
+        _measure_schedules(flags)
+        return
     tiled = functools.partial(losses.ntxent, temperature=TEMPERATURE)
     small = functools.partial(losses.ntxent, temperature=SMALL_TEMPERATURE)
     reference = functools.partial(losses.ntxent_reference, temperature=TEMPERATURE)
@@ -90,13 +104,7 @@ def _measure(forms: dict, batch_size: int, dim: int, rounds: int) -> None:
     for name, loss in forms.items():
         function = jax.value_and_grad(loss, (0, 1), has_aux=loss is metrics_loss)
         compiled[name] = jax.jit(function).lower(a, b).compile()
-        jax.block_until_ready(compiled[name](a, b))
-    seconds = {name: [] for name in forms}
-    for _ in range(rounds):
-        for name, run in compiled.items():
-            start = time.perf_counter()
-            jax.block_until_ready(run(a, b))
-            seconds[name].append(time.perf_counter() - start)
+    seconds = _seconds(compiled, a, b, rounds)
     for name, taken in seconds.items():
         temporaries = compiled[name].memory_analysis().temp_size_in_bytes / 1e6
         print(
@@ -105,6 +113,50 @@ def _measure(forms: dict, batch_size: int, dim: int, rounds: int) -> None:
             f"| {temporaries:.1f} |",
             flush=True,
         )
+
+
+def _measure_schedules(flags: argparse.Namespace) -> None:
+    auto = jax.sharding.AxisType.Auto
+    mesh = jax.make_mesh((flags.num_devices,), ("data",), axis_types=(auto,))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    shape = (2, flags.batch_size, flags.dim)
+    a, b = (
+        jax.device_put(x, rows) for x in jax.random.normal(jax.random.key(0), shape)
+    )
+    large = jax.ShapeDtypeStruct(
+        (flags.memory_batch_size, flags.dim), a.dtype, sharding=rows
+    )
+    compiled, memory = {}, {}
+    for name in losses.SCHEDULES:
+        loss = functools.partial(
+            losses.ntxent, temperature=TEMPERATURE, mesh=mesh, schedule=name
+        )
+        step = jax.jit(jax.value_and_grad(loss, (0, 1)))
+        compiled[name] = step.lower(a, b).compile()
+        memory[name] = step.lower(large, large).compile().memory_analysis()
+    print(
+        f"| devices | schedule | median s, b = {flags.batch_size} | min s "
+        f"| MB per device, b = {flags.memory_batch_size} |\n|---|---|---|---|---|"
+    )
+    for name, taken in _seconds(compiled, a, b, flags.rounds).items():
+        held = memory[name]
+        total = held.argument_size_in_bytes + held.output_size_in_bytes
+        print(
+            f"| {flags.num_devices} | {name} | {statistics.median(taken):.3f} "
+            f"| {min(taken):.3f} | {(total + held.temp_size_in_bytes) / 1e6:.0f} |"
+        )
+
+
+def _seconds(compiled: dict, a: jax.Array, b: jax.Array, rounds: int) -> dict:
+    """Runs the programs in turn, once to warm up and ``rounds`` times by the clock."""
+    seconds = {name: [] for name in compiled}
+    for taken_so_far in range(rounds + 1):
+        for name, run in compiled.items():
+            start = time.perf_counter()
+            jax.block_until_ready(run(a, b))
+            if taken_so_far:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
 
 
 if __name__ == "__main__":

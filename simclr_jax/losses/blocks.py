@@ -95,3 +95,9 @@ def pairs_above_diagonal(row_blocks: object) -> jax.Array:
     """Returns the indices (i, j) of all pairs of blocks with i < j, [pairs 2]."""
     i, j = np.triu_indices(count(row_blocks), k=1)
     return jnp.asarray(np.stack([i, j], axis=1), jnp.int32)
+
+
+def all_pairs(row_blocks: object, column_blocks: object) -> jax.Array:
+    """Returns the indices (i, j) of all pairs of blocks of two trees, [pairs 2]."""
+    shape = count(row_blocks), count(column_blocks)
+    return jnp.asarray(np.argwhere(np.ones(shape)), jnp.int32)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from simclr_jax.core import numerics, types
-from simclr_jax.losses import diagnostics, inputs, log_sum_exp
+from simclr_jax.losses import diagnostics, inputs, log_sum_exp, plans
 
 
 def ntxent(
@@ -14,6 +14,7 @@ def ntxent(
     *,
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
+    schedule: str = "auto",
 ) -> types.Scalar:
     """Normalized temperature-scaled cross entropy (NT-Xent), in memory O(b d).
 
@@ -27,9 +28,10 @@ def ntxent(
     which keeps its relative precision when the loss is small. L is computed by tiles
     of the 2b x 2b similarity matrix, see ``log_sum_exp``.
 
-    With a mesh each device holds b / N images, gathers the embeddings of all, computes
+    With a mesh each device holds b / N images, meets the embeddings of all, computes
     the loss of its own rows, and in the backward pass the whole gradient of its own
-    rows. Value and gradient are those of one device: nothing is left to average.
+    rows. Value and gradient are those of one device, by whichever schedule: nothing is
+    left to average.
 
     The backward pass is a rule of its own, so forward-mode differentiation
     (``jax.jvp``, ``jax.hessian``) raises a TypeError; ``ntxent_reference`` has it.
@@ -39,10 +41,20 @@ def ntxent(
         logits and sums are float32 whatever the type.
       b: second views, [b d]; row i shows the same image as ``a[i]``.
       temperature: tau > 0, dimensionless. A number, or a traced scalar, with respect
-        to which the gradient is right too. A number of at least 1/30 selects the
-        faster of two schedules, so prefer one where tau is not learned.
+        to which the gradient is right too. Prefer a number of at least 1/30 where tau
+        is not learned: the triangular schedule needs it.
       mesh: the mesh over whose axis "data" the images are divided, or None for one
         device.
+      schedule: how rows meet columns, a name in ``SCHEDULES``:
+
+        * "gathered": each device gathers the columns of all, [2b d], once.
+        * "ring": the columns travel round the devices; none ever holds them all.
+        * "triangular": as the ring, and each pair of rows is computed once, for both:
+          two products of 4 b^2 d for value and gradient in place of three. Where
+          ``temperature`` is traced or below 1/30 this is the ring, on one device the
+          square of all rows against all rows.
+        * "auto": triangular on one device; on several gathered while the columns take
+          at most 256 MiB, ring beyond.
 
     Returns:
       The mean over the 2b rows, a float32 scalar in nats. The authors' code returns
@@ -50,8 +62,8 @@ def ntxent(
 
     Raises:
       UserError: if the shapes differ, the rank is not 2, b < 2, ``temperature`` is a
-        number that is not positive, the mesh has no axis "data" or that axis does not
-        divide b.
+        number that is not positive, the mesh has no axis "data", that axis does not
+        divide b, or ``schedule`` is unknown.
 
     References:
       Chen et al., "A Simple Framework for Contrastive Learning of Visual
@@ -59,8 +71,10 @@ def ntxent(
     """
     _check("ntxent", a, b, mesh)
     x, bound = _scaled_views(a, b, temperature, mesh)
-    logsumexp = log_sum_exp.logsumexp_over_others(x, bound=bound, mesh=mesh)
-    return _mean_loss(x, logsumexp)
+    logsumexp = log_sum_exp.logsumexp_over_others(
+        x, bound=bound, mesh=mesh, schedule=schedule
+    )
+    return jnp.mean(_row_losses(x, logsumexp))
 
 
 def ntxent_with_metrics(
@@ -69,6 +83,7 @@ def ntxent_with_metrics(
     *,
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
+    schedule: str = "auto",
 ) -> tuple[types.Scalar, types.Metrics]:
     """The loss of ``ntxent``, with what tells a healthy run from a collapsed one.
 
@@ -80,6 +95,7 @@ def ntxent_with_metrics(
       b: second views, [b d].
       temperature: tau > 0, as for ``ntxent``.
       mesh: as for ``ntxent``.
+      schedule: as for ``ntxent``.
 
     Returns:
       The loss, and float32 scalars by name:
@@ -105,12 +121,17 @@ def ntxent_with_metrics(
     """
     _check("ntxent_with_metrics", a, b, mesh)
     x, bound = _scaled_views(a, b, temperature, mesh)
-    tau = jnp.asarray(temperature, jnp.float32)
+    tau = jax.lax.stop_gradient(jnp.asarray(temperature, jnp.float32))
     logsumexp, neighbors = log_sum_exp.logsumexp_and_neighbors(
-        x, bound=bound, mesh=mesh, distance_scale=tau
+        x, bound=bound, mesh=mesh, schedule=schedule, distance_scale=tau
     )
-    metrics = diagnostics.metrics(x, logsumexp, neighbors, temperature=tau)
-    return _mean_loss(x, logsumexp), metrics
+    of_rows = diagnostics.of_rows(x, logsumexp, neighbors, temperature=tau)
+    of_rows["loss"] = _row_losses(x, logsumexp)
+    # One mean for all: several devices exchange one small vector, and only once.
+    means = jnp.mean(jnp.stack([*of_rows.values()]), axis=(1, 2))
+    of_batch = dict(zip(of_rows, means, strict=True))
+    loss = of_batch.pop("loss")
+    return loss, diagnostics.metrics(of_batch, len(a), temperature=tau)
 
 
 def _check(name, a, b, mesh):
@@ -123,12 +144,13 @@ def _scaled_views(a, b, temperature, mesh):
     tau = inputs.check_temperature(temperature)
     bound = None if isinstance(temperature, jax.Array) else 1 / float(temperature)
     if mesh is not None and AxisType.Explicit in mesh.axis_types:
-        rows = NamedSharding(mesh, PartitionSpec(log_sum_exp.DATA_AXIS))
+        rows = NamedSharding(mesh, PartitionSpec(plans.DATA_AXIS))
         a, b = jax.sharding.reshard((a, b), rows)
     views = jnp.stack([a.astype(jnp.float32), b.astype(jnp.float32)])
     return numerics.l2_normalize(views) * jax.lax.rsqrt(tau), bound
 
 
-def _mean_loss(x, logsumexp):
+def _row_losses(x, logsumexp):
+    """Returns the loss of every row, [2 b]."""
     positive = jnp.sum(x[0] * x[1], axis=-1)
-    return jnp.mean(jax.nn.softplus(logsumexp - positive[None, :]))
+    return jax.nn.softplus(logsumexp - positive[None, :])

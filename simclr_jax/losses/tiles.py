@@ -9,10 +9,12 @@ rows are shifted by it, and one exponential of the tile serves its rows and its 
 Otherwise a row is shifted by its largest logit.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+
+from simclr_jax.losses import blocks
 
 LARGEST_BOUND = 30.0
 """Largest bound on ``|S|`` that may serve as the shift. Sums stay above exp(-60), and
@@ -47,6 +49,11 @@ class WeightedBlock(NamedTuple):
     image: jax.Array
     weight: jax.Array
     shift: jax.Array
+
+
+AnyBlock = TypeVar("AnyBlock", Block, WeightedBlock)
+
+_PADDING = {"x": 0.0, "image": -1, "weight": 0.0, "shift": 0.0}
 
 
 class Tile(NamedTuple):
@@ -95,6 +102,12 @@ class RowStatistics(NamedTuple):
     observed: Observed | None = None
 
 
+def split(rows: AnyBlock, tile_rows: int) -> AnyBlock:
+    """Cuts rows into blocks of at most ``tile_rows``; see ``blocks.split``."""
+    padding = type(rows)(*(_PADDING[name] for name in rows._fields))
+    return blocks.split(rows, tile_rows, padding=padding)
+
+
 def matmul(x: jax.Array, y: jax.Array) -> jax.Array:
     """Product in float32; the default on a GPU or TPU keeps 10 or 7 bits of it."""
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
@@ -128,38 +141,45 @@ def compute(
 
 def read(
     tile: Tile,
+    rows: Block,
+    columns: Block,
     *,
-    axis: int,
-    nearness: jax.Array | None = None,
-) -> RowStatistics:
-    """Statistics of a tile's rows (axis 1) or of its columns (axis 0).
+    distance_scale: jax.Array | None,
+    axes: tuple[int, ...] = (1,),
+) -> tuple[RowStatistics, ...]:
+    """Statistics of a tile's rows (axis 1) and of its columns (axis 0).
 
     The columns can be read only where all rows share one shift.
 
     Args:
-      tile: the tile.
-      axis: the axis that is reduced.
-      nearness: from ``nearness``, or None for nothing but the log-sum-exp.
+      tile: the tile of ``rows`` and ``columns``.
+      rows: t rows.
+      columns: u columns.
+      distance_scale: s of ``Observed.nearness``; None leaves out ``Observed``.
+      axes: the axes that are reduced.
 
     Returns:
-      The statistics, [t] or [u].
+      The statistics for each of the axes, [t] or [u].
     """
-    total = tile.exp.sum(axis)
-    if nearness is None:
-        return RowStatistics(total, tile.shift)
+    if distance_scale is None:
+        return tuple(RowStatistics(tile.exp.sum(axis), tile.shift) for axis in axes)
     weighted = tile.exp * jnp.where(tile.keep, tile.relative, 0.0)  # No 0 * -inf.
-    observed = Observed(weighted.sum(axis), _largest(tile.s, axis), nearness.sum(axis))
-    return RowStatistics(total, tile.shift, observed)
+    near = _nearness(tile, rows, columns, distance_scale)
+
+    def along(axis: int) -> RowStatistics:
+        largest = _largest(tile.s, axis)
+        observed = Observed(weighted.sum(axis), largest, near.sum(axis))
+        return RowStatistics(tile.exp.sum(axis), tile.shift, observed)
+
+    return tuple(along(axis) for axis in axes)
 
 
-def nearness(
-    tile: Tile, rows: Block, columns: Block, distance_scale: jax.Array
-) -> jax.Array:
-    """Returns ``exp(-2 s ||x_i - x_j||^2)``, [t u], 0 for the same image."""
-    row_norm = jnp.sum(rows.x**2, axis=1)[:, None]
-    column_norm = jnp.sum(columns.x**2, axis=1)[None, :]
-    # -2 ||x_i - x_j||^2 = 4 x_i.x_j - 2 ||x_i||^2 - 2 ||x_j||^2, and -inf if masked.
-    return jnp.exp(distance_scale * (4 * tile.s - 2 * row_norm - 2 * column_norm))
+def no_statistics(rows: Block, *, distance_scale: jax.Array | None) -> RowStatistics:
+    """Statistics of no columns under a common shift: merging them changes nothing."""
+    zero = jnp.zeros_like(rows.x[..., 0])
+    if distance_scale is None:
+        return RowStatistics(zero)
+    return RowStatistics(zero, None, Observed(zero, zero + _SMALLEST_LOGIT, zero))
 
 
 def merge(one: RowStatistics, other: RowStatistics) -> RowStatistics:
@@ -199,6 +219,14 @@ def weights(
         return tile.exp * (rows.weight[:, None] + columns.weight[None, :])
     by_row = rows.weight[:, None] * jnp.exp(tile.s - rows.shift[:, None])
     return by_row + columns.weight[None, :] * jnp.exp(tile.s - columns.shift[None, :])
+
+
+def _nearness(tile, rows, columns, distance_scale):
+    """Returns ``exp(-2 s ||x_i - x_j||^2)``, [t u], 0 for the same image."""
+    row_norm = jnp.sum(rows.x**2, axis=1)[:, None]
+    column_norm = jnp.sum(columns.x**2, axis=1)[None, :]
+    # -2 ||x_i - x_j||^2 = 4 x_i.x_j - 2 ||x_i||^2 - 2 ||x_j||^2, and -inf if masked.
+    return jnp.exp(distance_scale * (4 * tile.s - 2 * row_norm - 2 * column_norm))
 
 
 def _largest(s: jax.Array, axis: int) -> jax.Array:

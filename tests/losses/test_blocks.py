@@ -54,3 +54,9 @@ def test_one_block_needs_no_loop():
 def test_pairs_above_the_diagonal():
     pairs = blocks.pairs_above_diagonal(jnp.ones((3, 1)))
     np.testing.assert_array_equal(pairs, [[0, 1], [0, 2], [1, 2]])
+
+
+def test_all_pairs():
+    pairs = blocks.all_pairs(jnp.ones((2, 1)), jnp.ones((3, 1)))
+    expected = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
+    np.testing.assert_array_equal(pairs, expected)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simclr_jax.losses import log_sum_exp
+from simclr_jax.losses import log_sum_exp, schedules, tiles
 from tests.losses import oracles
 
 
@@ -16,20 +16,32 @@ def dense(x):
     return jax.nn.logsumexp(s, axis=1).reshape(num_views, num_images)
 
 
-@pytest.mark.parametrize("num_devices", [0, 4])
-@pytest.mark.parametrize("is_bounded", [True, False])
-@pytest.mark.parametrize("tile_rows", [16, 1024])
+@pytest.mark.parametrize(
+    ("num_devices", "schedule", "is_bounded", "tile_rows"),
+    [
+        (0, "auto", True, 1024),
+        (0, "auto", False, 1024),
+        (0, "ring", False, 6),
+        (0, "triangular", True, 6),
+        (4, "gathered", True, 1024),
+        (4, "gathered", False, 6),
+        (4, "ring", False, 6),
+        (4, "triangular", True, 6),
+    ],
+)
 def test_any_views_and_any_weights_of_the_rows(
-    rng, make_mesh, monkeypatch, num_devices, is_bounded, tile_rows
+    rng, make_mesh, monkeypatch, num_devices, schedule, is_bounded, tile_rows
 ):
-    monkeypatch.setattr(log_sum_exp, "CPU_TILE_ROWS", tile_rows)
+    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", tile_rows)
     mesh = make_mesh(num_devices) if num_devices else None
     x = jnp.asarray(rng.uniform(-1, 1, size=(3, 12, 5)), jnp.float32)
     g = jnp.asarray(rng.normal(size=(3, 12)), jnp.float32)
     bound = 5.0 if is_bounded else None
 
     def tiled(x):
-        return log_sum_exp.logsumexp_over_others(x, bound=bound, mesh=mesh)
+        return log_sum_exp.logsumexp_over_others(
+            x, bound=bound, mesh=mesh, schedule=schedule
+        )
 
     def value_and_pullback(function):
         value, pull = jax.vjp(function, x)
@@ -43,14 +55,25 @@ def test_any_views_and_any_weights_of_the_rows(
 
 def test_a_bound_too_large_to_shift_by_is_not_used(rng):
     x = jnp.asarray(30 * rng.normal(size=(2, 6, 4)), jnp.float32)
-    got = jax.jit(lambda x: log_sum_exp.logsumexp_over_others(x, bound=1e5, mesh=None))(
-        x
-    )
+    got = jax.jit(
+        lambda x: log_sum_exp.logsumexp_over_others(
+            x, bound=1e5, mesh=None, schedule="auto"
+        )
+    )(x)
     oracles.assert_value_close(got, dense(x))
 
 
 def test_every_row_and_column_of_a_tile_is_read_once():
     """With all logits zero, L counts the rows of other images."""
     x = jnp.zeros((2, 9, 3))
-    got = log_sum_exp.logsumexp_over_others(x, bound=1.0, mesh=None)
+    got = log_sum_exp.logsumexp_over_others(x, bound=1.0, mesh=None, schedule="auto")
     oracles.assert_value_close(got, np.full((2, 9), np.log(16)))
+
+
+def test_merging_no_statistics_changes_nothing():
+    rows = tiles.Block(jnp.ones((3, 2)), jnp.arange(3))
+    read = jnp.full(3, -7.0)  # all logits may be negative
+    some = tiles.RowStatistics(read, None, tiles.Observed(read, read, read))
+    none = tiles.no_statistics(rows, distance_scale=jnp.float32(0.1))
+    for got in (tiles.merge(some, none), tiles.merge(none, some)):
+        jax.tree.map(np.testing.assert_array_equal, got, some)

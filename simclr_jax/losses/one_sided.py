@@ -1,0 +1,76 @@
+"""Reductions over a similarity matrix, one tile at a time, each tile for its rows.
+
+Every row block meets every column block. Rows and columns may differ, so this is what
+one of several devices runs on its own rows. Value and gradient take three products of
+m n d, as in the dense form.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from simclr_jax.losses import blocks, tiles
+
+
+def row_statistics(
+    rows: tiles.Block,
+    columns: tiles.Block,
+    *,
+    bound: float | None,
+    tile_rows: int,
+    distance_scale: jax.Array | None = None,
+) -> tiles.RowStatistics:
+    """Statistics of every row over all columns.
+
+    Args:
+      rows: m rows.
+      columns: n columns.
+      bound: a number that no ``|S|`` exceeds, or None; see ``tiles.compute``.
+      tile_rows: largest side of a tile.
+      distance_scale: s of ``Observed.nearness``; None leaves out all but the
+        log-sum-exp.
+
+    Returns:
+      The statistics of the m rows.
+    """
+    column_blocks = tiles.split(columns, tile_rows)
+
+    def one_block(block: tiles.Block) -> tiles.RowStatistics:
+        def one_tile(other: tiles.Block) -> tiles.RowStatistics:
+            tile = tiles.compute(block, other, bound)
+            return tiles.read(tile, block, other, distance_scale=distance_scale)[0]
+
+        return blocks.fold(one_tile, tiles.merge, column_blocks)
+
+    statistics = blocks.map_blocks(one_block, tiles.split(rows, tile_rows))
+    return blocks.join(statistics, rows.image.shape[0])
+
+
+def row_gradient(
+    rows: tiles.WeightedBlock,
+    columns: tiles.WeightedBlock,
+    *,
+    bound: float | None,
+    tile_rows: int,
+) -> jax.Array:
+    """The product W x with W of ``tiles.weights``.
+
+    Args:
+      rows: m rows.
+      columns: n columns.
+      bound: as in ``row_statistics``.
+      tile_rows: largest side of a tile.
+
+    Returns:
+      ``sum_j W_ij x_j`` for the m rows, [m d].
+    """
+    column_blocks = tiles.split(columns, tile_rows)
+
+    def one_block(block: tiles.WeightedBlock) -> jax.Array:
+        def one_tile(other: tiles.WeightedBlock) -> jax.Array:
+            tile = tiles.compute(block, other, bound)
+            return tiles.matmul(tiles.weights(tile, block, other, bound), other.x)
+
+        return blocks.fold(one_tile, jnp.add, column_blocks)
+
+    gradient = blocks.map_blocks(one_block, tiles.split(rows, tile_rows))
+    return blocks.join(gradient, rows.image.shape[0])

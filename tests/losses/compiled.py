@@ -1,0 +1,51 @@
+"""What the compiled value and gradient of the NT-Xent hold and send on 8 devices."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+
+from simclr_jax import losses
+
+COLLECTIVES = (
+    "all-gather",
+    "all-reduce",
+    "all-to-all",
+    "collective-broadcast",
+    "collective-permute",
+    "ragged-all-to-all",
+    "reduce-scatter",
+)
+
+
+def value_and_grad(name, mesh, *, num_images, dim, with_metrics=False):
+    """Compiles for arrays divided over the mesh; runs nothing."""
+    loss = functools.partial(
+        losses.ntxent_with_metrics if with_metrics else losses.ntxent,
+        temperature=0.1,
+        mesh=mesh,
+        schedule=name,
+    )
+    rows = NamedSharding(mesh, PartitionSpec("data"))
+    x = jax.ShapeDtypeStruct((num_images, dim), jnp.float32, sharding=rows)
+    step = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=with_metrics))
+    return step.lower(x, x).compile()
+
+
+def collectives(program):
+    """The number of instructions of each collective, of those there are."""
+    found = re.findall(r"= .*? ([a-z-]+)\(", program.as_text())
+    names = [name.removesuffix("-start") for name in found]
+    return {name: names.count(name) for name in COLLECTIVES if name in names}
+
+
+def bytes_per_device(program):
+    """Arguments, results and temporaries."""
+    memory = program.memory_analysis()
+    return (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        + memory.temp_size_in_bytes
+    )
