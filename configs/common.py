@@ -44,6 +44,8 @@ def get_base() -> ml_collections.ConfigDict:
     config.data.num_threads = 16  # of this process, where there are no workers
 
     config.encoder = ml_collections.ConfigDict({"name": "resnet50"})
+    # How devices meet each other's embeddings: gathered, ring, triangular or auto.
+    config.loss = ml_collections.ConfigDict({"schedule": "auto"})
     config.head = ml_collections.ConfigDict(
         {"num_layers": 2, "output_dim": 128, "batch_norm": True}
     )

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from simclr_jax import augment, data, encoders, heads, methods, optim
+from simclr_jax import augment, data, encoders, heads, losses, methods, optim
 from simclr_jax.core import checks, errors, registry, types
 
 Config = Any
@@ -73,6 +73,7 @@ def check(config: Config) -> None:
         )
     registry.lookup("encoder", config.encoder.name, encoders.ENCODERS)
     registry.lookup("optimizer", config.optimizer.name, optim.OPTIMIZERS)
+    registry.lookup("loss.schedule", config.loss.schedule, losses.SCHEDULES)
     registry.lookup("compute_dtype", config.compute_dtype, DTYPES)
     registry.lookup("remat", config.remat, encoders.REMAT)
     for name in ("num_workers", "num_threads", "resident_bytes"):
@@ -204,6 +205,7 @@ def build_method(
         temperature=config.temperature,
         mesh=mesh,
         accumulate=config.accumulate,
+        schedule=config.loss.schedule,
     )
 
 

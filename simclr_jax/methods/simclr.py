@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from simclr_jax import augment, losses
-from simclr_jax.core import checks, types
+from simclr_jax.core import checks, registry, types
 from simclr_jax.methods import accumulation
 
 
@@ -35,6 +35,7 @@ class SimCLR(nnx.Module):
         temperature: float,
         mesh: jax.sharding.Mesh | None = None,
         accumulate: int = 1,
+        schedule: str = "auto",
     ):
         """Puts the parts together.
 
@@ -45,18 +46,23 @@ class SimCLR(nnx.Module):
           temperature: of the loss, > 0, dimensionless.
           mesh: devices over whose axis ``data`` the batch is split; None: one device.
           accumulate: micro-batches that a batch is embedded in, one after the other.
+          schedule: how the devices meet each other's rows in the loss, a name in
+            ``losses.SCHEDULES``; changes no number.
 
         Raises:
-          UserError: if the temperature or ``accumulate`` is not positive.
+          UserError: if the temperature or ``accumulate`` is not positive, or the
+            schedule is unknown.
         """
         checks.check_positive("temperature", temperature)
         checks.check_positive_int("accumulate", accumulate)
+        registry.lookup("schedule", schedule, losses.SCHEDULES)
         self.encoder = encoder
         self.head = head
         self.augmentation = augmentation
         self.temperature = temperature
         self.mesh = mesh
         self.accumulate = accumulate
+        self.schedule = schedule
 
     def embed(self, images: types.Images) -> types.Embedding:
         """Returns h [b d], the output of the encoder, of images [b h w c] in [0, 1]."""
@@ -107,7 +113,11 @@ class SimCLR(nnx.Module):
                 mesh=self.mesh,
             )
         return losses.ntxent_with_metrics(
-            z[:, 0], z[:, 1], temperature=self.temperature, mesh=self.mesh
+            z[:, 0],
+            z[:, 1],
+            temperature=self.temperature,
+            mesh=self.mesh,
+            schedule=self.schedule,
         )
 
     def after_update(self, step: jax.Array) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 FREE_FIELDS = (
     "checkpoint_every_steps",
     "keep_checkpoints",
+    "loss.schedule",
     "log_every_steps",
     "num_devices",
     "remat",
