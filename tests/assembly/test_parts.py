@@ -24,6 +24,11 @@ def smoke(**changes):
         ({"batch_size": 1}, r"batch_size must be at least 2"),
         ({"accumulate": 0}, r"accumulate must be a whole number >= 1; got 0"),
         ({"remat": "block"}, r"Unknown remat 'block'. Did you mean 'blocks'"),
+        ({"loss": {"schedule": "rign"}}, r"loss.schedule 'rign'. Did you mean 'ring'"),
+        (
+            {"steps_per_call": 3, "log_every_steps": 6, "checkpoint_every_steps": 10},
+            r"checkpoint_every_steps must be a multiple of 3; got 10",
+        ),
         ({"learning_rate": 0.0}, r"learning_rate must be a number > 0"),
         ({"log_every_steps": 0}, r"log_every_steps must be a whole number >= 1"),
         ({"compute_dtype": "float16"}, r"Unknown compute_dtype 'float16'"),

@@ -16,15 +16,16 @@ from programs import running
 
 pytestmark = pytest.mark.processes
 
-NUM_STEPS = 20
+NUM_STEPS = 300  # so many that a run is not over before it is told to stop
 ARGUMENTS = (
     *running.TINY,
     f"--config.num_steps={NUM_STEPS}",
-    "--config.checkpoint_every_steps=5",
+    "--config.checkpoint_every_steps=25",
     "--config.log_every_steps=1",
-    # Adam would divide rounding noise by its own size where the gradient is small.
+    # Adam would divide rounding noise by its own size where the gradient is small, and
+    # a high rate would let it grow from step to step.
     "--config.optimizer.name=sgd",
-    "--config.learning_rate=0.005",
+    "--config.learning_rate=0.0005",
 )
 
 
@@ -137,7 +138,7 @@ def test_if_one_is_killed_the_other_ends_and_a_single_one_goes_on(
     arguments = (*ARGUMENTS, f"--workdir={tmp_path}")
 
     with started(2, *arguments) as everyone:
-        running.wait_for_step(tmp_path, 6, everyone[0])
+        running.wait_for_step(tmp_path, 60, everyone[0])  # 25 is saved
         os.killpg(everyone[lost].pid, signal.SIGKILL)
         began = time.monotonic()
         output, _ = everyone[1 - lost].communicate(timeout=60)
