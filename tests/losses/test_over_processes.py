@@ -13,6 +13,8 @@ import pytest
 from simclr_jax import losses
 from tests import helpers
 
+pytestmark = pytest.mark.pods
+
 NUM_PROCESSES = 2
 TIMEOUT_SECONDS = 90
 ROOT = pathlib.Path(__file__).parents[2]

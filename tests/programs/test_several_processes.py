@@ -14,7 +14,7 @@ import pytest
 from helpers import TOLERANCE
 from programs import running
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.pods
 
 NUM_STEPS = 300  # so many that a run is not over before it is told to stop
 ARGUMENTS = (
@@ -25,7 +25,7 @@ ARGUMENTS = (
     # Adam would divide rounding noise by its own size where the gradient is small, and
     # a high rate would let it grow from step to step.
     "--config.optimizer.name=sgd",
-    "--config.learning_rate=0.0005",
+    "--config.learning_rate=0.00005",
 )
 
 
