@@ -1,5 +1,6 @@
 """From a config to objects: the one room of the library that knows configs."""
 
+from simclr_jax.assembly.abstract import abstract_arguments
 from simclr_jax.assembly.parts import (
     DTYPES,
     Config,
@@ -28,6 +29,7 @@ __all__ = [
     "Length",
     "RestoredEncoder",
     "Run",
+    "abstract_arguments",
     "assemble",
     "build_augmentation",
     "build_batches",

@@ -11,7 +11,13 @@ from simclr_jax.training.hooks import LogMetrics, SaveCheckpoint
 from simclr_jax.training.identity import config_digest, differences
 from simclr_jax.training.lock import WorkdirLock
 from simclr_jax.training.loop import run
-from simclr_jax.training.mesh import check_batch_size, make_mesh, replicated
+from simclr_jax.training.mesh import (
+    check_batch_size,
+    make_mesh,
+    mesh_of,
+    replicated,
+    split,
+)
 from simclr_jax.training.preemption import StopRequest
 from simclr_jax.training.progress import Progress
 from simclr_jax.training.session import (
@@ -21,7 +27,7 @@ from simclr_jax.training.session import (
     prepare_workdir,
     versions,
 )
-from simclr_jax.training.state import TrainState, initialize
+from simclr_jax.training.state import TrainState, abstract_state, initialize
 from simclr_jax.training.step import train_step
 from simclr_jax.training.writers import JsonLinesWriter, TensorBoardWriter
 
@@ -38,18 +44,21 @@ __all__ = [
     "TensorBoardWriter",
     "TrainState",
     "WorkdirLock",
+    "abstract_state",
     "check_batch_size",
     "config_digest",
     "differences",
     "find_steps",
     "initialize",
     "make_mesh",
+    "mesh_of",
     "prepare_workdir",
     "read_item",
     "read_meta",
     "replicated",
     "run",
     "set_aside",
+    "split",
     "train_step",
     "versions",
 ]

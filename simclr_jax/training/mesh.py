@@ -1,5 +1,8 @@
 """The devices of a run: one axis, ``data``, over which batches are split."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -29,17 +32,27 @@ def make_mesh(*, num_devices: int | None = None) -> Mesh:
             f"num_devices must be between 1 and the {len(devices)} devices that JAX "
             f"sees; got {num_devices}."
         )
+    return mesh_of(devices[:num_devices])
+
+
+def mesh_of(devices: Sequence[Any]) -> Mesh:
+    """Returns a mesh as ``make_mesh`` does, over devices that need not be attached."""
     return jax.make_mesh(
-        (num_devices,),
+        (len(devices),),
         (AXIS,),
         axis_types=(AxisType.Auto,),
-        devices=devices[:num_devices],
+        devices=devices,
     )
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
     """The placement of parameters and keys: a copy on every device."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """The placement of a batch: every device has its part of the rows."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
 
 
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:
