@@ -35,7 +35,7 @@ class Chip:
 
     name: str
     peak_flops: float
-    hbm_bytes: float
+    hbm_bytes: int
     hbm_bandwidth: float
     link_bandwidth: float
     num_axes: int

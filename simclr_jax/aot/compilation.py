@@ -12,6 +12,13 @@ from jax.experimental.compilation_cache import compilation_cache
 from simclr_jax import training
 from simclr_jax.aot import hlo
 
+_SIZE = r"([\d.]+[KMGT])"
+
+_TOO_LARGE = (
+    rf"\({_SIZE}\) exceeds available HBM \({_SIZE}\)",
+    rf"Used {_SIZE} of {_SIZE} hbm",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
@@ -50,7 +57,8 @@ class TooLarge:
     """A step that does not fit into the memory of a chip.
 
     Attributes:
-      needed: bytes it needs, as the compiler writes them, e.g. ``20.50G``.
+      needed: bytes it needs, as the compiler writes them, e.g. ``20.50GiB``;
+        of the temporaries alone where they are too many.
       available: bytes there are.
     """
 
@@ -73,10 +81,10 @@ def compile_step(*arguments: Any) -> Compiled | TooLarge:
         with _without_cache():
             compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        found = re.search(r"Used ([\d.]+\w) of ([\d.]+\w) hbm", str(error))
-        if "RESOURCE_EXHAUSTED" not in str(error) or found is None:
+        too_large = read_too_large(str(error))
+        if too_large is None:
             raise
-        return TooLarge(found[1], found[2])
+        return too_large
     # Any: JAX says None of backends that tell nothing, of which the TPU's is none.
     memory: Any = compiled.memory_analysis()
     cost: Any = compiled.cost_analysis()
@@ -91,6 +99,19 @@ def compile_step(*arguments: Any) -> Compiled | TooLarge:
         bytes_accessed=cost["bytes accessed"],
         module=hlo.parse(text),
     )
+
+
+def read_too_large(message: str) -> TooLarge | None:
+    """Returns what the compiler says of a program that does not fit; None of others.
+
+    Args:
+      message: of the error that it raised.
+    """
+    for pattern in _TOO_LARGE:
+        found = re.search(pattern, message)
+        if found:
+            return TooLarge(f"{found[1]}iB", f"{found[2]}iB")
+    return None
 
 
 @contextlib.contextmanager

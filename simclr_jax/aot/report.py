@@ -114,5 +114,5 @@ def _message_row(one, where) -> str:
     )
 
 
-def _gib(num_bytes: float) -> str:
+def _gib(num_bytes: int) -> str:
     return f"{num_bytes / _GIB:.3g} GiB"

@@ -40,7 +40,7 @@ class Prediction:
     topology: topology.Topology
     batch_size: int
     flops: float
-    hbm_bytes: float
+    hbm_bytes: int
     messages: tuple[collectives.Collective, ...]
     compute_seconds: float
     memory_seconds: float

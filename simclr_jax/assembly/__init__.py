@@ -22,6 +22,7 @@ from simclr_jax.assembly.parts import (
 )
 from simclr_jax.assembly.restored import RestoredEncoder, restore_encoder
 from simclr_jax.assembly.run import Run, assemble
+from simclr_jax.assembly.sweeps import sweep
 
 __all__ = [
     "DTYPES",
@@ -44,6 +45,7 @@ __all__ = [
     "open_images",
     "restore_encoder",
     "root_key",
+    "sweep",
     "to_json",
     "view_shape",
 ]

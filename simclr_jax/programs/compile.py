@@ -1,9 +1,7 @@
 """Predicts a training step on TPUs that are not there, from the compiled program."""
 
-import ast
 import datetime
 import importlib.metadata
-import itertools
 import logging
 import pathlib
 import re
@@ -45,7 +43,7 @@ def main() -> None:
     checks.check_positive_int("num_images", _NUM_IMAGES.value)
     aot.forget_devices()
     where = aot.describe(_TOPOLOGY.value)
-    variants = sweep(_CONFIG.value, _SWEEP.value)
+    variants = assembly.sweep(_CONFIG.value, _SWEEP.value)
     arguments = {  # All before the first compilation, which takes minutes.
         name: assembly.abstract_arguments(
             config,
@@ -67,37 +65,6 @@ def main() -> None:
     print(text)
     if _OUTPUT.value:
         pathlib.Path(_OUTPUT.value).write_text(text + "\n")
-
-
-def sweep(config: assembly.Config, fields: list[str]) -> dict[str, assembly.Config]:
-    """Returns the configs that differ in the swept fields, by what differs.
-
-    Args:
-      config: the one that all start from.
-      fields: ``FIELD=VALUE,VALUE,...``; a field of a part is ``encoder.width``.
-
-    Returns:
-      A config for each choice of values; of no fields, the config itself.
-
-    Raises:
-      UserError: if a field is not there or cannot hold a value.
-    """
-    axes = []
-    for text in fields or [f"batch_size={config.batch_size}"]:
-        name, _, values = text.partition("=")
-        axes.append([(name, _parse_value(value)) for value in values.split(",")])
-    configs = {}
-    for choice in itertools.product(*axes):
-        changed = config.copy_and_resolve_references()
-        try:
-            changed.update_from_flattened_dict(dict(choice))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise errors.UserError(
-                f"--sweep={' '.join(fields)} cannot be applied: {error} Expected "
-                "FIELD=VALUE,VALUE,... with fields of the config."
-            ) from error
-        configs[", ".join(f"{name}={value}" for name, value in choice)] = changed
-    return configs
 
 
 def parse_shape(text: str | None) -> tuple[int, int, int] | None:
@@ -129,10 +96,3 @@ def page(outcomes: dict[str, aot.Outcome]) -> str:
         if not isinstance(found, aot.TooLarge):
             parts += [f"## {name}", aot.details(found)]
     return "\n\n".join(parts)
-
-
-def _parse_value(text: str) -> object:
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return text
