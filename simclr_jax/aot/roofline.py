@@ -10,6 +10,7 @@ Model", 2025, https://jax-ml.github.io/scaling-book/sharding):
 
   all-gather, reduce-scatter:  max(V (N - 1) / (N W), one hop x half of every ring)
   all-reduce:                  twice that
+  any other (there is none):   as an all-gather
 
 An axis that does not wrap has one link a chip in place of two, and its whole length to
 go in place of half.
