@@ -121,7 +121,8 @@ def _without_cache() -> Iterator[None]:
     JAX writes a program for devices that are not attached there, and then cannot read
     it: PjRtCompiler must be constructed with a Client.
     """
-    was_enabled = jax.config.jax_enable_compilation_cache
+    options: Any = jax.config  # its attributes have no types
+    was_enabled = options.jax_enable_compilation_cache
     jax.config.update("jax_enable_compilation_cache", False)
     compilation_cache.reset_cache()  # JAX looks at the option once
     try:
