@@ -97,11 +97,9 @@ def test_the_loss_gathers_embeddings_and_statistics_once(small):
 
 
 def test_the_step_compiles_for_the_tpu_and_not_for_this_machine(small):
-    module = small.found.compiled.module
-    names = {visit.instruction.op_name for visit in module.visits()}
-    # On a CPU the views are made by a loop over the images.
-    assert all(turns is not None and turns < 5 for _, turns in module.loops())
-    assert not any("lax.map" in name for name in names)
+    # The operations of the jitter after the first. On a CPU the views are made by a
+    # loop over the images, of which a chip has four.
+    assert [turns for _, turns in small.found.compiled.module.loops()] == [2]
 
 
 def test_the_state_is_donated(small):
