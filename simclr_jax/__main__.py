@@ -6,6 +6,7 @@ import sys
 from simclr_jax.core import registry
 
 PROGRAMS = {
+    "compile": "predicts the speed of a training step on TPUs that are not there",
     "pretrain": "learns an encoder from images without labels",
     "probe": "reads a checkpoint with a linear classifier",
     "views": "draws the views that a recipe makes of some images",

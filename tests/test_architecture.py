@@ -17,6 +17,7 @@ LEVEL = {
     "data": 1,
     "methods": 2,
     "training": 3,
+    "aot": 4,
     "evaluation": 4,
     "plots": 4,
     "assembly": 5,

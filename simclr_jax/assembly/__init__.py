@@ -1,5 +1,6 @@
 """From a config to objects: the one room of the library that knows configs."""
 
+from simclr_jax.assembly.abstract import abstract_arguments
 from simclr_jax.assembly.parts import (
     DTYPES,
     Config,
@@ -21,6 +22,7 @@ from simclr_jax.assembly.parts import (
 )
 from simclr_jax.assembly.restored import RestoredEncoder, restore_encoder
 from simclr_jax.assembly.run import Run, assemble
+from simclr_jax.assembly.sweeps import sweep
 
 __all__ = [
     "DTYPES",
@@ -28,6 +30,7 @@ __all__ = [
     "Length",
     "RestoredEncoder",
     "Run",
+    "abstract_arguments",
     "assemble",
     "build_augmentation",
     "build_batches",
@@ -42,6 +45,7 @@ __all__ = [
     "open_images",
     "restore_encoder",
     "root_key",
+    "sweep",
     "to_json",
     "view_shape",
 ]

@@ -123,7 +123,7 @@ def _backward(epsilon, residuals, cotangents):
     x, scale, mean, inverse = residuals
     wide, g = x.astype(jnp.float32), cotangents[0].astype(jnp.float32)
     axes = tuple(range(x.ndim - 1))
-    count = x.size // x.shape[-1]
+    count = float(x.size // x.shape[-1])  # an int would have to fit 32 bits
     d_bias = g.sum(axes)
     d_scale = ((g * wide).sum(axes) - mean * d_bias) * inverse
     # slope * (g - E[g] - x_hat E[g x_hat]), with no temporary of the size of x.

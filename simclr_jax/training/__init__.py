@@ -16,9 +16,10 @@ from simclr_jax.training.loop import run
 from simclr_jax.training.mesh import (
     check_batch_size,
     make_mesh,
-    over,
+    mesh_of,
     place,
     replicated,
+    split,
 )
 from simclr_jax.training.preemption import StopRequest
 from simclr_jax.training.profiling import Profile, parse_steps
@@ -31,7 +32,7 @@ from simclr_jax.training.session import (
     prepare_workdir,
     versions,
 )
-from simclr_jax.training.state import TrainState, initialize
+from simclr_jax.training.state import TrainState, abstract_state, initialize
 from simclr_jax.training.step import train_step, train_steps
 from simclr_jax.training.writers import JsonLinesWriter, TensorBoardWriter
 
@@ -50,14 +51,15 @@ __all__ = [
     "TensorBoardWriter",
     "TrainState",
     "WorkdirLock",
+    "abstract_state",
     "check_batch_size",
     "config_digest",
     "differences",
     "find_steps",
     "initialize",
     "make_mesh",
+    "mesh_of",
     "open_workdir",
-    "over",
     "parse_steps",
     "place",
     "prepare_workdir",
@@ -67,6 +69,7 @@ __all__ = [
     "replicated",
     "run",
     "set_aside",
+    "split",
     "train_step",
     "train_steps",
     "versions",

@@ -1,7 +1,7 @@
 """The devices of a run: one axis, ``data``, over which batches are split."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -41,11 +41,11 @@ def make_mesh(*, num_devices: int | None = None) -> Mesh:
             f"num_devices must be all {len(devices)} devices, or not set, where there "
             f"are several processes; got {num_devices}. Start fewer processes."
         )
-    return over(devices[:num_devices])
+    return mesh_of(devices[:num_devices])
 
 
-def over(devices: Sequence[jax.Device]) -> Mesh:
-    """Returns a mesh over given devices, which need not be attached."""
+def mesh_of(devices: Sequence[Any]) -> Mesh:
+    """Returns a mesh as ``make_mesh`` does, over devices that need not be attached."""
     return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
@@ -67,6 +67,11 @@ def place(arrays: T, mesh: Mesh) -> T:
     if jax.process_count() == 1:
         return jax.device_put(arrays, replicated(mesh))
     return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(arrays)
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """The placement of a batch: every device has its part of the rows."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
 
 
 def check_batch_size(batch_size: int, mesh: Mesh, *, accumulate: int = 1) -> None:

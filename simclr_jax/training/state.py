@@ -78,16 +78,48 @@ def initialize(
     Returns:
       The state.
     """
-    abstract = nnx.eval_shape(build_method)
-    params = nnx.as_pure(nnx.state(abstract, abstract.trainable))
-    transformation = build_optimizer(params)
-
-    def build() -> tuple[nnx.Module, nnx.Optimizer]:
-        method = build_method()
-        return method, nnx.Optimizer(method, transformation, wrt=method.trainable)
-
+    build = _builder(build_method, build_optimizer)
     graphdef, _ = nnx.split(nnx.eval_shape(build))
     arrays = jax.jit(
         lambda: nnx.state(build()), out_shardings=mesh_lib.replicated(mesh)
     )()
     return TrainState(graphdef, arrays)
+
+
+def abstract_state(
+    build_method: Callable[[], Any],
+    build_optimizer: Callable[[Any], optax.GradientTransformation],
+    *,
+    mesh: jax.sharding.Mesh,
+) -> TrainState:
+    """Returns what ``initialize`` does with shapes in place of arrays.
+
+    Args:
+      build_method: as there.
+      build_optimizer: as there.
+      mesh: the devices, which need not be attached.
+
+    Returns:
+      The state; its leaves are ``jax.ShapeDtypeStruct`` that say where they lie.
+    """
+    build = _builder(build_method, build_optimizer)
+    graphdef, arrays = nnx.split(nnx.eval_shape(build))
+    sharding = mesh_lib.replicated(mesh)
+    place = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+    return TrainState(graphdef, jax.tree.map(place, arrays))
+
+
+def _builder(
+    build_method: Callable[[], Any],
+    build_optimizer: Callable[[Any], optax.GradientTransformation],
+) -> Callable[[], tuple[Any, nnx.Optimizer]]:
+    """Returns what makes the method and its optimizer, to be called under ``jit``."""
+    abstract = nnx.eval_shape(build_method)
+    params = nnx.as_pure(nnx.state(abstract, abstract.trainable))
+    transformation = build_optimizer(params)
+
+    def build() -> tuple[Any, nnx.Optimizer]:
+        method = build_method()
+        return method, nnx.Optimizer(method, transformation, wrt=method.trainable)
+
+    return build

@@ -16,7 +16,7 @@ from simclr_jax.core import types
 def train_step(
     graphdef: nnx.GraphDef,
     arrays: nnx.State,
-    batch: dict[str, jax.Array],
+    batch: dict[str, jax.Array | types.Canvas],
     key: types.PRNGKey,
 ) -> tuple[nnx.State, types.Metrics]:
     """Makes one update: views, loss, gradient, optimizer, what the method does after.
@@ -27,7 +27,8 @@ def train_step(
     Args:
       graphdef: the structure of (method, optimizer).
       arrays: their arrays; donated, so not to be used again.
-      batch: what ``method.loss`` takes, e.g. ``{"image": uint8 [b h w c]}``.
+      batch: what ``method.loss`` takes, e.g. ``{"image": uint8 [b h w c]}``, or a
+        ``types.Canvas`` of such.
       key: the key of the run.
 
     Returns:

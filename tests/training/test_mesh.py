@@ -13,6 +13,15 @@ def test_all_devices_or_some():
     assert mesh.size == 2
 
 
+def test_devices_of_ones_own_choice():
+    chosen = jax.devices()[2:6]
+    mesh = training.mesh_of(chosen)
+    assert list(mesh.devices) == chosen
+    assert mesh.axis_types == training.make_mesh().axis_types
+    assert training.split(mesh).shard_shape((8, 3)) == (2, 3)
+    assert training.replicated(mesh).shard_shape((8, 3)) == (8, 3)
+
+
 @pytest.mark.parametrize("num_devices", [0, 9])
 def test_impossible_numbers_of_devices(num_devices):
     with pytest.raises(

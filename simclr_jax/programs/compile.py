@@ -1,0 +1,98 @@
+"""Predicts a training step on TPUs that are not there, from the compiled program."""
+
+import datetime
+import importlib.metadata
+import logging
+import pathlib
+import re
+import shlex
+import sys
+import time
+
+from absl import flags
+from ml_collections import config_flags
+
+from simclr_jax import aot, assembly, training
+from simclr_jax.core import checks, errors
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "FILE.py or FILE.py:VARIANT.")
+_TOPOLOGY = flags.DEFINE_string("topology", None, "The chips, e.g. v5e:16x16.")
+_SWEEP = flags.DEFINE_multi_string(
+    "sweep",
+    [],
+    "FIELD=VALUE,VALUE,... of the config; a row for each, or for each pair.",
+)
+_NUM_IMAGES = flags.DEFINE_integer(
+    "num_images", 1_281_167, "Images in the set; decides the length of the schedule."
+)
+_IMAGE_SHAPE = flags.DEFINE_string(
+    "image_shape", None, "HxWxC of images of one size; None: many, on a canvas."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "A .md file for what is printed.")
+
+_log = logging.getLogger("simclr_jax")
+
+
+def main() -> None:
+    """Runs the program with the parsed flags."""
+    if _CONFIG.value is None or not _TOPOLOGY.value:
+        raise errors.UserError(
+            "compile needs --config=FILE.py and --topology=CHIP:GRID, e.g. "
+            "--config=configs/imagenet_resnet50.py --topology=v5e:16x16."
+        )
+    checks.check_positive_int("num_images", _NUM_IMAGES.value)
+    aot.forget_devices()
+    where = aot.describe(_TOPOLOGY.value)
+    variants = assembly.sweep(_CONFIG.value, _SWEEP.value)
+    arguments = {  # All before the first compilation, which takes minutes.
+        name: assembly.abstract_arguments(
+            config,
+            mesh=where.mesh,
+            num_images=_NUM_IMAGES.value,
+            image_shape=parse_shape(_IMAGE_SHAPE.value),
+        )
+        for name, config in variants.items()
+    }
+    outcomes = {}
+    for name, config in variants.items():
+        start = time.perf_counter()
+        found = aot.compile_step(*arguments[name])
+        _log.info("%s: compiled in %.0f s", name, time.perf_counter() - start)
+        if not isinstance(found, aot.TooLarge):
+            found = aot.predict(found, where, batch_size=config.batch_size)
+        outcomes[name] = found
+    text = page(outcomes)
+    print(text)
+    if _OUTPUT.value:
+        pathlib.Path(_OUTPUT.value).write_text(text + "\n")
+
+
+def parse_shape(text: str | None) -> tuple[int, int, int] | None:
+    """Returns (h, w, c) of ``HxWxC``; None of None.
+
+    Raises:
+      UserError: if the text is something else.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([13])", text)
+    if found is None:
+        raise errors.UserError(f"image_shape must be like 32x32x3; got {text!r}.")
+    return int(found[1]), int(found[2]), int(found[3])
+
+
+def page(outcomes: dict[str, aot.Outcome]) -> str:
+    """Returns what is printed: where it comes from, the table, each step in detail."""
+    versions = training.versions() | {"libtpu": importlib.metadata.version("libtpu")}
+    shown = ("python", "jax", "flax", "optax", "libtpu", "simclr_jax")
+    parts = [
+        f"# {_TOPOLOGY.value}, {datetime.date.today()}",
+        f"`{shlex.join(['simclr', 'compile', *sys.argv[2:]])}`\\\n"
+        + ", ".join(f"{name} {versions[name]}" for name in shown),
+        aot.NOTE,
+        aot.table(outcomes),
+    ]
+    for name, found in outcomes.items():
+        if not isinstance(found, aot.TooLarge):
+            parts += [f"## {name}", aot.details(found)]
+    return "\n\n".join(parts)

@@ -1,0 +1,195 @@
+"""The real step, compiled for chips that are not there, and every message in it."""
+
+import dataclasses
+import math
+
+import jax
+import pytest
+
+from configs import imagenet_resnet50
+from simclr_jax import aot, assembly
+from simclr_jax.aot import compilation, work
+
+BATCH_NORM = "core/normalization.py"
+SCALARS = 64  # bytes: the means of the loss and of its metrics, where they go alone
+
+
+def smoke(name, image_size):
+    config = imagenet_resnet50.get_config("smoke")
+    config.encoder = {"name": name}
+    config.augmentation.size = config.evaluation.size = image_size
+    config.data.canvas = image_size + 8
+    config.batch_size = 16
+    return config
+
+
+@dataclasses.dataclass
+class Step:
+    """A step with what it was compiled for."""
+
+    config: object
+    arguments: tuple
+    found: aot.Prediction
+
+    @property
+    def gathers(self):
+        """The messages that an all-gather became, whatever XLA sends it as."""
+        return [one for one in self.found.messages if "all_gather" in one.origin]
+
+    @property
+    def num_kernel_parameters(self):
+        """Those that are not BatchNorm's: their gradients are the large ones."""
+        method = self.arguments[1][0]
+        leaves = jax.tree.leaves(method)
+        return sum(math.prod(leaf.shape) for leaf in leaves if len(leaf.shape) > 1)
+
+
+def compile_for(config, name):
+    pytest.importorskip("libtpu")
+    aot.forget_devices()
+    where = aot.describe(name)
+    arguments = assembly.abstract_arguments(
+        config, mesh=where.mesh, num_images=1_281_167
+    )
+    with jax.numpy_dtype_promotion("standard"):
+        compiled = aot.compile_step(*arguments)
+    assert isinstance(compiled, aot.Compiled)
+    found = aot.predict(compiled, where, batch_size=config.batch_size)
+    return Step(config, arguments, found)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return compile_for(smoke("convnet", 32), "v5e:2x2")
+
+
+def check_messages(step):
+    """BatchNorm's sums, the gathers of the loss, the gradients: nothing else."""
+    assert {one.group_size for one in step.found.messages} == {
+        step.found.topology.num_chips
+    }
+    rest = [one for one in step.found.messages if one not in step.gathers]
+    assert {one.kind for one in rest} == {"all-reduce"}
+    sums = [one for one in rest if one.origin.startswith(BATCH_NORM)]
+    assert {one.is_backward for one in sums} == {False, True}
+    large = [one for one in rest if one not in sums and one.num_bytes > SCALARS]
+    (gradients,) = large
+    assert (gradients.count, gradients.is_backward) == (1, True)
+    bytes_each = gradients.num_bytes / step.num_kernel_parameters
+    assert bytes_each in (2, 4)  # bfloat16 or float32, and every one of them once
+
+
+def check_gathers(step):
+    """One gather of the embeddings, and one of a few numbers a row."""
+    rows = 2 * step.config.batch_size
+    embeddings, statistics = sorted(step.gathers, key=lambda one: -one.num_bytes)
+    assert (embeddings.count, statistics.count) == (1, 1)
+    assert embeddings.num_bytes == rows * step.config.head.output_dim * 4
+    assert statistics.num_bytes <= rows * 4 * 4
+
+
+def test_the_messages_of_the_step(small):
+    check_messages(small)
+
+
+def test_the_loss_gathers_embeddings_and_statistics_once(small):
+    check_gathers(small)
+
+
+def test_the_step_compiles_for_the_tpu_and_not_for_this_machine(small):
+    # The operations of the jitter after the first. On a CPU the views are made by a
+    # loop over the images, of which a chip has four.
+    assert [turns for _, turns in small.found.compiled.module.loops()] == [2]
+
+
+def test_the_state_is_donated(small):
+    compiled = small.found.compiled
+    state = sum(
+        math.prod(leaf.shape) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(small.arguments[1])
+    )
+    assert compiled.argument_bytes > state
+    assert 0.95 * state < compiled.shared_bytes <= compiled.output_bytes
+    assert compiled.total_bytes > compiled.argument_bytes + compiled.temporary_bytes
+
+
+def test_flops_are_those_of_the_matrix_products_and_little_else(small):
+    compiled = small.found.compiled
+    once, _ = work.matrix_flops(compiled.module)
+    assert 0.5 * compiled.flops < once < compiled.flops
+
+
+def test_nothing_is_written_to_the_cache_of_programs(small, tmp_path):
+    del small
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    try:
+        with compilation._without_cache():
+            jax.jit(lambda x: x + 1).lower(1.0).compile()
+    finally:
+        jax.config.update("jax_compilation_cache_dir", None)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("message", "needed", "available"),
+    [
+        (
+            "RESOURCE_EXHAUSTED: CompileTimeHbmOom: Ran out of memory on HBM, the "
+            "total memory required for HLO temporaries (57.59G) exceeds available HBM "
+            "(15.75G). HLO module: jit_train_step.",
+            "57.59GiB",
+            "15.75GiB",
+        ),
+        (
+            "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in "
+            "memory space hbm. Used 20.50G of 15.75G hbm.",
+            "20.50GiB",
+            "15.75GiB",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_read(message, needed, available):
+    found = compilation.read_too_large(message)
+    assert found == compilation.TooLarge(needed, available)
+    assert compilation.read_too_large("INTERNAL: something else") is None
+
+
+@pytest.mark.slow
+def test_a_step_that_does_not_fit():
+    pytest.importorskip("libtpu")
+    aot.forget_devices()
+    config = smoke("convnet", 224)
+    config.batch_size = 65536
+    arguments = assembly.abstract_arguments(
+        config, mesh=aot.describe("v5e:2x2").mesh, num_images=1_281_167
+    )
+    with jax.numpy_dtype_promotion("standard"):
+        found = aot.compile_step(*arguments)
+    assert isinstance(found, aot.TooLarge)
+    assert found.available == "15.75GiB"
+    assert float(found.needed.removesuffix("GiB")) > 15.75
+
+
+@pytest.mark.slow
+def test_the_same_figures_twice():
+    first, second = (compile_for(smoke("resnet18", 96), "v5e:2x4") for _ in range(2))
+    assert aot.details(first.found) == aot.details(second.found)
+    check_messages(first)
+    check_gathers(first)
+
+
+@pytest.mark.slow
+def test_the_recipe_for_imagenet_on_a_pod():
+    step = compile_for(imagenet_resnet50.get_config(), "v5e:16x16")
+    check_messages(step)
+    check_gathers(step)
+    counts = {}
+    for one in step.found.messages:
+        if one.origin.startswith(BATCH_NORM):
+            counts[one.is_backward] = counts.get(one.is_backward, 0) + one.count
+    # 53 of the encoder and 2 of the head; the 4 on shortcuts go with their neighbors.
+    assert counts == {False: 51, True: 51}
+    views = 2 * 4096 / 256
+    # Three times the forward pass of 4.1 G multiplications and additions, less the
+    # gradient of the first convolution with respect to the views.
+    assert 23.5e9 < step.found.flops / views < 25.5e9
