@@ -68,9 +68,13 @@ class BatchNorm(nnx.Module):
             slope = scale * jax.lax.rsqrt(self.var[...] + EPSILON)
             return _affine(x, slope, bias - self.mean[...] * slope)
         y, mean, variance = batch_norm(x, scale, bias, epsilon=EPSILON)
+        self.record(mean, variance)
+        return y
+
+    def record(self, mean: Float[Array, " c"], variance: Float[Array, " c"]) -> None:
+        """Moves the running statistics towards those of a batch, both float32 [c]."""
         self.mean[...] = DECAY * self.mean[...] + (1 - DECAY) * mean
         self.var[...] = DECAY * self.var[...] + (1 - DECAY) * variance
-        return y
 
     def set_view(self, use_running_average: bool | None = None) -> None:
         """Class method used by ``nnx.view``.

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from simclr_jax.core import errors, normalization
-from simclr_jax.encoders import convolution
+from simclr_jax.encoders import convolution, pointwise
 
 CONVOLUTION_INIT = nnx.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
 """As in the original implementation (LeCun's scale, not He's)."""
@@ -152,10 +152,22 @@ class ResidualBlock(nnx.Module):
         """Returns ``relu(shortcut(x) + branch(x))``."""
         shortcut = x
         if self.projection is not None:
-            shortcut = self.projection_norm(self.projection(x))
+            shortcut = _normalized(self.projection, self.projection_norm, x)
         for layer in self.layers:
             x = layer(x)
-        return jax.nn.relu(shortcut + self.last_norm(self.last_conv(x)))
+        return jax.nn.relu(shortcut + _normalized(self.last_conv, self.last_norm, x))
+
+
+def _normalized(conv, norm, x):
+    """Returns ``norm(conv(x))``."""
+    if conv.kernel.shape[:2] != (1, 1) or norm.use_running_average:
+        return norm(conv(x))
+    x = x.astype(conv.dtype)[:, :: conv.stride, :: conv.stride]
+    y, mean, variance = pointwise.pointwise_batch_norm(
+        x, conv.kernel[0, 0], norm.scale[...], norm.bias[...], epsilon=normalization.EPSILON
+    )
+    norm.record(mean, variance)
+    return y
 
 
 def check_image_shape(
