@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from simclr_jax.core import errors, normalization
-from simclr_jax.encoders import convolution, pointwise
+from simclr_jax.encoders import convolution, pointwise, pooling
 
 CONVOLUTION_INIT = nnx.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
 """As in the original implementation (LeCun's scale, not He's)."""
@@ -53,11 +53,14 @@ class Conv(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         """Convolves with symmetric padding of ``kernel_size // 2`` on each side."""
-        kernel = self.kernel[...].astype(self.dtype)
+        return self.convolve(x, self.kernel[...])
+
+    def convolve(self, x, kernel):
+        """Convolves with another kernel of the same shape."""
         margin = kernel.shape[0] // 2
         return convolution.conv2d(
             x.astype(self.dtype),
-            kernel,
+            kernel.astype(self.dtype),
             strides=(self.stride, self.stride),
             padding=((margin, margin), (margin, margin)),
         )
@@ -90,6 +93,22 @@ class ConvNormReLU(nnx.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         """Applies the three in turn."""
         return jax.nn.relu(self.norm(self.conv(x)))
+
+    def pooled(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        """Applies the three, then max-pooling 3x3 of stride 2."""
+        norm = self.norm
+        if norm.use_running_average:
+            return pooling.max_pool_3x3(self(x))
+        # A channel with a negative scale is convolved and normalized with both signs
+        # turned, which changes nothing but that pooling may go first.
+        scale = norm.scale[...]
+        sign = jax.lax.stop_gradient(jnp.where(scale < 0, -1.0, 1.0))
+        y, mean, variance = pooling.batch_norm_max_pool(
+            self.conv.convolve(x, self.conv.kernel[...] * sign[None, None, None]),
+            scale * sign, norm.bias[...], epsilon=normalization.EPSILON,
+        )
+        norm.record(mean * sign, variance)
+        return jax.nn.relu(y)
 
 
 class ResidualBlock(nnx.Module):
