@@ -53,10 +53,12 @@ class Conv(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         """Convolves with symmetric padding of ``kernel_size // 2`` on each side."""
-        return self.convolve(x, self.kernel[...])
+        return self.apply(x, self.kernel[...])
 
-    def convolve(self, x, kernel):
-        """Convolves with another kernel of the same shape."""
+    def apply(
+        self, x: Float[Array, "b h w c"], kernel: Float[Array, "k k c c2"]
+    ) -> Float[Array, "b h2 w2 c2"]:
+        """Convolves with a kernel made from its own."""
         margin = kernel.shape[0] // 2
         return convolution.conv2d(
             x.astype(self.dtype),
@@ -94,20 +96,21 @@ class ConvNormReLU(nnx.Module):
         """Applies the three in turn."""
         return jax.nn.relu(self.norm(self.conv(x)))
 
-    def pooled(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        """Applies the three, then max-pooling 3x3 of stride 2."""
-        norm = self.norm
-        if norm.use_running_average:
+    def pooled(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h3 w3 c2"]:
+        """Applies the three, then ``pooling.max_pool_3x3``."""
+        if self.norm.use_running_average:
             return pooling.max_pool_3x3(self(x))
-        # A channel with a negative scale is convolved and normalized with both signs
-        # turned, which changes nothing but that pooling may go first.
-        scale = norm.scale[...]
+        scale, bias = self.norm.scale_and_bias()
+        # A channel of negative scale is computed with both signs turned, which changes
+        # nothing but that its maxima can be taken before the normalization.
         sign = jax.lax.stop_gradient(jnp.where(scale < 0, -1.0, 1.0))
         y, mean, variance = pooling.batch_norm_max_pool(
-            self.conv.convolve(x, self.conv.kernel[...] * sign[None, None, None]),
-            scale * sign, norm.bias[...], epsilon=normalization.EPSILON,
+            self.conv.apply(x, self.conv.kernel[...] * sign[None, None, None, :]),
+            scale * sign,
+            bias,
+            epsilon=normalization.EPSILON,
         )
-        norm.record(mean * sign, variance)
+        self.norm.record(mean * sign, variance)
         return jax.nn.relu(y)
 
 
@@ -171,19 +174,23 @@ class ResidualBlock(nnx.Module):
         """Returns ``relu(shortcut(x) + branch(x))``."""
         shortcut = x
         if self.projection is not None:
-            shortcut = _normalized(self.projection, self.projection_norm, x)
+            shortcut = _normalize(self.projection_norm, self.projection, x)
         for layer in self.layers:
             x = layer(x)
-        return jax.nn.relu(shortcut + _normalized(self.last_conv, self.last_norm, x))
+        return jax.nn.relu(shortcut + _normalize(self.last_norm, self.last_conv, x))
 
 
-def _normalized(conv, norm, x):
-    """Returns ``norm(conv(x))``."""
-    if conv.kernel.shape[:2] != (1, 1) or norm.use_running_average:
+def _normalize(norm, conv, x):
+    """Returns ``norm(conv(x))``, in one operation where that reads and writes less."""
+    kernel = conv.kernel[...]
+    is_pointwise = kernel.shape[:2] == (1, 1) and conv.stride == 1
+    if norm.use_running_average or not is_pointwise:
         return norm(conv(x))
-    x = x.astype(conv.dtype)[:, :: conv.stride, :: conv.stride]
     y, mean, variance = pointwise.pointwise_batch_norm(
-        x, conv.kernel[0, 0], norm.scale[...], norm.bias[...], epsilon=normalization.EPSILON
+        x.astype(conv.dtype),
+        kernel[0, 0],
+        *norm.scale_and_bias(),
+        epsilon=normalization.EPSILON,
     )
     norm.record(mean, variance)
     return y

@@ -19,12 +19,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from simclr_jax.core import checks, errors
+from simclr_jax.core import checks, errors, normalization
+
+_PIXELS = (0, 1, 2)
 
 
 def pointwise_batch_norm(
     x: Float[Array, "b h w c"],
-    kernel: Float[Array, "c d"],
+    kernel: Float[Array, "in_c d"],
     scale: Float[Array, " d"],
     bias: Float[Array, " d"],
     *,
@@ -61,35 +63,35 @@ def pointwise_batch_norm(
 
 
 def _forward(epsilon, x, kernel, scale, bias) -> tuple[tuple, tuple]:
-    weight = _rounded(kernel, x)
+    kernel = kernel.astype(x.dtype).astype(jnp.float32)
     count = x.size // x.shape[-1]
-    x_mean = x.astype(jnp.float32).sum((0, 1, 2)) / count
-    covariance = _outer(x, x) / count - jnp.outer(x_mean, x_mean)
-    spread = _matmul(covariance, weight)
-    mean = _matmul(x_mean, weight)
-    variance = jnp.maximum((weight * spread).sum(0), 0.0)
+    x_mean = x.astype(jnp.float32).sum(_PIXELS) / count
+    covariance = _sum_of_outer(x, x) / count - jnp.outer(x_mean, x_mean)
+    spread = _matmul(covariance, kernel)
+    mean = _matmul(x_mean, kernel)
+    variance = jnp.maximum((kernel * spread).sum(0), 0.0)
     inverse = jax.lax.rsqrt(variance + epsilon)
     slope = scale * inverse
-    y = _convolve(x, weight) * _like(slope, x) + _like(bias - mean * slope, x)
-    residuals = (x, weight, scale, x_mean, spread, mean, inverse)
+    y = _convolve(x, kernel) * _like(slope) + _like(bias - mean * slope)
+    residuals = (x, kernel, scale, x_mean, spread, mean, inverse)
     return (y.astype(x.dtype), mean, variance), residuals
 
 
 def _backward(epsilon, residuals, cotangents):
-    x, weight, scale, x_mean, spread, mean, inverse = residuals
+    x, kernel, scale, x_mean, spread, mean, inverse = residuals
     g = cotangents[0]
     count = x.size // x.shape[-1]
-    d_bias = g.astype(jnp.float32).sum((0, 1, 2))
-    product = _outer(x, g) - jnp.outer(x_mean, d_bias)
-    d_scale = (weight * product).sum(0) * inverse
-    # The gradient of c is slope * g + a * c + b: see normalization.batch_norm.
-    slope = scale * inverse
-    a = -slope * inverse * d_scale / count
-    b = -slope * d_bias / count - a * mean
-    d_kernel = product * _row(slope) + count * spread * _row(a)
-    from_c = _convolve(x, _matmul(weight * _row(a), weight.T)).astype(x.dtype)
-    from_g = _convolve(g, (weight * _row(slope)).T)
-    dx = from_g + from_c.astype(jnp.float32) + _like(_matmul(weight, b), x)
+    d_bias = g.astype(jnp.float32).sum(_PIXELS)
+    product = _sum_of_outer(x, g) - jnp.outer(x_mean, d_bias)
+    d_scale = (kernel * product).sum(0) * inverse
+    # The gradient of the array that is not stored, c, is slope * g + a * c + b.
+    slope, a, b = normalization.input_gradient(
+        scale, mean, inverse, d_scale=d_scale, d_bias=d_bias, count=count
+    )
+    d_kernel = product * slope[None] + count * spread * a[None]
+    through_g = _convolve(g, (kernel * slope[None]).T)
+    through_c = _convolve(x, _matmul(kernel * a[None], kernel.T)).astype(x.dtype)
+    dx = through_g + through_c.astype(jnp.float32) + _like(_matmul(kernel, b))
     return dx.astype(x.dtype), d_kernel, d_scale, d_bias
 
 
@@ -101,11 +103,11 @@ def _pointwise(epsilon, x, kernel, scale, bias):
 _pointwise.defvjp(_forward, _backward)
 
 
-def _convolve(x, weight):
-    """Returns ``x @ weight`` in float32, with the weight rounded to the type of x."""
+def _convolve(x, kernel):
+    """Returns ``x @ kernel`` in float32, with the kernel rounded to the type of x."""
     return jax.lax.conv_general_dilated(
         x,
-        weight.astype(x.dtype)[None, None],
+        kernel.astype(x.dtype)[None, None],
         (1, 1),
         "VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
@@ -113,38 +115,30 @@ def _convolve(x, weight):
     )
 
 
-def _outer(x, g):
-    """Returns ``x^T g``, summed over all pixels in float32."""
-    multiply = functools.partial(
-        jnp.matmul,
-        precision=jax.lax.Precision.HIGHEST,
-        preferred_element_type=jnp.float32,
-    )
-    contract = functools.partial(
-        jax.lax.dot_general,
-        dimension_numbers=(((0, 1, 2), (0, 1, 2)), ((), ())),
-        precision=None if x.dtype == jnp.bfloat16 else jax.lax.Precision.HIGHEST,
-        preferred_element_type=jnp.float32,
-    )
-    # Flat, since XLA transposes all of g on a CPU where the sum goes over three axes.
-    flat = lambda x, g: multiply(
-        x.reshape(-1, x.shape[-1]).T, g.reshape(-1, g.shape[-1])
-    )
-    return jax.lax.platform_dependent(x, g, cpu=flat, default=contract)
+def _sum_of_outer(x, g):
+    """Returns the sum over all pixels of ``x^T g``, float32 [c d]."""
+
+    def flat(x, g):
+        # XLA transposes all of g on a CPU where the sum goes over three axes.
+        x, g = (array.astype(jnp.float32) for array in (x, g))
+        return x.reshape(-1, x.shape[-1]).T @ g.reshape(-1, g.shape[-1])
+
+    def native(x, g):
+        return jax.lax.dot_general(
+            x,
+            g,
+            ((_PIXELS, _PIXELS), ((), ())),
+            precision=jax.lax.Precision.HIGHEST if x.dtype == jnp.float32 else None,
+            preferred_element_type=jnp.float32,
+        )
+
+    return jax.lax.platform_dependent(x, g, cpu=flat, default=native)
 
 
 def _matmul(a, b):
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
-def _rounded(kernel, x):
-    return kernel.astype(x.dtype).astype(jnp.float32)
-
-
-def _row(vector):
-    return vector[None, :]
-
-
-def _like(vector, x):
-    """Gives a vector [c] the rank of ``x``."""
-    return vector.reshape((1,) * (x.ndim - 1) + vector.shape)
+def _like(vector):
+    """Gives a vector [c] the rank of images."""
+    return vector[None, None, None, :]

@@ -1,9 +1,9 @@
 """BatchNorm and max-pooling as one operation that never stores their middle.
 
-With a scale that is not negative BatchNorm keeps the order of the values, so the
-maximum can be taken first and normalized after: of 3 x 3 windows with stride 2 a quarter
-of the values is left. The sums of the backward pass, too, run over the maxima alone,
-since ``sum(g x)`` over the pixels that were chosen is ``sum(g max)``.
+With a scale that is not negative BatchNorm keeps the order of the values, so maxima can
+be taken first and normalized after: 3 x 3 windows with stride 2 leave a quarter of the
+values. The sums of the backward pass run over the maxima alone, too: ``sum(g x)`` over
+the pixels that were chosen is ``sum(g max)``.
 """
 
 import functools
@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
+
+from simclr_jax.core import normalization
 
 
 def batch_norm_max_pool(
@@ -48,30 +50,31 @@ def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
 
 
 def _forward(epsilon, x, scale, bias) -> tuple[tuple, tuple]:
-    wide = x.astype(jnp.float32)
-    mean = wide.mean((0, 1, 2))
-    variance = jnp.maximum((wide * wide).mean((0, 1, 2)) - mean * mean, 0.0)
+    mean, variance = normalization.moments(x)
     inverse = jax.lax.rsqrt(variance + epsilon)
     slope = scale * inverse
     highest = max_pool_3x3(x)
-    y = highest.astype(jnp.float32) * _like(slope) + _like(bias - mean * slope)
+    y = _like(slope) * highest.astype(jnp.float32) + _like(bias - mean * slope)
     return (y.astype(x.dtype), mean, variance), (x, highest, scale, mean, inverse)
 
 
 def _backward(epsilon, residuals, cotangents):
     x, highest, scale, mean, inverse = residuals
-    wide, g = highest.astype(jnp.float32), cotangents[0].astype(jnp.float32)
-    count = x.size // x.shape[-1]
+    g = cotangents[0].astype(jnp.float32)
     d_bias = g.sum((0, 1, 2))
-    d_scale = ((g * wide).sum((0, 1, 2)) - mean * d_bias) * inverse
-    # As in normalization.batch_norm, with g where its maximum was.
-    slope = scale * inverse
-    a = -slope * inverse * d_scale / count
-    b = -slope * d_bias / count - a * mean
+    total = (g * highest.astype(jnp.float32)).sum((0, 1, 2))
+    d_scale = (total - mean * d_bias) * inverse
+    slope, a, b = normalization.input_gradient(
+        scale,
+        mean,
+        inverse,
+        d_scale=d_scale,
+        d_bias=d_bias,
+        count=x.size // x.shape[-1],
+    )
     (placed,) = jax.vjp(max_pool_3x3, x)[1](cotangents[0])
-    dx = _like(slope) * placed.astype(jnp.float32)
-    dx = dx + _like(a) * x.astype(jnp.float32) + _like(b)
-    return dx.astype(x.dtype), d_scale, d_bias
+    dx = _like(slope) * placed.astype(jnp.float32) + _like(a) * x.astype(jnp.float32)
+    return (dx + _like(b)).astype(x.dtype), d_scale, d_bias
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
