@@ -62,15 +62,23 @@ class BatchNorm(nnx.Module):
     def __call__(self, x: Float[Array, "*rows c"]) -> Float[Array, "*rows c"]:
         """Normalizes ``x`` over all axes but the last; of type ``dtype``."""
         x = x.astype(self.dtype)
-        scale = self.scale[...]
-        bias = jnp.zeros_like(scale) if self.bias is None else self.bias[...]
+        scale, bias = self.scale_and_bias()
         if self.use_running_average:
             slope = scale * jax.lax.rsqrt(self.var[...] + EPSILON)
             return _affine(x, slope, bias - self.mean[...] * slope)
         y, mean, variance = batch_norm(x, scale, bias, epsilon=EPSILON)
+        self.record(mean, variance)
+        return y
+
+    def scale_and_bias(self) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
+        """Returns the trainable scale and shift, float32 [c]; zeros for no shift."""
+        scale = self.scale[...]
+        return scale, jnp.zeros_like(scale) if self.bias is None else self.bias[...]
+
+    def record(self, mean: Float[Array, " c"], variance: Float[Array, " c"]) -> None:
+        """Moves the running statistics towards those of a batch, float32 [c]."""
         self.mean[...] = DECAY * self.mean[...] + (1 - DECAY) * mean
         self.var[...] = DECAY * self.var[...] + (1 - DECAY) * variance
-        return y
 
     def set_view(self, use_running_average: bool | None = None) -> None:
         """Class method used by ``nnx.view``.
@@ -108,11 +116,48 @@ def batch_norm(
     return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
 
 
-def _forward(epsilon, x, scale, bias) -> tuple[tuple, tuple]:
+def moments(
+    x: Float[Array, "*rows c"],
+) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
+    """Returns the mean and the biased variance over all axes but the last, float32."""
     wide = x.astype(jnp.float32)
     axes = tuple(range(x.ndim - 1))
     mean = wide.mean(axes)
-    variance = jnp.maximum((wide * wide).mean(axes) - mean * mean, 0.0)
+    return mean, jnp.maximum((wide * wide).mean(axes) - mean * mean, 0.0)
+
+
+def input_gradient(
+    scale: Float[Array, " c"],
+    mean: Float[Array, " c"],
+    inverse: Float[Array, " c"],
+    *,
+    d_scale: Float[Array, " c"],
+    d_bias: Float[Array, " c"],
+    count: int,
+) -> tuple[Float[Array, " c"], Float[Array, " c"], Float[Array, " c"]]:
+    """Returns what makes the gradient of the input x from that of the result, g.
+
+    ``scale * inverse * (g - E[g] - x_hat E[g x_hat])`` without a temporary of the size
+    of x.
+
+    Args:
+      scale: float32, shape [c].
+      mean: of the batch, float32, shape [c].
+      inverse: ``1 / sqrt(variance + epsilon)`` of the batch, float32, shape [c].
+      d_scale: gradient of the scale, ``sum(g x_hat)``.
+      d_bias: gradient of the bias, ``sum(g)``.
+      count: how many values each statistic was taken over.
+
+    Returns:
+      ``(slope, a, b)``, float32 [c] each: the gradient is ``slope * g + a * x + b``.
+    """
+    slope = scale * inverse
+    a = -slope * inverse * d_scale / count
+    return slope, a, -slope * d_bias / count - a * mean
+
+
+def _forward(epsilon, x, scale, bias) -> tuple[tuple, tuple]:
+    mean, variance = moments(x)
     inverse = jax.lax.rsqrt(variance + epsilon)
     slope = scale * inverse
     y = _affine(x, slope, bias - mean * slope)
@@ -126,10 +171,9 @@ def _backward(epsilon, residuals, cotangents):
     count = float(x.size // x.shape[-1])  # an int would have to fit 32 bits
     d_bias = g.sum(axes)
     d_scale = ((g * wide).sum(axes) - mean * d_bias) * inverse
-    # slope * (g - E[g] - x_hat E[g x_hat]), with no temporary of the size of x.
-    slope = scale * inverse
-    a = -slope * inverse * d_scale / count
-    b = -slope * d_bias / count - a * mean
+    slope, a, b = input_gradient(
+        scale, mean, inverse, d_scale=d_scale, d_bias=d_bias, count=count
+    )
     dx = _like(slope, x) * g + _like(a, x) * wide + _like(b, x)
     return dx.astype(x.dtype), d_scale, d_bias
 

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from simclr_jax.core import errors, normalization
-from simclr_jax.encoders import convolution
+from simclr_jax.encoders import convolution, pointwise, pooling
 
 CONVOLUTION_INIT = nnx.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
 """As in the original implementation (LeCun's scale, not He's)."""
@@ -53,11 +53,16 @@ class Conv(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         """Convolves with symmetric padding of ``kernel_size // 2`` on each side."""
-        kernel = self.kernel[...].astype(self.dtype)
+        return self.apply(x, self.kernel[...])
+
+    def apply(
+        self, x: Float[Array, "b h w c"], kernel: Float[Array, "k k c c2"]
+    ) -> Float[Array, "b h2 w2 c2"]:
+        """Convolves with a kernel made from its own."""
         margin = kernel.shape[0] // 2
         return convolution.conv2d(
             x.astype(self.dtype),
-            kernel,
+            kernel.astype(self.dtype),
             strides=(self.stride, self.stride),
             padding=((margin, margin), (margin, margin)),
         )
@@ -90,6 +95,23 @@ class ConvNormReLU(nnx.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         """Applies the three in turn."""
         return jax.nn.relu(self.norm(self.conv(x)))
+
+    def pooled(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h3 w3 c2"]:
+        """Applies the three, then ``pooling.max_pool_3x3``."""
+        if self.norm.use_running_average:
+            return pooling.max_pool_3x3(self(x))
+        scale, bias = self.norm.scale_and_bias()
+        # A channel of negative scale is computed with both signs turned, which changes
+        # nothing but that its maxima can be taken before the normalization.
+        sign = jax.lax.stop_gradient(jnp.where(scale < 0, -1.0, 1.0))
+        y, mean, variance = pooling.batch_norm_max_pool(
+            self.conv.apply(x, self.conv.kernel[...] * sign[None, None, None, :]),
+            scale * sign,
+            bias,
+            epsilon=normalization.EPSILON,
+        )
+        self.norm.record(mean * sign, variance)
+        return jax.nn.relu(y)
 
 
 class ResidualBlock(nnx.Module):
@@ -152,10 +174,26 @@ class ResidualBlock(nnx.Module):
         """Returns ``relu(shortcut(x) + branch(x))``."""
         shortcut = x
         if self.projection is not None:
-            shortcut = self.projection_norm(self.projection(x))
+            shortcut = _normalize(self.projection_norm, self.projection, x)
         for layer in self.layers:
             x = layer(x)
-        return jax.nn.relu(shortcut + self.last_norm(self.last_conv(x)))
+        return jax.nn.relu(shortcut + _normalize(self.last_norm, self.last_conv, x))
+
+
+def _normalize(norm, conv, x):
+    """Returns ``norm(conv(x))``, in one operation where that reads and writes less."""
+    kernel = conv.kernel[...]
+    is_pointwise = kernel.shape[:2] == (1, 1) and conv.stride == 1
+    if norm.use_running_average or not is_pointwise:
+        return norm(conv(x))
+    y, mean, variance = pointwise.pointwise_batch_norm(
+        x.astype(conv.dtype),
+        kernel[0, 0],
+        *norm.scale_and_bias(),
+        epsilon=normalization.EPSILON,
+    )
+    norm.record(mean, variance)
+    return y
 
 
 def check_image_shape(

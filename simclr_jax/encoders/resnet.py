@@ -116,9 +116,8 @@ class ResNet(nnx.Module):
           Arrays by name, in the order in which they are computed; ``features`` last.
         """
         layers.check_image_shape("resnet", images, self.image_shape)
-        x = self.stem(images)
-        if self.stem_name == "imagenet":
-            x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
+        is_imagenet = self.stem_name == "imagenet"
+        x = self.stem.pooled(images) if is_imagenet else self.stem(images)
         stages = {"stem": x}
         for number, blocks in enumerate(self.groups, start=1):
             for block in blocks:

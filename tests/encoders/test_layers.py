@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -32,3 +33,36 @@ def test_bottleneck_with_projection_changes_shape():
         4, 16, bottleneck_channels=4, stride=2, use_projection=True, rngs=nnx.Rngs(0)
     )
     assert block(jnp.ones((2, 6, 6, 4))).shape == (2, 3, 3, 16)
+
+
+def test_a_bottleneck_equals_its_operations_one_by_one(rng):
+    block = layers.ResidualBlock(
+        4,
+        8,
+        bottleneck_channels=2,
+        use_projection=True,
+        last_scale=0.5,
+        rngs=nnx.Rngs(0),
+    )
+    x = jnp.asarray(rng.normal(size=(4, 6, 6, 4)).astype(np.float32))
+    graphdef, params, rest = nnx.split(block, nnx.Param, ...)
+
+    def one_by_one(block, x):
+        shortcut = block.projection_norm(block.projection(x))
+        for layer in block.layers:
+            x = layer(x)
+        return jax.nn.relu(shortcut + block.last_norm(block.last_conv(x)))
+
+    def run(apply):
+        def loss(params, x):
+            model = nnx.merge(graphdef, params, rest, copy=True)
+            y = apply(model, x)
+            return jnp.sum(jnp.sin(y)), (y, nnx.state(model, nnx.BatchStat))
+
+        gradient = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
+        (_, aux), grads = jax.jit(gradient)(params, x)
+        return jax.tree.leaves((aux, grads))
+
+    actual = run(lambda model, x: model(x))
+    for a, b in zip(actual, run(one_by_one), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
