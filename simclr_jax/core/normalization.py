@@ -133,7 +133,7 @@ def input_gradient(
     *,
     d_scale: Float[Array, " c"],
     d_bias: Float[Array, " c"],
-    count: int,
+    count: float,
 ) -> tuple[Float[Array, " c"], Float[Array, " c"], Float[Array, " c"]]:
     """Returns what makes the gradient of the input x from that of the result, g.
 

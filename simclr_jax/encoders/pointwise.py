@@ -64,7 +64,7 @@ def pointwise_batch_norm(
 
 def _forward(epsilon, x, kernel, scale, bias) -> tuple[tuple, tuple]:
     kernel = kernel.astype(x.dtype).astype(jnp.float32)
-    count = x.size // x.shape[-1]
+    count = float(x.size // x.shape[-1])
     x_mean = x.astype(jnp.float32).sum(_PIXELS) / count
     covariance = _sum_of_outer(x, x) / count - jnp.outer(x_mean, x_mean)
     spread = _matmul(covariance, kernel)
@@ -80,7 +80,7 @@ def _forward(epsilon, x, kernel, scale, bias) -> tuple[tuple, tuple]:
 def _backward(epsilon, residuals, cotangents):
     x, kernel, scale, x_mean, spread, mean, inverse = residuals
     g = cotangents[0]
-    count = x.size // x.shape[-1]
+    count = float(x.size // x.shape[-1])
     d_bias = g.astype(jnp.float32).sum(_PIXELS)
     product = _sum_of_outer(x, g) - jnp.outer(x_mean, d_bias)
     d_scale = (kernel * product).sum(0) * inverse

@@ -70,7 +70,7 @@ def _backward(epsilon, residuals, cotangents):
         inverse,
         d_scale=d_scale,
         d_bias=d_bias,
-        count=x.size // x.shape[-1],
+        count=float(x.size // x.shape[-1]),
     )
     (placed,) = jax.vjp(max_pool_3x3, x)[1](cotangents[0])
     dx = _like(slope) * placed.astype(jnp.float32) + _like(a) * x.astype(jnp.float32)
