@@ -25,7 +25,7 @@ ARGUMENTS = (
     # Adam would divide rounding noise by its own size where the gradient is small, and
     # a high rate would let it grow from step to step.
     "--config.optimizer.name=sgd",
-    "--config.learning_rate=0.00005",
+    "--config.learning_rate=0.00001",
 )
 
 
