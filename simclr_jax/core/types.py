@@ -20,6 +20,9 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Float, Int, Key, UInt8
 
+DATA_AXIS = "data"
+"""The axis of a mesh over which a batch is split."""
+
 PRNGKey = Key[Array, ""]
 Image = Float[Array, "h w c"]
 Images = Float[Array, "b h w c"]

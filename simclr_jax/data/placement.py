@@ -74,7 +74,7 @@ class Batches:
 
     def _gathered(self, step: int) -> Generator[Batch, None, None]:
         images, sizes, shown = self._resident
-        rows = NamedSharding(self.mesh, PartitionSpec("data"))
+        rows = NamedSharding(self.mesh, PartitionSpec(types.DATA_AXIS))
         for number in range(step, len(self.order)):
             asked = self._local_order[number]
             if shown is not None:
@@ -87,7 +87,7 @@ class Batches:
                 yield {"image": types.Canvas(pixels, _gather(sizes, chosen, rows))}
 
     def _streamed(self, step: int) -> Generator[Batch, None, None]:
-        rows = NamedSharding(self.mesh, PartitionSpec("data"))
+        rows = NamedSharding(self.mesh, PartitionSpec(types.DATA_AXIS))
         batches = loading.load(
             self.images,
             self._local_order,

@@ -84,8 +84,10 @@ def extract(
     sharding = None
     batch_size = min(batch_size, -(-len(images) // 8) * 8)
     if mesh is not None:
-        sharding = NamedSharding(mesh, PartitionSpec("data"))
-        batch_size = -(-batch_size // mesh.shape["data"]) * mesh.shape["data"]
+        sharding = NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
+        batch_size = (
+            -(-batch_size // mesh.shape[types.DATA_AXIS]) * mesh.shape[types.DATA_AXIS]
+        )
     features, labels = [], []
     rows = _InOrder(len(images), batch_size)
     for samples in data.load(images, rows, num_workers=num_workers):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from simclr_jax.core import numerics, types
-from simclr_jax.losses import diagnostics, inputs, log_sum_exp, plans
+from simclr_jax.losses import diagnostics, inputs, log_sum_exp
 
 
 def ntxent(
@@ -144,7 +144,7 @@ def _scaled_views(a, b, temperature, mesh):
     tau = inputs.check_temperature(temperature)
     bound = None if isinstance(temperature, jax.Array) else 1 / float(temperature)
     if mesh is not None and AxisType.Explicit in mesh.axis_types:
-        rows = NamedSharding(mesh, PartitionSpec(plans.DATA_AXIS))
+        rows = NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
         a, b = jax.sharding.reshard((a, b), rows)
     views = jnp.stack([a.astype(jnp.float32), b.astype(jnp.float32)])
     return numerics.l2_normalize(views) * jax.lax.rsqrt(tau), bound

@@ -9,6 +9,7 @@ n^2 d in all, and each device holds n d numbers.
 import jax
 import jax.numpy as jnp
 
+from simclr_jax.core import types
 from simclr_jax.losses import one_sided, plans, tiles
 
 
@@ -46,7 +47,7 @@ def _gather_columns(rows, plan):
     if plan.num_devices == 1:
         return rows
     # Device by device: any other order of the rows would cost a second copy of them.
-    x = jax.lax.all_gather(rows.x, plans.DATA_AXIS, tiled=True)
+    x = jax.lax.all_gather(rows.x, types.DATA_AXIS, tiled=True)
     first = plan.images_per_device * jnp.arange(plan.num_devices, dtype=jnp.int32)
     image = first[:, None] + (rows.image % plan.images_per_device)[None, :]
     return tiles.Block(x, image.reshape(-1))
@@ -56,5 +57,5 @@ def _gather_weights(rows, plan, columns):
     if plan.num_devices == 1:
         return rows
     packed = jnp.stack([rows.weight, rows.shift])
-    weight, shift = jax.lax.all_gather(packed, plans.DATA_AXIS, axis=1, tiled=True)
+    weight, shift = jax.lax.all_gather(packed, types.DATA_AXIS, axis=1, tiled=True)
     return tiles.WeightedBlock(columns.x, columns.image, weight, shift)

@@ -39,7 +39,7 @@ def check_mesh(name: str, a: jax.Array, mesh: jax.sharding.Mesh | None) -> None:
     """Raises unless the mesh has an axis "data" whose size divides the batch."""
     if mesh is None:
         return
-    if "data" not in mesh.shape:
+    if types.DATA_AXIS not in mesh.shape:
         raise errors.UserError(
             f"{name} needs a mesh with an axis named 'data'; got the axes "
             f"{mesh.axis_names}."
@@ -47,6 +47,6 @@ def check_mesh(name: str, a: jax.Array, mesh: jax.sharding.Mesh | None) -> None:
     checks.check_divisible(
         f"the batch size of {name}",
         a.shape[0],
-        by=mesh.shape["data"],
+        by=mesh.shape[types.DATA_AXIS],
         remedy="Each device of the mesh's axis 'data' holds as many images.",
     )

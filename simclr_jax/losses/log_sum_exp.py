@@ -22,9 +22,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
+from simclr_jax.core import types
 from simclr_jax.losses import plans, schedules, tiles
 
-_ROWS = PartitionSpec(None, plans.DATA_AXIS)
+_ROWS = PartitionSpec(None, types.DATA_AXIS)
 _REPLICATED = PartitionSpec()
 
 
@@ -85,7 +86,7 @@ def logsumexp_and_neighbors(
 def _over_devices(x, distance_scale, bound, mesh, name) -> Any:
     """Runs ``_reduce`` on every device of the mesh, on its own rows."""
     num_views, num_images, dim = x.shape
-    num_devices = 1 if mesh is None else mesh.shape[plans.DATA_AXIS]
+    num_devices = 1 if mesh is None else mesh.shape[types.DATA_AXIS]
     plan = plans.Plan(
         num_devices,
         num_images // num_devices,
@@ -154,5 +155,5 @@ def _flatten(x, plan):
     num_views, num_images, dim = x.shape
     image = jnp.arange(num_images, dtype=jnp.int32)
     if plan.num_devices > 1:
-        image += jax.lax.axis_index(plans.DATA_AXIS) * num_images
+        image += jax.lax.axis_index(types.DATA_AXIS) * num_images
     return tiles.Block(x.reshape(-1, dim), jnp.tile(image, num_views))

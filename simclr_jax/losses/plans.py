@@ -11,9 +11,6 @@ import jax
 
 from simclr_jax.losses import tiles
 
-DATA_AXIS = "data"
-"""The axis of the mesh that divides the images."""
-
 
 class Plan(NamedTuple):
     """What is known before the first number: the same on all devices.

@@ -12,6 +12,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 
+from simclr_jax.core import types
 from simclr_jax.losses import one_sided, plans, tiles
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ def receive(block: T, plan: plans.Plan, *, offset: int) -> T:
     """Returns the block of the device that is ``offset`` places on in the ring."""
     devices = range(plan.num_devices)
     pairs = [((k + offset) % plan.num_devices, k) for k in devices]
-    return jax.lax.ppermute(block, plans.DATA_AXIS, pairs)
+    return jax.lax.ppermute(block, types.DATA_AXIS, pairs)
 
 
 def _travel(

@@ -18,9 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from simclr_jax.core import checks, errors
-
-DATA_AXIS = "data"
+from simclr_jax.core import checks, errors, types
 
 
 def map_micro_batches(
@@ -95,7 +93,7 @@ def map_micro_batches(
 
 def _check(batch, num_micro_batches, mesh):
     checks.check_positive_int("num_micro_batches", num_micro_batches)
-    num_devices = 1 if mesh is None else mesh.shape[DATA_AXIS]
+    num_devices = 1 if mesh is None else mesh.shape[types.DATA_AXIS]
     checks.check_divisible(
         "the batch size",
         jax.tree.leaves(batch)[0].shape[0],
@@ -139,5 +137,5 @@ def _shard(mesh, tree):
     """Says that the leading axis is split over the devices."""
     if mesh is None:
         return tree
-    sharding = NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+    sharding = NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
     return jax.lax.with_sharding_constraint(tree, sharding)

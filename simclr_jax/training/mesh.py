@@ -7,9 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from simclr_jax.core import checks, errors
-
-AXIS = "data"
+from simclr_jax.core import checks, errors, types
 
 T = TypeVar("T")
 
@@ -46,7 +44,7 @@ def make_mesh(*, num_devices: int | None = None) -> Mesh:
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:
     """Returns a mesh as ``make_mesh`` does, over devices that need not be attached."""
-    return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
+    return Mesh(np.asarray(devices), (types.DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -71,7 +69,7 @@ def place(arrays: T, mesh: Mesh) -> T:
 
 def split(mesh: Mesh) -> NamedSharding:
     """The placement of a batch: every device has its part of the rows."""
-    return NamedSharding(mesh, PartitionSpec(AXIS))
+    return NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
 
 
 def check_batch_size(batch_size: int, mesh: Mesh, *, accumulate: int = 1) -> None:
@@ -85,7 +83,7 @@ def check_batch_size(batch_size: int, mesh: Mesh, *, accumulate: int = 1) -> Non
     Raises:
       UserError: if the batch cannot be split evenly; names the nearest that can.
     """
-    num_devices = mesh.shape[AXIS]
+    num_devices = mesh.shape[types.DATA_AXIS]
     parts = num_devices * accumulate
     lower = batch_size // parts * parts
     near = " or ".join(str(n) for n in (lower, lower + parts) if n)
