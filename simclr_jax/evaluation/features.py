@@ -85,9 +85,8 @@ def extract(
     batch_size = min(batch_size, -(-len(images) // 8) * 8)
     if mesh is not None:
         sharding = NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
-        batch_size = (
-            -(-batch_size // mesh.shape[types.DATA_AXIS]) * mesh.shape[types.DATA_AXIS]
-        )
+        num_devices = mesh.shape[types.DATA_AXIS]
+        batch_size = -(-batch_size // num_devices) * num_devices
     features, labels = [], []
     rows = _InOrder(len(images), batch_size)
     for samples in data.load(images, rows, num_workers=num_workers):

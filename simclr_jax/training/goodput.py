@@ -23,7 +23,7 @@ class Goodput:
         """
         self._clock = clock
         self._began = clock()
-        self._lost = dict.fromkeys(KINDS, 0.0)
+        self._lost: dict[str, float] = dict.fromkeys(KINDS, 0.0)
 
     def training_starts(self) -> None:
         """Ends the time that is lost to starting."""

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import jax
 
@@ -53,7 +54,7 @@ def run(
     graphdef, arrays, step = initial.graphdef, initial.arrays, start_step
     goodput = goodput or goodput_lib.Goodput()
     goodput.training_starts()
-    queued: list[jax.Array] = []
+    queued: list[Any] = []
     compiled: set[int] = set()
     batches = iter(batches)
     with jax.transfer_guard("disallow"):

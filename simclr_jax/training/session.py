@@ -194,7 +194,7 @@ class Session:
             ),
             outputs=self._open_outputs(start_step) if processes.is_first() else [],
             last_good=lambda: checkpoints.last_good if checkpoints else None,
-            counted=lambda: counted() | goodput.read(),
+            counted=lambda: {**counted(), **goodput.read()},
         )
 
     def _open_save(
