@@ -51,8 +51,8 @@ class Goodput:
 
         Returns:
           ``goodput`` in [0, 1], ``start_seconds``, ``compile_seconds``,
-          ``data_seconds``, ``save_seconds`` and ``evaluate_seconds``, all since this
-          process was started.
+          ``data_seconds``, ``save_seconds`` and ``evaluate_seconds``, all since the
+          clock was started.
         """
         elapsed = max(self._clock() - self._began, 1e-9)
         share = max(1 - sum(self._lost.values()) / elapsed, 0.0)

@@ -6,6 +6,14 @@ import sys
 import time
 
 
+class Silence(io.TextIOBase):
+    """A stream for what nobody is to see."""
+
+    def write(self, text: str) -> int:
+        """Forgets the text."""
+        return len(text)
+
+
 class Progress:
     """Step, loss, images per second and time left."""
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import io
 import logging
 import pathlib
 import platform
@@ -190,7 +189,7 @@ class Session:
                 num_steps=self.num_steps,
                 batch_size=self.batch_size,
                 start_step=start_step,
-                stream=None if processes.is_first() else io.StringIO(),
+                stream=None if processes.is_first() else progress.Silence(),
             ),
             outputs=self._open_outputs(start_step) if processes.is_first() else [],
             last_good=lambda: checkpoints.last_good if checkpoints else None,
