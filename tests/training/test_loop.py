@@ -10,12 +10,11 @@ pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 def run(hooks, stop, mesh=None, **options):
     mesh = mesh or training.make_mesh(num_devices=1)
+    options = {"start_step": 0, "num_steps": tiny.NUM_STEPS} | options
     return training.run(
         tiny.build_state(mesh),
-        tiny.build_batches(mesh).start_at(0),
+        tiny.build_batches(mesh).start_at(options["start_step"]),
         key=tiny.root_key(mesh),
-        start_step=0,
-        num_steps=tiny.NUM_STEPS,
         hooks=hooks,
         stop=stop,
         **options,
@@ -51,26 +50,20 @@ def test_calls_of_several_steps_end_at_multiples_and_at_the_end():
 
     goodput = training.Goodput()
     stop = training.StopRequest()
-    state, step = run([note], stop, steps_per_call=5, goodput=goodput)
-    assert seen == [(5, (5,)), (10, (5,)), (12, (2,))]
-    assert step == tiny.NUM_STEPS == int(state.items()["opt"]["step"])
+    options = {"steps_per_call": 2, "goodput": goodput, "num_steps": 5}
+    state, step = run([note], stop, **options)
+    assert seen == [(2, (2,)), (4, (2,)), (5, (1,))]
+    assert step == 5 == int(state.items()["opt"]["step"])
     one_by_one = []
-    run([lambda step, state, m: one_by_one.append(float(m["loss"]))], stop)
+    note = lambda step, state, metrics: one_by_one.append(float(metrics["loss"]))
+    run([note], stop, num_steps=5)
     np.testing.assert_allclose(losses, one_by_one, **TOLERANCE["devices"])
     assert goodput.read()["compile_seconds"] > 0
 
 
 def test_a_run_that_was_stopped_within_a_call_first_fills_it():
     seen = []
-    mesh = training.make_mesh(num_devices=1)
-    training.run(
-        tiny.build_state(mesh),
-        tiny.build_batches(mesh).start_at(3),
-        key=tiny.root_key(mesh),
-        start_step=3,
-        num_steps=8,
-        hooks=[lambda step, state, metrics: seen.append(step)],
-        stop=training.StopRequest(),
-        steps_per_call=5,
-    )
-    assert seen == [5, 8]
+    note = lambda step, state, metrics: seen.append(step)
+    stop = training.StopRequest()
+    run([note], stop, steps_per_call=2, start_step=3, num_steps=8)
+    assert seen == [4, 6, 8]
