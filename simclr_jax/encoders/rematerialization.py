@@ -28,8 +28,8 @@ REMAT: dict[str, Callable[..., Any] | None] = {
 """Every choice of ``remat``, by growing thrift.
 
 ``none`` keeps whatever the backward pass reads. ``convolutions`` keeps the input of
-every block and the outputs of its convolutions, and computes what is cheap, BatchNorm
-and ReLU, once more. ``blocks`` keeps the input alone and computes all once more.
+every block and the outputs of its convolutions, and computes once more what is cheap:
+BatchNorm, ReLU and the 1x1 products that are one with their BatchNorm. ``blocks`` keeps the input alone and computes all once more.
 """
 
 
