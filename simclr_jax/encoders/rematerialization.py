@@ -29,7 +29,8 @@ REMAT: dict[str, Callable[..., Any] | None] = {
 
 ``none`` keeps whatever the backward pass reads. ``convolutions`` keeps the input of
 every block and the outputs of its convolutions, and computes once more what is cheap:
-BatchNorm, ReLU and the 1x1 products that are one with their BatchNorm. ``blocks`` keeps the input alone and computes all once more.
+BatchNorm, ReLU and the 1x1 products that are one with their BatchNorm. ``blocks`` keeps
+the input alone and computes all once more.
 """
 
 
