@@ -105,7 +105,24 @@ _pointwise.defvjp(_forward, _backward)
 
 def _convolve(x, kernel):
     """Returns ``x @ kernel`` in float32, with the kernel rounded to the type of x."""
-    return jnp.matmul(x, kernel.astype(x.dtype), preferred_element_type=jnp.float32)
+
+    def product(x, kernel):
+        return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
+
+    def native(x, kernel):
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel[None, None],
+            (1, 1),
+            "VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            preferred_element_type=jnp.float32,
+        )
+
+    # Of a product XLA keeps less on a TPU's chip: 162 MB of a view go through HBM with
+    # it at 32 views a chip, 150 with the convolution.
+    kernel = kernel.astype(x.dtype)
+    return jax.lax.platform_dependent(x, kernel, cpu=product, default=native)
 
 
 def _sum_of_outer(x, g):
