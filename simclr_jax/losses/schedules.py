@@ -14,7 +14,7 @@ triangular  2 (+ 1/N, N even)   n / 2, n               2 n / N
 On one device nothing is sent, and the first two are the same.
 
 On eight fake devices that share two cores, 16,384 rows of width 128, triangular takes
-0.76 of the time of gathered and ring 1.08 (``benchmarks/ntxent.py``, jax 0.10.2): that
+0.80 of the time of gathered and ring 1.06 (``benchmarks/ntxent.py``, jax 0.10.2): that
 counts the work and says nothing of a network. "auto" still gathers on several devices:
 one collective in the forward pass, against N / 2 hops in each pass, with gradients on
 the way. Reasoned, not measured.
