@@ -154,11 +154,10 @@ class SaveCheckpoint:
 
     def save(self, step: int, state: state.TrainState) -> None:
         """Saves now, unless that step is saved already."""
-        if step in self._checkpoints.steps():
-            return
         self._before()
-        with self._goodput.lost_to("save"):
-            self._checkpoints.save(step, state.items(), self._meta)
+        with self._goodput.lost_to("save"):  # a save before it that goes on, too
+            if step not in self._checkpoints.steps():
+                self._checkpoints.save(step, state.items(), self._meta)
 
     def close(self) -> None:
         """Waits until the last save is committed.

@@ -8,16 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 from simclr_jax import losses
-
-COLLECTIVES = (
-    "all-gather",
-    "all-reduce",
-    "all-to-all",
-    "collective-broadcast",
-    "collective-permute",
-    "ragged-all-to-all",
-    "reduce-scatter",
-)
+from simclr_jax.aot import collectives as aot_collectives
 
 
 def value_and_grad(name, mesh, *, num_images, dim, with_metrics=False):
@@ -38,7 +29,7 @@ def collectives(program):
     """The number of instructions of each collective, of those there are."""
     found = re.findall(r"= .*? ([a-z-]+)\(", program.as_text())
     names = [name.removesuffix("-start") for name in found]
-    return {name: names.count(name) for name in COLLECTIVES if name in names}
+    return {name: names.count(name) for name in aot_collectives.KINDS if name in names}
 
 
 def bytes_per_device(program):

@@ -2,6 +2,7 @@ import io
 import math
 
 import jax.numpy as jnp
+import optax
 import pytest
 from flax import nnx
 
@@ -81,3 +82,38 @@ def test_the_steps_of_one_call_are_looked_at_one_by_one():
     log(5, STATE, bad)
     with pytest.raises(errors.NonFiniteError, match="At step 5 the loss is nan"):
         log.check()
+
+
+class SlowCheckpoints(training.Checkpoints):
+    """Another save goes on for three seconds, the copy takes one."""
+
+    def __init__(self, clock):
+        self.clock, self.saved = clock, []
+
+    def steps(self):
+        self.clock[0] += 3
+        return self.saved
+
+    def save(self, step, items, meta):
+        self.clock[0] += 1
+        self.saved.append(step)
+
+
+def test_all_the_time_that_a_save_holds_up_training_is_counted():
+    clock = [0.0]
+    goodput = training.Goodput(lambda: clock[0])
+    save = training.SaveCheckpoint(
+        SlowCheckpoints(clock),
+        every_steps=2,
+        num_steps=4,
+        meta={},
+        before=lambda: None,
+        goodput=goodput,
+    )
+    module = nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+    optimizer = nnx.Optimizer(module, optax.sgd(1.0), wrt=nnx.Param)
+    state = training.TrainState(*nnx.split((module, optimizer)))
+    save.save(2, state)
+    assert goodput.read()["save_seconds"] == 4
+    save.save(2, state)  # is there already
+    assert goodput.read()["save_seconds"] == 7
