@@ -39,13 +39,8 @@ from simclr_jax.augment.recipes import simclr_cifar, simclr_v1, simclr_v2
 from simclr_jax.augment.resample import resize
 from simclr_jax.augment.simple_recipes import evaluation, mnist, supervised
 from simclr_jax.augment.view_sets import byol, moco_v3, swav
-from simclr_jax.augment.views import (
-    members,
-    sample_keys,
-    two_views,
-    view_keys,
-    views,
-)
+from simclr_jax.augment.views import members, two_views, view_keys, views
+from simclr_jax.core.keys import sample_keys
 
 __all__ = [
     "RECIPES",

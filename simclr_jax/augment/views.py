@@ -1,4 +1,4 @@
-"""Random views of every image of a batch, keyed by the image's global index."""
+"""Random views of every image of a batch, each from a key of its own."""
 
 import functools
 import math
@@ -7,63 +7,28 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from simclr_jax.augment import canvas as canvases
 from simclr_jax.augment import compose, resample
 from simclr_jax.core import errors, types
 
-Index = int | Int[Array, ""]
 ViewBatch = Float[Array, "b out_h out_w c"]
 Batch = types.Images | types.StoredImages | types.Canvas
 
 _T = TypeVar("_T")
 
 
-def sample_keys(
-    key: types.PRNGKey,
-    batch_size: int,
-    *,
-    first_index: Index = 0,
-    index_step: Index = 1,
-) -> Key[Array, " b"]:
-    """Returns a key for each image: ``fold_in(key, first_index + i * index_step)``.
-
-    Args:
-      key: the key of the training step.
-      batch_size: number of images.
-      first_index: index of the first image in the global batch of the step.
-      index_step: distance of two neighbors in the global batch.
-
-    Returns:
-      Keys of shape [batch_size]. Key i depends on ``key`` and the global index alone,
-      so it is the same on any number of devices and for any micro-batch.
-    """
-    indices = jnp.arange(batch_size, dtype=jnp.int32) * index_step + first_index
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)
-
-
-def view_keys(
-    key: types.PRNGKey,
-    batch_size: int,
-    num_views: int,
-    *,
-    first_index: Index = 0,
-    index_step: Index = 1,
-) -> Key[Array, "b v"]:
+def view_keys(keys: Key[Array, " b"], num_views: int) -> Key[Array, "b v"]:
     """Returns the key of every view: those of an image are ``split`` from its key.
 
     Args:
-      key: the key of the training step.
-      batch_size: number of images.
+      keys: a key for each image, as ``sample_keys`` makes them.
       num_views: views of each.
-      first_index: see ``sample_keys``.
-      index_step: see ``sample_keys``.
 
     Returns:
-      Keys of shape [batch_size, num_views].
+      Keys of shape [b, num_views].
     """
-    keys = sample_keys(key, batch_size, first_index=first_index, index_step=index_step)
     return jax.vmap(lambda one: jax.random.split(one, num_views))(keys)
 
 
@@ -89,30 +54,19 @@ def members(recipe: compose.Recipe) -> tuple[compose.Augmentation, ...]:
 
 
 def views(
-    key: types.PRNGKey,
-    images: Batch,
-    recipe: compose.Recipe,
-    *,
-    first_index: Index = 0,
-    index_step: Index = 1,
+    keys: Key[Array, " b"], images: Batch, recipe: compose.Recipe
 ) -> tuple[Float[Array, "b v out_h out_w c"], ...]:
     """Makes the views of a recipe of every image.
 
-    View v of image i has the key ``split(fold_in(key, j), n)[v]``, where n is the
-    number of views and j = first_index + i * index_step the index of the image in the
-    global batch. So it is the same alone, in any batch and on any number of devices.
+    View v of image i has the key ``split(keys[i], n)[v]``, n being the number of views.
     Views by equal augmentations are made in one batched computation.
 
     Args:
-      key: the key of the training step.
+      keys: a key for each image, as ``sample_keys`` makes them.
       images: float32 in [0, 1], or uint8 in [0, 255], which is divided by 255, of shape
         [b h w c]; or a canvas of either.
       recipe: an augmentation ``(key, image) -> image``, which makes two views, or a
         tuple of them, which makes one view for each.
-      first_index: index of the first image in the global batch of the step; zero when
-        ``images`` is the global batch.
-      index_step: distance of two neighbors in the global batch; above one where
-        ``images`` is every so manyth of it.
 
     Returns:
       One array [b v h' w' c] for each size of view, in the order in which the sizes
@@ -120,18 +74,18 @@ def views(
       multi-crop gives [b 2 224 224 3] and [b 6 96 96 3].
 
     Raises:
-      UserError: if the recipe is an empty tuple, or ``images`` is a canvas and an
-        augmentation does not begin with a crop or a resize.
+      UserError: if there is not a key for each image, the recipe is an empty tuple, or
+        ``images`` is a canvas and an augmentation does not begin with a crop or a
+        resize.
     """
     augmentations = members(recipe)
     batch_size = jax.tree.leaves(images)[0].shape[0]
-    keys = view_keys(
-        key,
-        batch_size,
-        len(augmentations),
-        first_index=first_index,
-        index_step=index_step,
-    )
+    if keys.shape != (batch_size,):
+        raise errors.UserError(
+            f"views needs a key for each of the {batch_size} images; got keys of shape "
+            f"{keys.shape}. Make them with augment.sample_keys(key, {batch_size})."
+        )
+    keys = view_keys(keys, len(augmentations))
     by_size: dict[object, list[tuple[list[int], jax.Array]]] = {}
     for augmentation, indices in _positions(augmentations).items():
         compose.check_takes(augmentation, images)
@@ -141,21 +95,14 @@ def views(
 
 
 def two_views(
-    key: types.PRNGKey,
-    images: Batch,
-    recipe: compose.Recipe,
-    *,
-    first_index: Index = 0,
-    index_step: Index = 1,
+    keys: Key[Array, " b"], images: Batch, recipe: compose.Recipe
 ) -> tuple[ViewBatch, ViewBatch]:
     """Makes two random views of every image, for a method that compares pairs.
 
     Args:
-      key: the key of the training step.
+      keys: a key for each image, as ``sample_keys`` makes them.
       images: see ``views``.
       recipe: an augmentation, or two of them that make views of one size.
-      first_index: see ``views``.
-      index_step: see ``views``.
 
     Returns:
       ``(a, b)``, each [b h' w' c]; rows ``a[i]`` and ``b[i]`` show the same image.
@@ -163,7 +110,7 @@ def two_views(
     Raises:
       UserError: if the recipe makes anything but two views of one size.
     """
-    made = views(key, images, recipe, first_index=first_index, index_step=index_step)
+    made = views(keys, images, recipe)
     if len(made) != 1 or made[0].shape[1] != 2:
         kinds = " and ".join(
             f"{array.shape[1]} of {array.shape[2]} x {array.shape[3]} pixels"

@@ -1,12 +1,146 @@
-"""Lookup by name, with errors that list the choices and the nearest match."""
+"""Builders by name: options are checked before anything is built, errors list choices.
+
+A part of a config is a name and the options of the thing it names, as in
+``{"name": "resnet50", "width": 2}``. One ``Registry`` for each kind of part maps the
+name to its builder, a class or a function. Anybody may add to it:
+
+>>> from simclr_jax.core import registry
+>>> GREETINGS = registry.Registry("greeting", supplied=("language",))
+>>> @GREETINGS.register("hello")
+... def hello(*, language, loud=False):
+...     word = {"en": "hello", "fr": "bonjour"}[language]
+...     return word.upper() if loud else word
+>>> GREETINGS.build("hello", {"loud": True}, language="fr", unused_by_hello=0)
+'BONJOUR'
+"""
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from simclr_jax.core import errors
 
 T = TypeVar("T")
+B = TypeVar("B", bound=Callable[..., Any])
+
+
+class Registry(Mapping[str, Callable[..., Any]]):
+    """A mapping from names to builders, with checked options.
+
+    The keyword-only parameters of a builder are its options, but for those that the
+    library supplies (``supplied``): of these a builder gets the ones that it names.
+
+    Attributes:
+      kind: what the names stand for, e.g. ``"encoder"``; used in errors.
+      supplied: names of the values that the library supplies; never options.
+    """
+
+    def __init__(self, kind: str, *, supplied: Iterable[str] = ()):
+        """Starts empty.
+
+        Args:
+          kind: what the names stand for.
+          supplied: names of the values that ``build`` may be given by the library.
+        """
+        self.kind = kind
+        self.supplied = frozenset(supplied)
+        self._builders: dict[str, Callable[..., Any]] = {}
+
+    def register(self, name: str) -> Callable[[B], B]:
+        """Registers a builder under a name; a decorator.
+
+        Args:
+          name: the name in configs.
+
+        Returns:
+          A decorator that returns the builder unchanged.
+
+        Raises:
+          UserError: if the name belongs to another builder.
+        """
+
+        def add(builder: B) -> B:
+            known = self._builders.get(name)
+            if known is not None and _origin(known) != _origin(builder):
+                raise errors.UserError(
+                    f"The {self.kind} {name!r} is registered already, by "
+                    f"{_origin(known)}; choose another name for {_origin(builder)}."
+                )
+            self._builders[name] = builder
+            return builder
+
+        return add
+
+    def options(self, name: str) -> dict[str, inspect.Parameter]:
+        """Returns the options of a builder: its parameter of each name.
+
+        Args:
+          name: a registered name.
+
+        Raises:
+          UserError: if the name is unknown.
+        """
+        keywords = _keywords(lookup(self.kind, name, self))
+        return {key: p for key, p in keywords.items() if key not in self.supplied}
+
+    def check(self, name: str, options: Iterable[str]) -> None:
+        """Raises unless the name is registered and takes these options.
+
+        Args:
+          name: the name to look up.
+          options: names of the options that are given.
+
+        Raises:
+          UserError: for an unknown name or option, or a missing option; lists the
+            choices and the nearest match.
+        """
+        choices, given = self.options(name), set(options)
+        for option in sorted(given - choices.keys()):
+            kind = f"option of {self.kind} {name!r}:"
+            raise errors.UserError(unknown_name(kind, option, choices))
+        for option, parameter in choices.items():
+            if parameter.default is parameter.empty and option not in given:
+                raise errors.UserError(
+                    f"The {self.kind} {name!r} needs the option {option!r}."
+                )
+
+    def build(
+        self,
+        name: str,
+        options: Mapping[str, Any] | None = None,
+        *positional: Any,
+        **supplied: Any,
+    ) -> Any:
+        """Builds what a name stands for.
+
+        Args:
+          name: a registered name.
+          options: the user's options, checked against the builder's parameters.
+          *positional: handed to the builder first.
+          **supplied: what the library offers; the builder gets what it names.
+
+        Returns:
+          What the builder returns.
+
+        Raises:
+          UserError: for an unknown name or option, or a missing option.
+        """
+        options = dict(options or {})
+        self.check(name, options)
+        builder = self[name]
+        wanted = _keywords(builder).keys() & supplied.keys()
+        return builder(*positional, **options, **{key: supplied[key] for key in wanted})
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        return self._builders[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._builders)
+
+    def __len__(self) -> int:
+        return len(self._builders)
 
 
 def unknown_name(kind: str, name: object, choices: Iterable[str]) -> str:
@@ -23,7 +157,7 @@ def unknown_name(kind: str, name: object, choices: Iterable[str]) -> str:
     choices = sorted(choices)
     near = difflib.get_close_matches(str(name), choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"Unknown {kind} {name!r}.{hint} Choices: {', '.join(choices)}."
+    return f"Unknown {kind} {name!r}.{hint} Choices: {', '.join(choices) or 'none'}."
 
 
 def lookup(kind: str, name: str, choices: Mapping[str, T]) -> T:
@@ -43,3 +177,20 @@ def lookup(kind: str, name: str, choices: Mapping[str, T]) -> T:
     if name not in choices:
         raise errors.UserError(unknown_name(kind, name, choices))
     return choices[name]
+
+
+def _keywords(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Returns the keyword-only parameters of a class or a function."""
+    if isinstance(builder, functools.partial):
+        keywords = _keywords(builder.func)
+        return {key: p for key, p in keywords.items() if key not in builder.keywords}
+    function = builder.__init__ if inspect.isclass(builder) else builder
+    parameters = inspect.signature(function).parameters
+    return {key: p for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def _origin(builder: Callable[..., Any]) -> str:
+    """Returns where a builder was defined; the same for a file that is loaded again."""
+    if isinstance(builder, functools.partial):
+        return f"{_origin(builder.func)}{builder.args}"
+    return f"{builder.__module__}.{builder.__qualname__}"

@@ -15,7 +15,7 @@ Images are float32 in [0, 1] unless a docstring says otherwise; their stored for
 (``StoredImages``) is uint8 in [0, 255].
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import Array, Float, Int, Key, UInt8
@@ -48,3 +48,7 @@ class Canvas(NamedTuple):
 
 
 Metrics = dict[str, jax.Array]
+
+Batch = dict[str, Any]
+"""Fields by name, each with a leading axis b: ``image`` (uint8 [b h w c] or a
+``Canvas``), ``label`` (int32 [b]) and whatever else a source has."""

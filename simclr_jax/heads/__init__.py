@@ -1,5 +1,5 @@
-"""Heads: what stands between the features h and the loss."""
+"""Heads: features h [n d] to the embeddings z [n d'] that a loss sees."""
 
-from simclr_jax.heads.projection import ProjectionHead
+from simclr_jax.heads.projection import HEADS, ProjectionHead, build, check_same_width
 
-__all__ = ["ProjectionHead"]
+__all__ = ["HEADS", "ProjectionHead", "build", "check_same_width"]

@@ -1,14 +1,20 @@
-"""Methods: an encoder, a head and a loss behind one small interface.
+"""Methods: what trains an encoder, each one file behind one small interface."""
 
-A method is an ``nnx.Module`` with
-
-* ``trainable``: the filter of the variables that the optimizer may touch;
-* ``embed(images) -> [b d]``: h, for every evaluator;
-* ``loss(batch, *, key, step) -> (scalar, metrics)``;
-* ``after_update(step)``: what follows an update, such as a moving target.
-"""
-
-from simclr_jax.methods.accumulation import map_micro_batches
+from simclr_jax.methods.base import METHODS, Method, Outputs, feature_std, stack_views
+from simclr_jax.methods.byol import BYOL
 from simclr_jax.methods.simclr import SimCLR
+from simclr_jax.methods.target import EXCEPT_TARGET, Target, copy_of, cosine_decay
 
-__all__ = ["SimCLR", "map_micro_batches"]
+__all__ = [
+    "BYOL",
+    "EXCEPT_TARGET",
+    "METHODS",
+    "Method",
+    "Outputs",
+    "SimCLR",
+    "Target",
+    "copy_of",
+    "cosine_decay",
+    "feature_std",
+    "stack_views",
+]

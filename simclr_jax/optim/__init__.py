@@ -1,16 +1,16 @@
-"""Optimizers as optax chains, with masks by parameter path, and learning rates."""
+"""Optimizers as optax chains, with rules by parameter path, and learning rates."""
 
-from simclr_jax.optim.masks import ADAPTED, DECAYED, mask_by_path, path_names
 from simclr_jax.optim.optimizers import OPTIMIZERS, build
+from simclr_jax.optim.rules import Group, path_names, resolve, table
 from simclr_jax.optim.schedules import scale_learning_rate, warmup_cosine
 
 __all__ = [
-    "ADAPTED",
-    "DECAYED",
     "OPTIMIZERS",
+    "Group",
     "build",
-    "mask_by_path",
     "path_names",
+    "resolve",
     "scale_learning_rate",
+    "table",
     "warmup_cosine",
 ]

@@ -1,34 +1,43 @@
-"""The optimizers by name: LARS as in the original, SGD, Adam and AdamW."""
+"""The optimizers by name: LARS as in the original, SGD, Adam and AdamW.
 
-import inspect
-from collections.abc import Callable
+Each builder makes the transformation of one group of parameters (``rules.Group``);
+``build`` partitions the parameters by their groups.
+"""
+
 from typing import Any
 
+import jax
 import optax
 
 from simclr_jax.core import errors, registry
-from simclr_jax.optim import masks
+from simclr_jax.optim import rules as rules_lib
+
+OPTIMIZERS = registry.Registry("optimizer", supplied=("group",))
+"""Every optimizer: ``builder(learning_rate, *, group, **options)``."""
+
+_DEFAULT_GROUP = rules_lib.Group()
 
 
+@OPTIMIZERS.register("lars")
 def lars(
     learning_rate: optax.ScalarOrSchedule,
     *,
-    params: Any,
+    group: rules_lib.Group = _DEFAULT_GROUP,
     weight_decay: float = 1e-6,
     momentum: float = 0.9,
     trust_coefficient: float = 0.001,
 ) -> optax.GradientTransformation:
-    """LARS as the original SimCLR code has it.
+    """Builds LARS as the original SimCLR code has it.
 
     For a kernel w with gradient g: ``g += weight_decay * w``; its step is
     ``trust_coefficient * |w| / |g|`` times the learning rate; the momentum buffer holds
-    steps, learning rate included. BatchNorms and biases get neither.
+    steps, learning rate included. By default biases and norms get neither.
 
     You et al. 2017, https://arxiv.org/abs/1708.03888; Chen et al. 2020, appendix B.6.
 
     Args:
       learning_rate: a number or a schedule of the step.
-      params: the parameters, for the masks; only their paths are read.
+      group: how its parameters are treated.
       weight_decay: coefficient of the L2 term.
       momentum: decay of the buffer.
       trust_coefficient: the eeta of the original.
@@ -38,78 +47,76 @@ def lars(
     """
     return optax.lars(
         learning_rate,
-        weight_decay=weight_decay,
-        weight_decay_mask=masks.mask_by_path(params, masks.DECAYED),
+        weight_decay=weight_decay * group.decay,
+        weight_decay_mask=group.decay > 0,
         trust_coefficient=trust_coefficient,
-        trust_ratio_mask=masks.mask_by_path(params, masks.ADAPTED),
+        trust_ratio_mask=group.trust,
         momentum=momentum,
     )
 
 
+@OPTIMIZERS.register("sgd")
 def sgd(
     learning_rate: optax.ScalarOrSchedule,
     *,
-    params: Any,
+    group: rules_lib.Group = _DEFAULT_GROUP,
     weight_decay: float = 0.0,
     momentum: float = 0.9,
     nesterov: bool = True,
-    decay_all: bool = False,
 ) -> optax.GradientTransformation:
-    """Stochastic gradient descent with momentum; the L2 term is part of the gradient.
+    """Builds gradient descent with momentum; the L2 term is part of the gradient.
+
+    PyTorch decays every parameter by default: the rule ``(".*", {"decay": 1})``.
 
     Args:
       learning_rate: a number or a schedule of the step.
-      params: the parameters, for the mask; only their paths are read.
+      group: how its parameters are treated.
       weight_decay: coefficient of the L2 term.
       momentum: decay of the buffer.
       nesterov: whether to look ahead, as Nesterov's form does.
-      decay_all: decay BatchNorms and biases too, as PyTorch does by default.
 
     Returns:
       The transformation.
     """
-    rules = ((".*", True),) if decay_all else masks.DECAYED
-    return optax.chain(
-        optax.add_decayed_weights(weight_decay, masks.mask_by_path(params, rules)),
-        optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov),
-    )
+    decayed = optax.add_decayed_weights(weight_decay * group.decay)
+    plain = optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov)
+    return optax.chain(decayed, plain) if group.decay else plain
 
 
+@OPTIMIZERS.register("adam")
 def adam(
     learning_rate: optax.ScalarOrSchedule,
     *,
-    params: Any,
     b1: float = 0.9,
     b2: float = 0.999,
 ) -> optax.GradientTransformation:
-    """Adam without weight decay. Kingma & Ba 2014, https://arxiv.org/abs/1412.6980.
+    """Builds Adam without weight decay. Kingma & Ba 2014, arxiv.org/abs/1412.6980.
 
     Args:
       learning_rate: a number or a schedule of the step.
-      params: not read; every optimizer here takes it.
       b1: decay of the mean of the gradients.
       b2: decay of the mean of their squares.
 
     Returns:
       The transformation.
     """
-    del params
     return optax.adam(learning_rate, b1=b1, b2=b2)
 
 
+@OPTIMIZERS.register("adamw")
 def adamw(
     learning_rate: optax.ScalarOrSchedule,
     *,
-    params: Any,
+    group: rules_lib.Group = _DEFAULT_GROUP,
     weight_decay: float = 1e-4,
     b1: float = 0.9,
     b2: float = 0.999,
 ) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay on kernels. https://arxiv.org/abs/1711.05101.
+    """Builds Adam with decoupled weight decay. https://arxiv.org/abs/1711.05101.
 
     Args:
       learning_rate: a number or a schedule of the step.
-      params: the parameters, for the mask; only their paths are read.
+      group: how its parameters are treated.
       weight_decay: share of a kernel taken off per step, times the learning rate.
       b1: decay of the mean of the gradients.
       b2: decay of the mean of their squares.
@@ -117,41 +124,76 @@ def adamw(
     Returns:
       The transformation.
     """
-    mask = masks.mask_by_path(params, masks.DECAYED)
     return optax.adamw(
-        learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask
+        learning_rate, b1=b1, b2=b2, weight_decay=weight_decay * group.decay
     )
 
 
-OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-    "adam": adam,
-    "adamw": adamw,
-    "lars": lars,
-    "sgd": sgd,
-}
-
-
 def build(
-    name: str, learning_rate: optax.ScalarOrSchedule, *, params: Any, **options
+    name: str,
+    learning_rate: optax.ScalarOrSchedule,
+    *,
+    params: Any,
+    rules: rules_lib.Rules = (),
+    peak: float | None = None,
+    **options: Any,
 ) -> optax.GradientTransformation:
-    """Builds an optimizer by name.
+    """Builds an optimizer by name, partitioned by the groups of the parameters.
 
     Args:
-      name: ``"lars"``, ``"sgd"``, ``"adam"`` or ``"adamw"``.
+      name: a key of ``OPTIMIZERS``.
       learning_rate: a number or a schedule of the step.
-      params: the parameters, a tree of arrays; only their paths are read.
-      **options: what the function of that name takes.
+      params: the parameters, a tree of arrays or shapes in dicts; only their paths and
+        ranks are read.
+      rules: which parameters are treated in another way, see ``rules``.
+      peak: the learning rate of groups with a constant one, where ``learning_rate`` is
+        a schedule.
+      **options: what the builder of that name takes.
 
     Returns:
       The transformation.
 
     Raises:
-      UserError: if the name or an option is unknown; lists the choices.
+      UserError: if the name, an option or a rule is wrong; lists the choices.
     """
-    optimizer = registry.lookup("optimizer", name, OPTIMIZERS)
-    choices = set(inspect.signature(optimizer).parameters) - {"learning_rate", "params"}
-    for option in options:
-        if option not in choices:
-            kind = f"option of optimizer {name!r}:"
-            raise errors.UserError(registry.unknown_name(kind, option, choices))
-    return optimizer(learning_rate, params=params, **options)
+    groups = rules_lib.resolve(params, rules)
+    by_label = {group.label: group for group in jax.tree.leaves(groups)}
+    transformations = {
+        label: _hold(
+            OPTIMIZERS.build(
+                name, options, _rate(learning_rate, peak, group), group=group
+            ),
+            group.frozen_steps,
+        )
+        for label, group in sorted(by_label.items())
+    }
+    labels = jax.tree.map(lambda group: group.label, groups)
+    return optax.partition(transformations, labels)
+
+
+def _rate(
+    learning_rate: optax.ScalarOrSchedule, peak: float | None, group: rules_lib.Group
+) -> optax.ScalarOrSchedule:
+    """Returns the learning rate of a group."""
+    if group.constant_rate and callable(learning_rate):
+        if peak is None:
+            raise errors.UserError(
+                "A rule with constant_rate needs the peak of the schedule; pass peak."
+            )
+        learning_rate = peak
+    if group.rate == 1:
+        return learning_rate
+    if callable(learning_rate):
+        schedule = learning_rate
+        return lambda step: group.rate * schedule(step)
+    return group.rate * learning_rate
+
+
+def _hold(
+    transformation: optax.GradientTransformation, num_steps: int
+) -> optax.GradientTransformation:
+    """Returns the transformation, without effect in the first steps."""
+    if not num_steps:
+        return transformation
+    held = optax.conditionally_mask(transformation, lambda step: step >= num_steps)
+    return optax.GradientTransformation(held.init, held.update)

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from simclr_jax.core import execution as executions
 from simclr_jax.core import types
 from simclr_jax.training import goodput as goodput_lib
 from simclr_jax.training import hooks as hooks_lib
@@ -25,6 +26,7 @@ def run(
     batches: Iterable[Batch],
     *,
     key: types.PRNGKey,
+    execution: executions.Execution,
     start_step: int,
     num_steps: int,
     hooks: Sequence[hooks_lib.Hook],
@@ -40,6 +42,7 @@ def run(
       initial: the state after ``start_step`` updates; its arrays are donated.
       batches: the batches from number ``start_step`` on, on the devices.
       key: the key of the run, on every device.
+      execution: how a step is laid out over devices and micro-batches.
       start_step: updates made so far.
       num_steps: updates in the whole run.
       hooks: called after every call, in this order.
@@ -67,9 +70,10 @@ def run(
             is_new = size not in compiled
             with goodput.lost_to("compile") if is_new else contextlib.nullcontext():
                 if steps_per_call == 1:
-                    arrays, metrics = train_step(graphdef, arrays, group[0], key)
+                    step_fn, of_call = train_step, group[0]
                 else:
-                    arrays, metrics = train_steps(graphdef, arrays, group, key)
+                    step_fn, of_call = train_steps, group
+                arrays, metrics = step_fn(graphdef, execution, arrays, of_call, key)
             compiled.add(size)
             step += size
             queued.append(metrics["loss"])

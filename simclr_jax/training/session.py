@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 
 import simclr_jax
 from simclr_jax.core import errors, types
+from simclr_jax.core import execution as executions
 from simclr_jax.training import goodput as goodput_lib
 from simclr_jax.training import hooks as hooks_lib
 from simclr_jax.training import (
@@ -78,7 +79,7 @@ class Session:
         batches_from: Callable[[int], Generator[dict[str, Any], None, None]],
         *,
         key: types.PRNGKey,
-        devices: jax.sharding.Mesh,
+        execution: executions.Execution,
         stop: preemption.StopRequest,
         counted: Callable[[], Mapping[str, float]] = dict,
         goodput: goodput_lib.Goodput | None = None,
@@ -91,7 +92,7 @@ class Session:
           initial: the state of step 0.
           batches_from: returns the batches from a number on.
           key: the key of the run.
-          devices: where the arrays go.
+          execution: how a step is laid out; the arrays go to the devices of its mesh.
           stop: asked after every call; the state is saved before leaving.
           counted: called at each logged step in every process; what was counted on the
             host since then.
@@ -106,6 +107,7 @@ class Session:
           NonFiniteError: if the loss or the gradient is not finite.
         """
         goodput = goodput or goodput_lib.Goodput()
+        devices = execution.mesh or mesh.make_mesh(num_devices=1)
         checkpoints = self._open_checkpoints(initial)
         start, start_step = self._restore(checkpoints, initial, devices)
         log = self._open_log(checkpoints, start_step, counted, goodput)
@@ -120,6 +122,7 @@ class Session:
                 start,
                 batches,
                 key=mesh.place(key, devices),
+                execution=execution,
                 start_step=start_step,
                 num_steps=self.num_steps,
                 hooks=hooks,

@@ -35,21 +35,32 @@ class TrainState:
         return self.modules()[0]
 
     def items(self) -> dict[str, Arrays]:
-        """Returns what a checkpoint holds: ``model`` and ``opt``, in nested dicts."""
+        """Returns what a checkpoint holds, in nested dicts.
+
+        ``encoder``: the arrays of the method's encoder; ``method``: its other arrays,
+        where it has any; ``opt``: those of the optimizer.
+        """
         method, optimizer = self.modules()
-        return {
-            "model": nnx.to_pure_dict(nnx.state(method)),
-            "opt": nnx.to_pure_dict(nnx.state(optimizer)),
+        return split_items(nnx.to_pure_dict(nnx.state(method))) | {
+            "opt": nnx.to_pure_dict(nnx.state(optimizer))
         }
 
     def with_items(self, items: dict[str, Arrays]) -> "TrainState":
         """Returns this state with the arrays of a checkpoint instead of its own."""
         method, optimizer = self.modules()
-        for module, name in ((method, "model"), (optimizer, "opt")):
+        joined = {"encoder": items["encoder"], **items.get("method", {})}
+        for module, values in ((method, joined), (optimizer, items["opt"])):
             state = nnx.state(module)
-            nnx.replace_by_pure_dict(state, items[name])
+            nnx.replace_by_pure_dict(state, values)
             nnx.update(module, state)
         return create(method, optimizer)
+
+
+def split_items(values: Arrays) -> dict[str, Arrays]:
+    """Returns the arrays of a method as the items ``encoder`` and ``method``."""
+    others = {name: value for name, value in values.items() if name != "encoder"}
+    items = {"encoder": values["encoder"]}
+    return items | {"method": others} if others else items
 
 
 def create(method: nnx.Module, optimizer: nnx.Optimizer) -> TrainState:

@@ -1,4 +1,4 @@
-"""THE step: what happens to the state when a batch arrives, or several."""
+"""The training step: the one function that updates the state from a batch."""
 
 import functools
 from collections.abc import Sequence
@@ -9,25 +9,29 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from simclr_jax.core import types
+from simclr_jax.core import execution as executions
+from simclr_jax.core import keys, types
+from simclr_jax.training import accumulation
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def train_step(
     graphdef: nnx.GraphDef,
+    execution: executions.Execution,
     arrays: nnx.State,
-    batch: dict[str, jax.Array | types.Canvas],
+    batch: types.Batch,
     key: types.PRNGKey,
 ) -> tuple[nnx.State, types.Metrics]:
-    """Makes one update: views, loss, gradient, optimizer, what the method does after.
+    """Makes one update: embeddings, loss, gradient, optimizer, what follows an update.
 
     The batch may be split over the devices of a mesh; the arrays are on all of them.
     Step t uses ``fold_in(key, t)``, so it is a function of (key, t) and its inputs.
 
     Args:
       graphdef: the structure of (method, optimizer).
+      execution: how the step is laid out over devices and micro-batches.
       arrays: their arrays; donated, so not to be used again.
-      batch: what ``method.loss`` takes, e.g. ``{"image": uint8 [b h w c]}``, or a
+      batch: the fields that the method reads, e.g. ``{"image": uint8 [b h w c]}``, or a
         ``types.Canvas`` of such.
       key: the key of the run.
 
@@ -37,29 +41,35 @@ def train_step(
     """
     method, optimizer = nnx.merge(graphdef, arrays)
     step = optimizer.step[...]
-    step_key = jax.random.fold_in(key, step)
+    batch_size = jax.tree.leaves(batch)[0].shape[0]
+    sample_keys = keys.sample_keys(jax.random.fold_in(key, step), batch_size)
     method_def, params, rest = nnx.split(method, method.trainable, ...)
 
     def loss_fn(params):
         # A copy, since BatchNorm writes into `rest`, which belongs to the outer trace.
         model = nnx.merge(method_def, params, rest, copy=True)
-        loss, metrics = model.loss(batch, key=step_key, step=step)
-        return loss, (metrics, nnx.state(model, nnx.Not(method.trainable)))
+        outputs = accumulation.forward(
+            model, batch, sample_keys, execution=execution
+        )
+        loss, metrics = model.loss(outputs, batch, step=step, execution=execution)
+        written = nnx.state(model, nnx.Not(method.trainable))
+        return loss, (metrics, outputs, written)
 
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (metrics, statistics)), grads = gradient(params)
-    nnx.update(method, statistics)
+    (loss, (metrics, outputs, written)), grads = gradient(params)
+    nnx.update(method, written)
     optimizer.update(method, grads)
-    method.after_update(optimizer.step[...])
-    metrics = metrics | {"loss": loss, "gradient_norm": optax.tree.norm(grads)}
-    return nnx.state((method, optimizer)), metrics
+    method.after_update(jax.lax.stop_gradient(outputs), step=step)
+    metrics = {"loss": loss, "gradient_norm": optax.global_norm(grads)} | metrics
+    return _replicate(nnx.state((method, optimizer)), execution.mesh), metrics
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def train_steps(
     graphdef: nnx.GraphDef,
+    execution: executions.Execution,
     arrays: nnx.State,
-    batches: tuple[dict[str, jax.Array], ...],
+    batches: tuple[types.Batch, ...],
     key: types.PRNGKey,
 ) -> tuple[nnx.State, types.Metrics]:
     """Makes one update for each batch, in one program that the host starts once.
@@ -68,6 +78,7 @@ def train_steps(
 
     Args:
       graphdef: as for ``train_step``.
+      execution: as for ``train_step``.
       arrays: as for ``train_step``.
       batches: one batch for each step, all of one shape.
       key: the key of the run.
@@ -77,7 +88,7 @@ def train_steps(
     """
 
     def one_step(arrays, batch):
-        return train_step(graphdef, arrays, batch, key)
+        return train_step(graphdef, execution, arrays, batch, key)
 
     def unrolled(arrays, *batches):
         metrics = []
@@ -91,6 +102,14 @@ def train_steps(
 
     # A loop of XLA's CPU backend runs its body on one core.
     return jax.lax.platform_dependent(arrays, *batches, cpu=unrolled, default=scanned)
+
+
+def _replicate(arrays: nnx.State, mesh: jax.sharding.Mesh | None) -> nnx.State:
+    """Keeps a copy of the state on every device, whatever it was computed from."""
+    if mesh is None:
+        return arrays
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.lax.with_sharding_constraint(arrays, everywhere)
 
 
 def _stack(trees: Sequence[Any]) -> Any:

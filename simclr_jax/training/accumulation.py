@@ -19,17 +19,51 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from simclr_jax.core import checks, errors, types
+from simclr_jax.core import execution as executions
+
+
+def forward(
+    method: Any,
+    batch: types.Batch,
+    keys: jax.Array,
+    *,
+    execution: executions.Execution,
+) -> dict[str, jax.Array]:
+    """Returns ``method.forward`` of a batch, in micro-batches where that is asked for.
+
+    Args:
+      method: a ``methods.Method``.
+      batch: the whole batch.
+      keys: a key for each image, shape [b].
+      execution: its ``accumulate`` is the number of micro-batches.
+
+    Returns:
+      The outputs of the whole batch.
+
+    Raises:
+      UserError: if ``accumulate`` times the devices does not divide the batch, or the
+        method writes what only ``after_update`` may write.
+    """
+    if execution.accumulate == 1:
+        return method.forward(batch, keys)
+    return map_micro_batches(
+        method,
+        lambda model, part: model.forward(*part),
+        (batch, keys),
+        num_micro_batches=execution.accumulate,
+        mesh=execution.mesh,
+    )
 
 
 def map_micro_batches(
     modules: nnx.Module,
-    function: Callable[[Any, Any, jax.Array], Any],
+    function: Callable[[Any, Any], Any],
     batch: Any,
     *,
     num_micro_batches: int,
     mesh: Mesh | None = None,
 ) -> Any:
-    """Applies a function of modules and images to every micro-batch, in a scan.
+    """Applies a function of modules and a batch to every micro-batch, in a scan.
 
     Micro-batch i holds the images i, i + k, i + 2k, ... of the batch, k being the
     number of micro-batches: of a batch that is split over devices every device then
@@ -50,10 +84,9 @@ def map_micro_batches(
     Args:
       modules: what the function reads and writes; its parameters are differentiated
         by the caller, as if there were no scan.
-      function: ``(modules, micro_batch, first_index) -> outputs``; the indices of the
-        micro-batch in the batch are ``first_index + k * arange(b / k)``. The outputs
-        are arrays with a leading axis b / k.
-      batch: arrays with a leading axis b.
+      function: ``(modules, micro_batch) -> outputs``; the outputs are arrays with a
+        leading axis b / k.
+      batch: a tree of arrays with a leading axis b; keys of images may be among them.
       num_micro_batches: k >= 1, a divisor of b.
       mesh: devices over whose axis ``data`` the batch is split; None: one device.
 
@@ -77,7 +110,7 @@ def map_micro_batches(
     )
     def run(random, index):
         model = nnx.merge(graphdef, statistics, random, constant, copy=True)
-        outputs = function(model, _shard(mesh, _piece(pieces, index)), index)
+        outputs = function(model, _shard(mesh, _piece(pieces, index)))
         _, new_statistics, random, others = nnx.split(
             model, nnx.BatchStat, nnx.RngState, ...
         )

@@ -1,0 +1,68 @@
+"""Random keys of a run: independent streams by name, and a key for each image.
+
+Every random number of a run is a function of (seed, stream, step, index of the image in
+the global batch). Streams are separated first, so that no two uses share a key.
+"""
+
+import numbers
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from simclr_jax.core import errors, registry, types
+
+STREAMS = {"init": 0, "data": 1, "views": 2, "evaluation": 3}
+"""What random numbers are drawn for: initial weights, data, views, evaluations."""
+
+MAX_SEED = 2**32 - 1
+
+
+def check_seed(seed: object) -> int:
+    """Returns the seed if it is one.
+
+    Args:
+      seed: a whole number from 0 to 2^32 - 1, the range that JAX's keys tell apart.
+
+    Raises:
+      UserError: if it is anything else.
+    """
+    is_whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+    if not is_whole or not 0 <= int(seed) <= MAX_SEED:  # pyright: ignore
+        raise errors.UserError(
+            f"seed must be a whole number from 0 to {MAX_SEED}; got {seed!r}."
+        )
+    return int(seed)  # pyright: ignore
+
+
+def stream(seed: int, name: str) -> types.PRNGKey:
+    """Returns the key from which all keys of one kind derive.
+
+    Args:
+      seed: the seed of the run, from 0 to 2^32 - 1.
+      name: a key of ``STREAMS``.
+
+    Raises:
+      UserError: if the seed is out of range or the name unknown.
+    """
+    number = registry.lookup("stream of random numbers", name, STREAMS)
+    # As an array: a Python number above 2^31 - 1 would be cut to 32 signed bits.
+    root = jax.random.key(jnp.uint32(check_seed(seed)))
+    return jax.random.fold_in(root, number)
+
+
+def sample_keys(key: types.PRNGKey, batch_size: int) -> Key[Array, " b"]:
+    """Returns a key for each image of a batch: ``fold_in(key, i)`` for image i.
+
+    Made once, for the global batch, so that the key of an image is the same on any
+    number of devices and in any micro-batch.
+
+    Args:
+      key: the key of the training step.
+      batch_size: images in the global batch.
+
+    Returns:
+      Keys of shape [batch_size].
+    """
+    indices = jnp.arange(batch_size, dtype=jnp.int32)
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)

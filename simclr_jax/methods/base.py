@@ -1,0 +1,141 @@
+"""The interface of every method, and the registry of methods by name.
+
+A method is cut where one step is cut: ``forward`` is per sample, so it can run on any
+part of a batch; ``loss`` needs the embeddings of the whole batch; ``after_update`` runs
+once the optimizer has changed the parameters. A new method is one file:
+
+1. derive from ``Method``, with the encoder as its first argument and every option
+   keyword-only;
+2. name the fields of the batch that it reads in ``inputs``;
+3. register it: ``@METHODS.register("name")``.
+
+Training, accumulation, several processes, checkpoints, resuming and evaluation then work
+with it.
+"""
+
+import abc
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from simclr_jax.core import execution as executions
+from simclr_jax.core import numerics, registry, types
+
+Outputs = dict[str, jax.Array]
+"""What ``forward`` returns: arrays with a leading axis b, by name."""
+
+METHODS = registry.Registry(
+    "method",
+    supplied=(
+        "augmentation",
+        "batch_size",
+        "dtype",
+        "num_classes",
+        "num_images",
+        "num_steps",
+        "rngs",
+        "steps_per_epoch",
+    ),
+)
+"""Every method: a class whose constructor takes the encoder, then keywords.
+
+The library supplies what a constructor names of: ``augmentation`` (a recipe),
+``batch_size`` (images in a global batch), ``dtype`` (of activations), ``num_classes``
+(None for data without labels), ``num_images``, ``num_steps`` (updates in the run),
+``rngs`` and ``steps_per_epoch``. Its other keyword-only parameters are the options in
+``config.method``.
+"""
+
+
+class Method(nnx.Module, abc.ABC):
+    """An encoder and what trains it.
+
+    Randomness comes from the keys that ``forward`` is given, and from nowhere else.
+    Variables other than ``nnx.BatchStat`` and ``nnx.RngState`` are written in
+    ``after_update`` alone.
+
+    Attributes:
+      inputs: fields of the batch that the method reads; the loader ships these.
+      trainable: filter of the variables that the optimizer may touch.
+      encoder: images [b h w c] in [0, 1] to h [b d]; what a checkpoint gives back.
+    """
+
+    inputs: ClassVar[tuple[str, ...]] = ("image",)
+    trainable: Any = nnx.Param
+    encoder: Any
+
+    @abc.abstractmethod
+    def forward(self, batch: types.Batch, keys: jax.Array) -> Outputs:
+        """Embeds a batch or any part of it; called in training mode, under ``jit``.
+
+        Args:
+          batch: the fields in ``inputs``, with a leading axis b. ``image`` is uint8 in
+            [0, 255] or float32 in [0, 1], shape [b h w c], or a ``types.Canvas``.
+          keys: a key for each image, shape [b].
+
+        Returns:
+          Arrays with a leading axis b, in the order of the batch; ``"h"`` among them,
+          the encoder's output for one view of each image, [b d].
+        """
+
+    @abc.abstractmethod
+    def loss(
+        self,
+        outputs: Outputs,
+        batch: types.Batch,
+        *,
+        step: jax.Array,
+        execution: executions.Execution,
+    ) -> tuple[types.Scalar, types.Metrics]:
+        """Computes the loss of a whole batch; independent of its layout over devices.
+
+        Args:
+          outputs: what ``forward`` returns, of the whole batch.
+          batch: the whole batch.
+          step: updates made so far, an int32 scalar.
+          execution: the devices, and how they exchange embeddings.
+
+        Returns:
+          The loss, a float32 scalar, and float32 scalars to log beside it.
+        """
+
+    def after_update(self, outputs: Outputs, *, step: jax.Array) -> None:
+        """Moves what no gradient moves: target networks, queues, prototypes.
+
+        Args:
+          outputs: of the whole batch, by the parameters of before the update; no
+            gradient flows through them.
+          step: updates made before this one, an int32 scalar.
+        """
+
+    def embed(self, images: types.Images) -> types.Embedding:
+        """Returns h [b d], the encoder's output for images [b h w c] in [0, 1]."""
+        return self.encoder(images)
+
+
+def stack_views(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Returns two views of each image as one batch, the views of an image neighbors.
+
+    Args:
+      a: first views, [b h w c].
+      b: second views, [b h w c].
+
+    Returns:
+      Views a0, b0, a1, b1, ..., [2b h w c].
+    """
+    return jnp.stack([a, b], axis=1).reshape(2 * a.shape[0], *a.shape[1:])
+
+
+def feature_std(x: types.Embedding) -> types.Scalar:
+    """Returns the standard deviation over the batch of normalized rows, times sqrt(d).
+
+    Near 1 for directions spread over the sphere, 0 where all rows are the same: a
+    reading of collapse (Chen & He 2020, https://arxiv.org/abs/2011.10566, section 4.1).
+
+    Args:
+      x: rows [b d] of any float type.
+    """
+    normalized = numerics.l2_normalize(x)
+    return jnp.sqrt(jnp.mean(jnp.var(normalized, axis=0)) * x.shape[1])

@@ -1,0 +1,157 @@
+"""Rules by parameter path: which parameters are decayed, adapted, slowed or held.
+
+Every parameter belongs to a ``Group``, which says how the optimizer treats it. By
+default kernels are decayed and, by LARS, adapted; parameters with one axis at most
+(biases, scales and shifts of any norm, whatever their names) are neither. Rules change
+that by path: the first that matches a path wins, and what it does not set stays at the
+default.
+
+>>> rules = ((r"pos_embedding$", {"decay": 0}), (r"^predictor/", {"rate": 10}))
+"""
+
+import collections
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from simclr_jax.core import checks, errors, registry
+
+Rules = Sequence[tuple[str, Mapping[str, Any]]]
+"""Pairs (regular expression searched in the path, fields of ``Group`` to set)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """How the optimizer treats some parameters.
+
+    Attributes:
+      decay: factor of the optimizer's weight decay; 0: none.
+      trust: whether LARS and LAMB scale the step by the ratio of the norms of the
+        parameter and its update.
+      rate: factor of the learning rate.
+      frozen_steps: updates at the start of the run that leave the parameters, and what
+        the optimizer remembers of them, unchanged.
+      constant_rate: whether the peak learning rate is used from the first step to the
+        last, in place of the schedule.
+      group: a name, to keep parameters apart that are treated alike.
+    """
+
+    decay: float = 1.0
+    trust: bool = True
+    rate: float = 1.0
+    frozen_steps: int = 0
+    constant_rate: bool = False
+    group: str = ""
+
+    def __post_init__(self):
+        for name in ("decay", "rate"):
+            value = getattr(self, name)
+            checks.check_in_range(f"rules: {name}", value, low=0.0, high=math.inf)
+        if self.frozen_steps != 0:
+            checks.check_positive_int("rules: frozen_steps", self.frozen_steps)
+        for name in ("trust", "constant_rate"):
+            if not isinstance(getattr(self, name), bool):
+                raise errors.UserError(
+                    f"rules: {name} must be True or False; got "
+                    f"{getattr(self, name)!r}."
+                )
+
+    @property
+    def label(self) -> str:
+        """Describes the group in one line; equal for equal groups alone."""
+        parts = [f"decay {self.decay:g}", "trust" if self.trust else "no trust"]
+        if self.rate != 1:
+            parts.append(f"rate {self.rate:g}")
+        if self.constant_rate:
+            parts.append("constant rate")
+        if self.frozen_steps:
+            parts.append(f"frozen for {self.frozen_steps} steps")
+        return ", ".join(([self.group] if self.group else []) + parts)
+
+
+def resolve(params: Any, rules: Rules = ()) -> Any:
+    """Returns the group of every parameter.
+
+    Args:
+      params: the parameters, a tree of arrays or shapes in dicts.
+      rules: first match wins.
+
+    Returns:
+      A tree of ``Group`` with the structure of ``params``.
+
+    Raises:
+      UserError: if a rule is not a pair, its pattern is no regular expression, it sets
+        an unknown field, or it matches no parameter.
+    """
+    parsed = [_parse(rule) for rule in rules]
+    flat, structure = jax.tree_util.tree_flatten_with_path(params)
+    names = [_join(path) for path, _ in flat]
+    for pattern, _ in parsed:
+        if not any(pattern.search(name) for name in names):
+            raise errors.UserError(
+                f"The optimizer's rule {pattern.pattern!r} matches no parameter. Paths "
+                f"are like {', '.join(map(repr, names[:3]))}."
+            )
+    groups = []
+    for name, (_, leaf) in zip(names, flat, strict=True):
+        is_vector = len(leaf.shape) <= 1
+        default = Group(decay=0.0, trust=False) if is_vector else Group()
+        fields = next((f for pattern, f in parsed if pattern.search(name)), {})
+        groups.append(dataclasses.replace(default, **fields))
+    return jax.tree_util.tree_unflatten(structure, groups)
+
+
+def table(params: Any, rules: Rules = ()) -> list[str]:
+    """Returns a line for each group of parameters, the largest first.
+
+    Args:
+      params: the parameters, a tree of arrays or shapes in dicts.
+      rules: see ``resolve``.
+
+    Returns:
+      Lines such as ``"54 arrays, 23,454,912 numbers: decay 1, trust"``.
+    """
+    arrays: collections.Counter[str] = collections.Counter()
+    sizes: collections.Counter[str] = collections.Counter()
+    groups = jax.tree.leaves(resolve(params, rules))
+    for group, leaf in zip(groups, jax.tree.leaves(params), strict=True):
+        arrays[group.label] += 1
+        sizes[group.label] += math.prod(leaf.shape)
+    return [
+        f"{arrays[label]} arrays, {size:,} numbers: {label}"
+        for label, size in sizes.most_common()
+    ]
+
+
+def path_names(tree: Any) -> list[str]:
+    """Returns the path of every leaf, as in ``"encoder/stem/norm/scale"``."""
+    return [_join(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
+
+
+def _parse(rule: Any) -> tuple[re.Pattern[str], dict[str, Any]]:
+    if not isinstance(rule, Iterable) or len(rule := tuple(rule)) != 2:
+        raise errors.UserError(
+            "An optimizer's rule must be a pair (regular expression, fields), e.g. "
+            f"('bias$', {{'decay': 0}}); got {rule!r}."
+        )
+    pattern, fields = rule
+    known = [field.name for field in dataclasses.fields(Group)]
+    for name in fields:
+        if name not in known:
+            raise errors.UserError(
+                registry.unknown_name("field of an optimizer's rule:", name, known)
+            )
+    try:
+        return re.compile(pattern), dict(fields)
+    except (re.error, TypeError) as error:
+        raise errors.UserError(
+            f"The optimizer's rule {pattern!r} is no regular expression: {error}."
+        ) from error
+
+
+def _join(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
