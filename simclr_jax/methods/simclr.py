@@ -75,5 +75,5 @@ class SimCLR(base.Method):
             z[:, 1],
             temperature=self.temperature,
             mesh=execution.mesh,
-            schedule=execution.loss_algorithm,
+            algorithm=execution.loss_algorithm,
         )
