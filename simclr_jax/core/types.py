@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Float, Int, Key, UInt8
 
+from simclr_jax.core import fields
+
 DATA_AXIS = "data"
 """The axis of a mesh over which a batch is split."""
 
@@ -46,6 +48,15 @@ class Canvas(NamedTuple):
     pixels: Float[Array, "*b h w c"] | UInt8[Array, "*b h w c"]
     size: Int[Array, "*b 2"]
 
+
+Field = fields.Field
+"""The shape, without ``b``, and the type of one field of a batch."""
+
+Batch = dict[str, jax.Array | Canvas]
+"""The fields of a batch by name, e.g. ``image`` and ``label``."""
+
+BatchSpec = dict[str, Any]
+"""A ``Field`` for each field of a batch; a ``Canvas`` of two where it is a canvas."""
 
 Metrics = dict[str, jax.Array]
 

@@ -6,13 +6,14 @@ upper left corner of a square canvas, scaled down where they are larger (``decod
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from simclr_jax.core import checks, errors, registry
-from simclr_jax.data import decode, sources
+from simclr_jax.core.fields import Field
+from simclr_jax.data import decode, record_fields, sources
 
 MAX_TRIES = 20
 """Records after a bad one that are tried in its place."""
@@ -82,6 +83,16 @@ class DecodedImages:
         return self.source.num_classes
 
     @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes by number; None where the source tells none."""
+        return getattr(self.source, "class_names", None)
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """The fields of the source beside the image and the label."""
+        return record_fields.extra_fields(self.source)
+
+    @property
     def is_canvas(self) -> bool:
         """Whether the images differ in size."""
         return self.source.image_shape is None
@@ -119,6 +130,10 @@ class DecodedImages:
         images = np.zeros((len(wanted), *self.image_shape), np.uint8)
         sizes = np.zeros((len(wanted), 2), np.int32)
         labels = np.zeros(len(wanted), np.int32)
+        extra = {
+            name: np.zeros((len(wanted), *field.shape), field.dtype)
+            for name, field in self.fields.items()
+        }
         shown = np.asarray(wanted, np.int64)
         reasons: list[str] = []
         records = self.source.__getitems__(wanted)
@@ -132,13 +147,26 @@ class DecodedImages:
             images[row, :height, :width] = pixels
             sizes[row] = height, width
             labels[row] = record["label"]
+            for name, values in extra.items():
+                values[row] = self._field_of(record, name, index)
         return sources.Samples(
             images=images,
             sizes=sizes,
             labels=labels,
+            fields=extra,
             shown=shown,
             reasons=pack_reasons(reasons),
         )
+
+    def _field_of(self, record: Mapping[str, Any], name: str, index: int) -> np.ndarray:
+        value, wanted = np.asarray(record.get(name, ())), self.fields[name].shape
+        if name not in record or value.shape != wanted:
+            found = f"has shape {list(value.shape)}" if name in record else "is missing"
+            raise errors.DataError(
+                f"{self.title_of(index)!r} of {self.name}: the field {name!r} {found}; "
+                f"expected shape {list(wanted)}, as the source describes it."
+            )
+        return value
 
     def _decode(self, image: np.ndarray | bytes) -> np.ndarray:
         shape = self.image_shape

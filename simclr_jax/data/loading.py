@@ -145,6 +145,10 @@ def _join(pieces: list[sources.Samples]) -> sources.Samples:
         name: np.concatenate([cast(Any, piece)[name] for piece in pieces])
         for name in ("images", "sizes", "labels", "shown")
     }
+    joined["fields"] = {
+        name: np.concatenate([piece["fields"][name] for piece in pieces])
+        for name in pieces[0]["fields"]
+    }
     joined["reasons"] = decoded.pack_reasons(list(itertools.chain(*reasons)))
     return joined
 

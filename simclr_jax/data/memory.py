@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simclr_jax.data import bad_images, decoded, sources
+from simclr_jax.data import bad_images, decoded, record_fields, sources
 
 _log = logging.getLogger("simclr_jax")
 
@@ -48,6 +48,7 @@ def read_all(
         table = np.empty(len(images), _row_type(images))
         _fill(table, images, num_threads)
     shown = np.asarray(table["shown"])
+    extra = record_fields.extra_fields(images)
     replaced = np.flatnonzero(shown != np.arange(len(shown)))
     if len(replaced):  # read once more for the reasons, which the file does not hold
         reasons = decoded.unpack_reasons(images.read(replaced)["reasons"])
@@ -59,6 +60,11 @@ def read_all(
         num_classes=images.num_classes,
         sizes=np.asarray(table["size"]) if images.is_canvas else None,
         shown=shown if len(replaced) else None,
+        class_names=getattr(images, "class_names", None),
+        arrays={name: np.asarray(table[_column(name)]) for name in extra},
+        digests=record_fields.digests_of(
+            images, record_fields.available_fields(images)
+        ),
     )
 
 
@@ -74,8 +80,17 @@ def _row_type(images: decoded.Decoded) -> np.dtype:
             ("size", "<i4", (2,)),
             ("label", "<i4"),
             ("shown", "<i8"),
+            *(
+                (_column(name), field.dtype, field.shape)
+                for name, field in record_fields.extra_fields(images).items()
+            ),
         ]
     )
+
+
+def _column(name: str) -> str:
+    """Returns what an extra field is called in a table."""
+    return f"field/{name}"
 
 
 def _fill(table: np.ndarray, images: decoded.Decoded, num_threads: int) -> None:
@@ -85,6 +100,8 @@ def _fill(table: np.ndarray, images: decoded.Decoded, num_threads: int) -> None:
         part = table[start:stop]
         part["image"], part["size"] = samples["images"], samples["sizes"]
         part["label"], part["shown"] = samples["labels"], samples["shown"]
+        for name, values in samples["fields"].items():
+            part[_column(name)] = values
 
     with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
         list(pool.map(read, range(0, len(table), _CHUNK)))
@@ -141,10 +158,16 @@ def _write(path: pathlib.Path, images: decoded.DecodedImages, num_threads: int) 
 def _content_digest(images: decoded.DecodedImages) -> str:
     """Returns a digest of the encoded records and of how they are decoded."""
     digest = hashlib.sha256(repr((_FORMAT, images.image_shape)).encode())
+    extra = images.fields
+    if extra:
+        digest.update(repr(sorted(extra.items())).encode())
     for start in range(0, len(images), _CHUNK):
         stop = min(start + _CHUNK, len(images))
         for record in images.source.__getitems__(range(start, stop)):
             image = record["image"]
             digest.update(f"{len(image)} {record['label']} ".encode())
             digest.update(image if isinstance(image, bytes) else image.tobytes())
+            for name, field in extra.items():
+                values: Any = record.get(name)
+                digest.update(np.asarray(values, field.dtype).tobytes())
     return digest.hexdigest()[:16]

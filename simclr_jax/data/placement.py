@@ -8,25 +8,34 @@ batches.
 
 import dataclasses
 import functools
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from simclr_jax.core import types
-from simclr_jax.data import bad_images, decoded, loading, memory, sources
+from simclr_jax.core import errors, types
+from simclr_jax.data import (
+    bad_images,
+    decoded,
+    loading,
+    memory,
+    record_fields,
+    sources,
+)
 from simclr_jax.data.order import BatchOrder, ProcessRows
 
 RESIDENT_BYTES = 1 << 30
 """Largest decoded set that is kept on the devices by default."""
 
-Batch = dict[str, jax.Array | types.Canvas]
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Batches:
     """The batches of a run, each a function of (seed, step).
+
+    A batch is a dict of the fields that are named, however the records reach the
+    devices; ``spec`` describes it.
 
     Attributes:
       images: the records.
@@ -36,6 +45,11 @@ class Batches:
       num_workers: processes that read and decode when the set is streamed; 0: threads
         of this process.
       num_threads: threads that do so if there are no workers.
+      fields: what a batch holds: ``image``, ``label``, or any other field of the
+        records.
+
+    Raises:
+      DataError: if the records have no field of a name.
     """
 
     images: decoded.Decoded
@@ -44,6 +58,31 @@ class Batches:
     resident_bytes: int = RESIDENT_BYTES
     num_workers: int = 0
     num_threads: int = 16
+    _: dataclasses.KW_ONLY
+    fields: tuple[str, ...] = (record_fields.IMAGE,)
+
+    def __post_init__(self):
+        record_fields.check_fields(self.images, self.fields)
+
+    @property
+    def spec(self) -> types.BatchSpec:
+        """What a global batch holds, without its axis ``b``."""
+        return batch_spec(
+            self.fields,
+            image_shape=self.images.image_shape,
+            is_canvas=self.images.is_canvas,
+            extra=record_fields.extra_fields(self.images),
+        )
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What must be equal for a run to go on: the data and what is read of it."""
+        digests = record_fields.digests_of(self.images, self.fields)
+        return {
+            "name": self.images.name,
+            "num_images": len(self.images),
+            "image_shape": list(self.images.image_shape),
+        } | ({"fields": digests} if digests else {})
 
     @property
     def is_resident(self) -> bool:
@@ -60,33 +99,28 @@ class Batches:
         # Asked here and not where the rows are read: a worker process knows no other.
         return ProcessRows(self.order, jax.process_index(), jax.process_count())
 
-    def start_at(self, step: int) -> Generator[Batch, None, None]:
+    def start_at(self, step: int) -> Generator[types.Batch, None, None]:
         """Yields the batches ``step``, ``step + 1``, ... to the end of the run.
 
         Args:
           step: number of the first batch, from 0.
 
         Yields:
-          ``{"image": uint8 [b h w c]}``, split over the devices; a ``types.Canvas``
-          where the images have many sizes.
+          The named fields, split over the devices: ``image`` is uint8 [b h w c], or a
+          ``types.Canvas`` where the images have many sizes; ``label`` is int32 [b].
         """
         return self._gathered(step) if self.is_resident else self._streamed(step)
 
-    def _gathered(self, step: int) -> Generator[Batch, None, None]:
-        images, sizes, shown = self._resident
+    def _gathered(self, step: int) -> Generator[types.Batch, None, None]:
+        whole, shown = self._resident
         rows = NamedSharding(self.mesh, PartitionSpec(types.DATA_AXIS))
         for number in range(step, len(self.order)):
             asked = self._local_order[number]
             if shown is not None:
                 self.bad_images.note(asked, shown[asked], [])
-            chosen = _place(asked, rows)
-            pixels = _gather(images, chosen, sharding=rows)
-            if sizes is None:
-                yield {"image": pixels}
-            else:
-                yield {"image": types.Canvas(pixels, _gather(sizes, chosen, rows))}
+            yield _gather(whole, _place(asked, rows), sharding=rows)
 
-    def _streamed(self, step: int) -> Generator[Batch, None, None]:
+    def _streamed(self, step: int) -> Generator[types.Batch, None, None]:
         rows = NamedSharding(self.mesh, PartitionSpec(types.DATA_AXIS))
         batches = loading.load(
             self.images,
@@ -98,16 +132,76 @@ class Batches:
         for number, samples in enumerate(batches, step):
             reasons = decoded.unpack_reasons(samples["reasons"])
             self.bad_images.note(self._local_order[number], samples["shown"], reasons)
-            is_canvas = self.images.is_canvas
-            yield {"image": to_devices(samples, is_canvas=is_canvas, sharding=rows)}
+            yield self._to_devices(samples, rows)
+
+    def _to_devices(
+        self, samples: sources.Samples, sharding: NamedSharding
+    ) -> types.Batch:
+        """Moves the named fields of decoded samples to the devices."""
+        batch: types.Batch = {}
+        is_canvas = self.images.is_canvas
+        for name in self.fields:
+            if name == record_fields.IMAGE:
+                batch[name] = to_devices(
+                    samples, is_canvas=is_canvas, sharding=sharding
+                )
+            else:
+                batch[name] = _place(record_fields.stacked(samples, name), sharding)
+        return batch
 
     @functools.cached_property
-    def _resident(self) -> tuple[jax.Array, jax.Array | None, np.ndarray | None]:
+    def _resident(self) -> tuple[types.Batch, np.ndarray | None]:
         everywhere = NamedSharding(self.mesh, PartitionSpec())
-        place = functools.partial(_place, sharding=everywhere)
         images = memory.read_all(self.images)
-        sizes = None if images.sizes is None else place(np.asarray(images.sizes))
-        return place(np.ascontiguousarray(images.images)), sizes, images.shown
+        sizes = images.sizes
+        samples = sources.Samples(
+            images=np.ascontiguousarray(images.images),
+            sizes=np.zeros((0, 2), np.int32) if sizes is None else np.asarray(sizes),
+            labels=np.asarray(images.labels, np.int32),
+            fields={name: np.asarray(array) for name, array in images.arrays.items()},
+            shown=np.zeros(0, np.int64),
+            reasons=np.zeros(0, np.uint8),
+        )
+        return self._to_devices(samples, everywhere), images.shown
+
+
+def batch_spec(
+    names: Iterable[str],
+    *,
+    image_shape: tuple[int, int, int],
+    is_canvas: bool,
+    extra: Mapping[str, types.Field] | None = None,
+) -> types.BatchSpec:
+    """Describes a batch by its fields, without an array and without a data set.
+
+    Args:
+      names: the fields of the batch.
+      image_shape: (h, w, c) of every stored image or canvas.
+      is_canvas: whether the images have many sizes.
+      extra: the fields other than ``image`` and ``label``.
+
+    Returns:
+      A ``types.Field`` for each name, without the axis ``b``; for images of many sizes
+      a ``types.Canvas`` of two.
+
+    Raises:
+      UserError: if a name is not described.
+    """
+    pixels = types.Field(image_shape, np.uint8)
+    known: dict[str, Any] = {**(extra or {})}
+    known[record_fields.LABEL] = record_fields.LABEL_FIELD
+    known[record_fields.IMAGE] = pixels
+    if is_canvas:
+        size: Any = types.Field((2,), np.int32)
+        canvas: Any = types.Canvas
+        known[record_fields.IMAGE] = canvas(pixels, size)
+    names = tuple(names)
+    for name in names:
+        if name not in known:
+            raise errors.UserError(
+                f"Field {name!r} is not described; expected one of {', '.join(known)}."
+            )
+    return {name: known[name] for name in names}
 
 
 def to_devices(
@@ -143,7 +237,10 @@ def _place(array: np.ndarray, sharding: NamedSharding | None) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames="sharding")
 def _gather(
-    images: jax.Array, numbers: jax.Array, sharding: NamedSharding
-) -> jax.Array:
-    chosen = images.at[numbers].get(mode="promise_in_bounds")
-    return jax.lax.with_sharding_constraint(chosen, sharding)
+    whole: types.Batch, numbers: jax.Array, sharding: NamedSharding
+) -> types.Batch:
+    def gather(values: jax.Array) -> jax.Array:
+        chosen = values.at[numbers].get(mode="promise_in_bounds")
+        return jax.lax.with_sharding_constraint(chosen, sharding)
+
+    return jax.tree.map(gather, whole)

@@ -1,14 +1,18 @@
 """What a data set is to this library: records by index, each a dict. No jax here."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Protocol, TypedDict, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
+
+from simclr_jax.core.fields import Field
 
 
 class Record(TypedDict):
     """One image and what is known of it.
+
+    The record of a source with an attribute ``fields`` holds those too, by their names.
 
     Attributes:
       image: uint8 [h w c] in [0, 255], or the bytes of an image file.
@@ -26,6 +30,7 @@ class Samples(TypedDict):
       images: uint8 in [0, 255], shape [n h w c].
       sizes: valid height and width of each in pixels, int32, shape [n 2].
       labels: int32, shape [n]; -1 where there is none.
+      fields: any other fields of the source by name, each of shape [n, ...].
       shown: numbers of the records that are shown, int64, shape [n]: another than was
         asked for where that one is bad.
       reasons: why those are bad, in the order of their rows; bytes of a JSON list of
@@ -35,6 +40,7 @@ class Samples(TypedDict):
     images: np.ndarray
     sizes: np.ndarray
     labels: np.ndarray
+    fields: dict[str, np.ndarray]
     shown: np.ndarray
     reasons: np.ndarray
 
@@ -42,6 +48,10 @@ class Samples(TypedDict):
 @runtime_checkable
 class Source(Protocol):
     """Random access to the records of one split.
+
+    A source may have two more attributes: ``fields``, a mapping of names to
+    ``core.fields.Field``, where its records hold other arrays beside the image and the
+    label; and ``class_names``, a tuple of the names of the classes by number.
 
     Attributes:
       name: what the source is, with its version and split, e.g.
@@ -91,6 +101,10 @@ class ArraySource:
         have many sizes and lie in the upper left corners of ``images``; else None.
       shown: numbers of the records that ``images`` shows, int64, shape [n], where some
         were bad and others stand in their place; else None.
+      class_names: of every class by its number; None where they have none.
+      arrays: other fields by name, each of shape [n, ...].
+      digests: of the fields, where those were decoded from another source; see
+        ``record_fields.digests_of``.
     """
 
     name: str
@@ -99,6 +113,17 @@ class ArraySource:
     num_classes: int | None
     sizes: np.ndarray | None = None
     shown: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
+    arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    digests: Mapping[str, str] | None = None
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """The fields beside the image and the label."""
+        return {
+            name: Field(values.shape[1:], values.dtype)
+            for name, values in self.arrays.items()
+        }
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -116,10 +141,12 @@ class ArraySource:
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[Record]:
         """Returns the records at ``indices``."""
-        return [
-            Record(image=self.images[index], label=int(self.labels[index]))
-            for index in indices
-        ]
+        records = []
+        for index in indices:
+            record: Any = {name: values[index] for name, values in self.arrays.items()}
+            label = int(self.labels[index])
+            records.append(record | Record(image=self.images[index], label=label))
+        return records
 
     def title_of(self, index: int) -> str:
         """Returns the number of the record."""
@@ -136,6 +163,7 @@ class ArraySource:
             images=np.asarray(self.images[rows]),
             sizes=np.asarray(sizes[rows]),
             labels=np.asarray(self.labels[rows], np.int32),
+            fields={n: np.asarray(values[rows]) for n, values in self.arrays.items()},
             shown=rows if self.shown is None else np.asarray(self.shown[rows]),
             reasons=np.zeros(0, np.uint8),
         )

@@ -6,6 +6,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from simclr_jax.core.fields import Field
+
 
 def encode(number, height, width):
     """A PNG whose every pixel is the number."""
@@ -45,3 +47,21 @@ class Numbered:
 
     def title_of(self, index):
         return f"numbered/{index}.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class Worded(Numbered):
+    """The same, with three tokens of text for each image."""
+
+    @property
+    def fields(self):
+        return {"text": Field((3,), np.int32)}
+
+    def __getitems__(self, indices):
+        records = super().__getitems__(indices)
+        texts = [text_of(int(index)) for index in indices]
+        return [r | {"text": text} for r, text in zip(records, texts, strict=True)]
+
+
+def text_of(index):
+    return np.asarray([index, 2 * index, 7], np.int32)

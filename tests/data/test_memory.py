@@ -101,3 +101,15 @@ def test_arrays_are_not_read_again(tmp_path):
     source = data.open_source("synthetic:4x4x1:12")
     assert data.read_all(source, cache_dir=tmp_path) is source
     assert not list(tmp_path.iterdir())
+
+
+def test_other_fields_are_kept_in_the_file_too(tmp_path):
+    images = data.open_images(numbered.Worded(30, bad=(7,)), canvas=8)
+    plain = data.open_images(numbered.Numbered(30, bad=(7,)), canvas=8)
+    for _ in range(2):
+        read = data.read_all(images, cache_dir=tmp_path)
+        expected = [numbered.text_of(8 if n == 7 else n) for n in range(30)]
+        np.testing.assert_array_equal(read.arrays["text"], expected)
+        assert read.fields == images.fields
+    data.read_all(plain, cache_dir=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2

@@ -1,10 +1,13 @@
+import dataclasses
+
 import jax
 import numbered
 import numpy as np
 import pytest
 
 from simclr_jax import data
-from simclr_jax.core import types
+from simclr_jax.core import errors, types
+from simclr_jax.data import loading
 
 pytestmark = pytest.mark.quick
 
@@ -66,3 +69,89 @@ def test_samples_on_the_default_device():
     np.testing.assert_array_equal(canvas.size, [(4, 4), (4, 7)])
     flat = data.to_devices(images.read([0, 3]), is_canvas=False)
     np.testing.assert_array_equal(flat, canvas.pixels)
+
+
+NAMES = ("image", "label", "text")
+
+
+@pytest.mark.parametrize(
+    ("resident_bytes", "num_workers"), [(1 << 20, 0), (0, 0), (0, 2)]
+)
+def test_every_named_field_reaches_the_devices(
+    make_mesh, resident_bytes, num_workers, monkeypatch
+):
+    monkeypatch.setattr(loading, "PIECE_BYTES", 3 * 8 * 8 * 3)  # 3 pieces a batch
+    images = data.open_images(numbered.Worded(37, bad=(5,)), canvas=8)
+    order = data.BatchOrder(37, 8, 5, seed=3)
+    made = data.Batches(
+        images,
+        order,
+        make_mesh(8),
+        fields=NAMES,
+        resident_bytes=resident_bytes,
+        num_workers=num_workers,
+    )
+    assert 5 in np.concatenate([order[step] for step in range(5)])
+    with jax.transfer_guard("disallow"):
+        batches = list(made.start_at(0))
+    for step, batch in enumerate(batches):
+        assert tuple(batch) == NAMES
+        shown = np.where(order[step] == 5, 6, order[step])
+        np.testing.assert_array_equal(batch["image"].pixels[:, 0, 0, 0], shown)
+        np.testing.assert_array_equal(batch["label"], shown % 5)
+        expected = [numbered.text_of(index) for index in shown]
+        np.testing.assert_array_equal(batch["text"], expected)
+        check_spec(batch, made.spec, batch_size=8)
+        assert len(batch["label"].sharding.device_set) == 8
+
+
+def check_spec(batch, spec, *, batch_size):
+    assert jax.tree.structure(batch) == jax.tree.structure(spec)
+    for field, array in zip(jax.tree.leaves(spec), jax.tree.leaves(batch), strict=True):
+        assert (array.shape, array.dtype) == ((batch_size, *field.shape), field.dtype)
+
+
+@pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
+def test_labels_of_arrays_and_no_image(make_mesh, resident_bytes):
+    source = data.open_source("synthetic:4x4x1:37")
+    order = data.BatchOrder(37, 8, 2, seed=3)
+    made = data.Batches(
+        source, order, make_mesh(1), resident_bytes=resident_bytes, fields=("label",)
+    )
+    for step, batch in enumerate(made.start_at(0)):
+        np.testing.assert_array_equal(batch["label"], source.labels[order[step]])
+        check_spec(batch, made.spec, batch_size=8)
+
+
+def test_a_source_without_labels_is_refused_at_once(make_mesh):
+    images = data.open_images(numbered.Numbered(37, num_classes=None), canvas=8)
+    order = data.BatchOrder(37, 8, 2, seed=3)
+    with pytest.raises(errors.DataError, match=r"numbered has no field 'label'"):
+        data.Batches(images, order, make_mesh(1), fields=("image", "label"))
+
+
+def test_the_fingerprint_covers_what_is_read(make_mesh):
+    source, made = batches(make_mesh(1))
+    assert made.fingerprint == {
+        "name": source.name,
+        "num_images": 37,
+        "image_shape": [4, 4, 1],
+    }
+    labeled = dataclasses.replace(made, fields=("image", "label"))
+    other = dataclasses.replace(source, labels=source.labels[::-1])
+    changed = dataclasses.replace(labeled, images=other)
+    assert list(labeled.fingerprint["fields"]) == ["label"]
+    assert changed.fingerprint != labeled.fingerprint
+    assert dataclasses.replace(made, images=other).fingerprint == made.fingerprint
+
+
+def test_a_batch_is_described_without_a_data_set():
+    spec = data.batch_spec(("image", "label"), image_shape=(8, 9, 3), is_canvas=True)
+    assert spec == {
+        "image": types.Canvas(
+            types.Field((8, 9, 3), "uint8"), types.Field((2,), "int32")
+        ),
+        "label": types.Field((), "int32"),
+    }
+    with pytest.raises(errors.UserError, match=r"'text' is not described; .*label"):
+        data.batch_spec(("text",), image_shape=(8, 9, 3), is_canvas=False)
