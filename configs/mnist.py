@@ -6,7 +6,9 @@ Expected (measured here): linear on h 0.993 with all labels.
 Command: python -m simclr_jax pretrain --config=configs/mnist.py --workdir=runs/mnist
   and then: python -m simclr_jax probe --checkpoint=runs/mnist --dataset=tfds:mnist
 Without the full set: --config.data.source=mnist_sample.
-Variants: smoke.
+Method: simclr; the variants byol, moco and supcon (which reads the labels) have a
+  method of that name, with heads that a laptop can train.
+Variants: byol, moco, supcon, smoke; several with commas, as in byol,smoke.
 """
 
 import ml_collections
@@ -16,25 +18,48 @@ from configs import common
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """Returns the recipe."""
-    common.check_variant(variant, ("smoke",))
+    variants = common.split_variant(variant, (*METHODS, "smoke"))
     config = common.get_base()
     config.epochs = 2
     config.batch_size = 128
-    config.temperature = 0.5
-    config.learning_rate = 6e-3
-    config.learning_rate_scaling = "none"
-    config.warmup_epochs = 0.1
     config.log_every_steps = 20
     config.checkpoint_every_steps = 100
     config.data.source = "tfds:mnist"
+    common.set_method(config, "simclr", temperature=0.5, head=HEAD)
     config.encoder.name = "convnet"
-    config.head.update(
-        {"num_layers": 2, "hidden_dim": 128, "output_dim": 64, "batch_norm": False}
-    )
     config.augmentation = ml_collections.ConfigDict({"name": "mnist", "size": 24})
     config.evaluation = ml_collections.ConfigDict({"size": 24, "proportion": 0.8})
     config.optimizer.name = "adam"
-    if variant == "smoke":
-        common.make_smoke(config)
-        config.data.source = "mnist_sample"
+    config.optimizer.learning_rate = 6e-3
+    config.optimizer.learning_rate_scaling = "none"
+    config.optimizer.warmup_epochs = 0.1
+    for name in variants:
+        if name == "smoke":
+            common.make_smoke(config)
+            config.data.source = "mnist_sample"
+        else:
+            METHODS[name](config)
     return config
+
+
+HEAD = {"num_layers": 2, "hidden_dim": 128, "output_dim": 64, "batch_norm": False}
+
+
+def _supcon(config: ml_collections.ConfigDict) -> None:
+    common.set_method(config, "supcon", temperature=0.1, head=HEAD)
+
+
+def _byol(config: ml_collections.ConfigDict) -> None:
+    small = {"hidden_dim": 256, "output_dim": 64}
+    common.set_method(config, "byol", decay=0.99, head=small, predictor=small)
+    config.optimizer.learning_rate = 2e-3
+
+
+def _moco(config: ml_collections.ConfigDict) -> None:
+    common.set_method(
+        config, "moco", temperature=0.2, queue_size=2048, decay=0.99, head=HEAD
+    )
+    config.optimizer.learning_rate = 3e-3
+
+
+METHODS = {"byol": _byol, "moco": _moco, "supcon": _supcon}

@@ -1,9 +1,11 @@
-"""From a config to objects: the one room of the library that knows configs."""
+"""From a config to objects: the one package of the library that knows configs."""
 
 from simclr_jax.assembly.abstract import abstract_arguments
+from simclr_jax.assembly.base_config import base_config
+from simclr_jax.assembly.fit import fit
+from simclr_jax.assembly.identity import config_digest, differences
+from simclr_jax.assembly.loaded import LoadedEncoder, load
 from simclr_jax.assembly.parts import (
-    DTYPES,
-    Config,
     Length,
     build_augmentation,
     build_batches,
@@ -12,7 +14,6 @@ from simclr_jax.assembly.parts import (
     build_method,
     build_optimizer,
     build_schedule,
-    check,
     compute_length,
     default_canvas,
     open_images,
@@ -20,18 +21,18 @@ from simclr_jax.assembly.parts import (
     to_json,
     view_shape,
 )
-from simclr_jax.assembly.restored import RestoredEncoder, restore_encoder
 from simclr_jax.assembly.run import Run, assemble
+from simclr_jax.assembly.schema import Config, check, import_modules
 from simclr_jax.assembly.sweeps import sweep
 
 __all__ = [
-    "DTYPES",
     "Config",
     "Length",
-    "RestoredEncoder",
+    "LoadedEncoder",
     "Run",
     "abstract_arguments",
     "assemble",
+    "base_config",
     "build_augmentation",
     "build_batches",
     "build_encoder",
@@ -41,9 +42,13 @@ __all__ = [
     "build_schedule",
     "check",
     "compute_length",
+    "config_digest",
     "default_canvas",
+    "differences",
+    "fit",
+    "import_modules",
+    "load",
     "open_images",
-    "restore_encoder",
     "root_key",
     "sweep",
     "to_json",

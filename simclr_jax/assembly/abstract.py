@@ -4,15 +4,18 @@ import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from simclr_jax import training
-from simclr_jax.assembly import parts
-from simclr_jax.core import errors, types
+from simclr_jax import data, training
+from simclr_jax.assembly import parts, schema
+from simclr_jax.core import errors
+from simclr_jax.core import execution as executions
+
+NUM_CLASSES = 1000
+"""Classes that a method with labels is told of, where no data set is opened."""
 
 
 def abstract_arguments(
-    config: parts.Config,
+    config: schema.Config,
     *,
     mesh: jax.sharding.Mesh,
     num_images: int,
@@ -30,35 +33,46 @@ def abstract_arguments(
         sizes, on the canvas of the config.
 
     Returns:
-      The structure of (method, optimizer), their arrays, a batch and a key.
+      The structure of (method, optimizer), the execution, their arrays, a batch and a
+      key.
 
     Raises:
       UserError: if the config makes no sense, or its batch does not divide.
     """
-    parts.check(config)
+    schema.check(config)
     if config.num_steps is None and num_images < config.batch_size:
         raise errors.UserError(
             f"num_images must be at least the batch_size, {config.batch_size}; got "
             f"{num_images}."
         )
-    training.check_batch_size(config.batch_size, mesh)
-    canvas = parts.default_canvas(config)
-    if config.data.canvas is not None:
-        canvas = config.data.canvas
+    options = config.execution
+    training.check_batch_size(config.batch_size, mesh, accumulate=options.accumulate)
+    execution = executions.Execution(mesh, options.accumulate, options.loss_algorithm)
+    canvas = config.data.canvas or parts.default_canvas(config)
     shape = image_shape or (canvas, canvas, config.data.num_channels)
     length = parts.compute_length(config, num_images=num_images)
-    schedule, _ = parts.build_schedule(config, length)
+    schedule, peak = parts.build_schedule(config, length)
     state = training.abstract_state(
-        lambda: parts.build_method(config, image_shape=shape, mesh=mesh),
-        lambda params: parts.build_optimizer(config, schedule, params),
+        lambda: parts.build_method(
+            config,
+            image_shape=shape,
+            length=length,
+            num_images=num_images,
+            num_classes=NUM_CLASSES,
+        ),
+        lambda params: parts.build_optimizer(config, schedule, peak, params),
         mesh=mesh,
     )
     everywhere, rows = training.replicated(mesh), training.split(mesh)
+    spec = data.batch_spec(
+        parts.method_inputs(config), image_shape=shape, is_canvas=image_shape is None
+    )
     part = functools.partial(jax.ShapeDtypeStruct, sharding=rows)
-    images: Any = part((config.batch_size, *shape), jnp.uint8)
-    if image_shape is None:
-        size: Any = part((config.batch_size, 2), jnp.int32)
-        images = types.Canvas(images, size)
+    batch = jax.tree.map(
+        lambda field: part((config.batch_size, *field.shape), field.dtype),
+        spec,
+        is_leaf=lambda leaf: isinstance(leaf, data.Field),
+    )
     key = jax.eval_shape(lambda: parts.root_key(config))
     key = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=everywhere)
-    return state.graphdef, state.arrays, {"image": images}, key
+    return state.graphdef, execution, state.arrays, batch, key

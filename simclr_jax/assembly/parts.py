@@ -1,12 +1,9 @@
-"""From a config to its parts.
-
-A part of a config is a name and the options of the thing it names, as in
-``config.encoder = {"name": "resnet50", "width": 2}``.
-"""
+"""From a config to its parts: encoder, method, augmentation, optimizer, batches."""
 
 import dataclasses
 import json
 import math
+import re
 from typing import Any
 
 import jax
@@ -14,13 +11,9 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from simclr_jax import augment, data, encoders, heads, losses, methods, optim
-from simclr_jax.core import checks, errors, registry, types
-
-Config = Any
-"""An ``ml_collections.ConfigDict``, whose fields have no types."""
-
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+from simclr_jax import augment, data, encoders, methods, optim
+from simclr_jax.assembly import schema
+from simclr_jax.core import errors, keys, types
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,79 +31,7 @@ class Length:
     warmup_steps: int
 
 
-def check(config: Config) -> None:
-    """Raises unless the values of a config make sense on their own.
-
-    Raises:
-      UserError: names the field, what it holds and what it may hold.
-    """
-    if config.num_steps is None:
-        checks.check_positive("epochs", config.epochs)
-    else:
-        checks.check_positive_int("num_steps", config.num_steps)
-    for name in (
-        "batch_size",
-        "accumulate",
-        "log_every_steps",
-        "checkpoint_every_steps",
-        "keep_checkpoints",
-        "steps_per_call",
-    ):
-        checks.check_positive_int(name, config[name])
-    for name in ("log_every_steps", "checkpoint_every_steps"):
-        checks.check_divisible(
-            name,
-            config[name],
-            by=config.steps_per_call,
-            remedy="Nothing is logged or saved within a call of steps_per_call steps.",
-        )
-    checks.check_positive("temperature", config.temperature)
-    checks.check_positive("learning_rate", config.learning_rate)
-    if config.batch_size < 2:
-        raise errors.UserError(
-            "batch_size must be at least 2, since the other images of the batch are "
-            f"the negatives; got {config.batch_size}."
-        )
-    registry.lookup("encoder", config.encoder.name, encoders.ENCODERS)
-    registry.lookup("optimizer", config.optimizer.name, optim.OPTIMIZERS)
-    registry.lookup("loss.schedule", config.loss.schedule, losses.ALGORITHMS)
-    registry.lookup("compute_dtype", config.compute_dtype, DTYPES)
-    registry.lookup("remat", config.remat, encoders.REMAT)
-    for name in ("num_workers", "num_threads", "resident_bytes"):
-        checks.check_in_range(
-            f"data.{name}", config.data[name] or 0, low=0.0, high=math.inf
-        )
-    build_augmentation(config)
-
-
-def open_images(
-    config: Config, *, source: str | None = None, split: str | None = None
-) -> data.Decoded:
-    """Opens images as a config decodes them, by default those that it trains on."""
-    options = config.data
-    opened = data.open_source(
-        source or options.source,
-        split=split or options.split,
-        data_dir=options.data_dir,
-    )
-    return data.open_images(
-        opened,
-        canvas=default_canvas(config) if options.canvas is None else options.canvas,
-        num_channels=options.num_channels,
-        on_bad_image=options.on_bad_image,
-    )
-
-
-def default_canvas(config: Config) -> int:
-    """Returns the side that images of many sizes are decoded to, in pixels.
-
-    Nine sevenths of the side of a view, 288 for 224, up to the next multiple of 8.
-    """
-    height, width, _ = view_shape(build_augmentation(config), (64, 64, 3))
-    return -(-9 * max(height, width) // 56) * 8
-
-
-def compute_length(config: Config, *, num_images: int) -> Length:
+def compute_length(config: schema.Config, *, num_images: int) -> Length:
     """Returns the steps of a run; ``num_steps`` wins over ``epochs`` if both are set.
 
     The warm-up takes half of a run at most, however short the run is.
@@ -119,36 +40,83 @@ def compute_length(config: Config, *, num_images: int) -> Length:
     num_steps = config.num_steps
     if num_steps is None:
         num_steps = max(math.ceil(config.epochs * steps_per_epoch), 1)
-    warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), num_steps // 2)
-    return Length(num_steps, steps_per_epoch, warmup_steps)
+    warmup_steps = round(config.optimizer.warmup_epochs * steps_per_epoch)
+    return Length(num_steps, steps_per_epoch, min(warmup_steps, num_steps // 2))
+
+
+def open_images(
+    config: schema.Config, *, source: str | None = None, split: str | None = None
+) -> data.Decoded:
+    """Opens images as a config decodes them, by default those that it trains on."""
+    options = config.data
+    opened = data.open_source(
+        source or options.source,
+        split=split or options.split,
+        data_dir=options.data_dir,
+    )
+    return decode(config, opened)
+
+
+def decode(config: schema.Config, source: data.Source) -> data.Decoded:
+    """Returns the images of an open source, decoded as a config says."""
+    options = config.data
+    return data.open_images(
+        source,
+        canvas=options.canvas or default_canvas(config),
+        num_channels=options.num_channels,
+        on_bad_image=options.on_bad_image,
+    )
+
+
+def default_canvas(config: schema.Config) -> int:
+    """Returns the side that images of many sizes are decoded to, in pixels.
+
+    Nine sevenths of the side of a view, 288 for 224, up to the next multiple of 8.
+    """
+    if "augmentation" in config:
+        height, width, _ = view_shape(build_augmentation(config), (64, 64, 3))
+    else:  # of a method that was made in Python
+        height = width = config.evaluation.size
+    return -(-9 * max(height, width) // 56) * 8
 
 
 def build_batches(
-    config: Config,
+    config: schema.Config,
     images: data.Decoded,
     *,
     num_steps: int,
     mesh: jax.sharding.Mesh,
+    fields: tuple[str, ...],
 ) -> data.Batches:
-    """Builds the batches of a run."""
-    order = data.BatchOrder(len(images), config.batch_size, num_steps, config.seed)
+    """Builds the batches of a run, with the fields that its method reads.
+
+    Raises:
+      DataError: if the images lack one of them.
+    """
     num_workers = config.data.num_workers
     return data.Batches(
         images,
-        order,
+        data.BatchOrder(len(images), config.batch_size, num_steps, config.seed),
         mesh,
         resident_bytes=config.data.resident_bytes,
         num_workers=data.default_num_workers() if num_workers is None else num_workers,
         num_threads=config.data.num_threads,
+        fields=fields,
     )
 
 
-def build_augmentation(config: Config) -> augment.Recipe:
+def method_inputs(config: schema.Config) -> tuple[str, ...]:
+    """Returns the fields of the batch that the method of a config reads."""
+    method: Any = methods.METHODS[config.method.name]
+    return tuple(method.inputs)
+
+
+def build_augmentation(config: schema.Config) -> augment.Recipe:
     """Builds what makes the views of training."""
-    return augment.build(**_options(config.augmentation))
+    return augment.build(config.augmentation.name, **_options(config.augmentation))
 
 
-def build_evaluation(config: Config) -> augment.Augmentation:
+def build_evaluation(config: schema.Config) -> augment.Augmentation:
     """Builds what every evaluator does to an image."""
     return augment.evaluation(**_options(config.evaluation))
 
@@ -164,57 +132,110 @@ def view_shape(
 
 
 def build_encoder(
-    config: Config,
-    *,
-    image_shape: tuple[int, int, int],
-    rngs: nnx.Rngs,
+    config: schema.Config, *, image_shape: tuple[int, int, int], rngs: nnx.Rngs
 ) -> Any:
     """Builds the encoder for views of a shape."""
-    dtype = DTYPES[config.compute_dtype]
-    return encoders.build(
+    encoder = encoders.build(
+        config.encoder.name,
         image_shape=image_shape,
-        dtype=dtype,
-        remat=config.get("remat", "none"),  # a field that older checkpoints lack
+        dtype=jnp.dtype(config.compute_dtype),
         rngs=rngs,
         **_options(config.encoder),
     )
+    return encoders.set_remat(encoder, config.execution.remat)
 
 
 def build_method(
-    config: Config,
+    config: schema.Config,
     *,
     image_shape: tuple[int, int, int],
-    mesh: jax.sharding.Mesh | None = None,
-) -> methods.SimCLR:
-    """Builds the method for stored images of a shape; the seed decides its weights."""
-    rngs = nnx.Rngs(config.seed)
+    length: Length,
+    num_images: int,
+    num_classes: int | None = None,
+) -> methods.Method:
+    """Builds the method for stored images of a shape; the seed decides its weights.
+
+    Args:
+      config: a recipe.
+      image_shape: (h, w, c) of the stored images.
+      length: the steps of the run.
+      num_images: images in the set.
+      num_classes: classes in the set; None: it has no labels.
+
+    Returns:
+      The method; what ``config.freeze`` matches is not trainable.
+
+    Raises:
+      UserError: if an option is wrong, or a pattern of ``freeze`` matches nothing.
+    """
+    rngs = nnx.Rngs(keys.stream(config.seed, "init"))
     recipe = build_augmentation(config)
-    encoder = build_encoder(
-        config, image_shape=view_shape(recipe, image_shape), rngs=rngs
-    )
-    head = heads.ProjectionHead(
-        encoder.feature_dim,
-        dtype=DTYPES[config.compute_dtype],
-        rngs=rngs,
-        **_options(config.head),
-    )
-    return methods.SimCLR(
-        encoder,
-        head,
+    shape = view_shape(recipe, image_shape)
+    method = methods.METHODS.build(
+        config.method.name,
+        _options(config.method),
+        build_encoder(config, image_shape=shape, rngs=rngs),
         augmentation=recipe,
-        temperature=config.temperature,
-        mesh=mesh,
-        accumulate=config.accumulate,
-        schedule=config.loss.schedule,
+        batch_size=config.batch_size,
+        dtype=jnp.dtype(config.compute_dtype),
+        num_classes=num_classes,
+        num_images=num_images,
+        num_steps=length.num_steps,
+        rngs=rngs,
+        steps_per_epoch=length.steps_per_epoch,
     )
+    return freeze(method, tuple(config.freeze))
 
 
-def build_schedule(config: Config, length: Length) -> tuple[optax.Schedule, float]:
+@dataclasses.dataclass(frozen=True)
+class MatchesPath:
+    """A filter of variables whose path one of some regular expressions is found in."""
+
+    patterns: tuple[str, ...]
+
+    def __call__(self, path: tuple, value: Any) -> bool:
+        """Returns whether one of the patterns is found in ``encoder/stem/...``."""
+        del value
+        name = "/".join(map(str, path))
+        return any(re.search(pattern, name) for pattern in self.patterns)
+
+
+def freeze(method: methods.Method, patterns: tuple[str, ...]) -> methods.Method:
+    """Keeps parameters from the optimizer; returns the method.
+
+    BatchNorms go on to see the batch, and their running statistics to move.
+
+    Args:
+      method: changed in place.
+      patterns: regular expressions, searched in paths such as ``encoder/stem/...``.
+
+    Raises:
+      UserError: if a pattern matches no parameter, or none is left to train.
+    """
+    if not patterns:
+        return method
+    params = nnx.to_flat_state(nnx.state(method, method.trainable))
+    names = ["/".join(map(str, path)) for path, _ in params]
+    for pattern in patterns:
+        if not any(re.search(pattern, name) for name in names):
+            raise errors.UserError(
+                f"config.freeze has {pattern!r}, which matches no parameter. Paths are "
+                f"like {', '.join(map(repr, names[:3]))}."
+            )
+    method.trainable = nnx.All(method.trainable, nnx.Not(MatchesPath(patterns)))
+    if not jax.tree.leaves(nnx.state(method, method.trainable)):
+        raise errors.UserError("config.freeze leaves no parameter to train.")
+    return method
+
+
+def build_schedule(
+    config: schema.Config, length: Length
+) -> tuple[optax.Schedule, float]:
     """Builds the learning rate by step; returns its peak too."""
     peak = optim.scale_learning_rate(
-        config.learning_rate,
+        config.optimizer.learning_rate,
         batch_size=config.batch_size,
-        scaling=config.learning_rate_scaling,
+        scaling=config.optimizer.learning_rate_scaling,
     )
     schedule = optim.warmup_cosine(
         peak, num_steps=length.num_steps, warmup_steps=length.warmup_steps
@@ -223,26 +244,35 @@ def build_schedule(config: Config, length: Length) -> tuple[optax.Schedule, floa
 
 
 def build_optimizer(
-    config: Config, schedule: optax.Schedule, params: Any
+    config: schema.Config, schedule: optax.Schedule, peak: float, params: Any
 ) -> optax.GradientTransformation:
     """Builds the optimizer for a tree of parameters."""
-    options = _options(config.optimizer)
-    return optim.build(options.pop("name"), schedule, params=params, **options)
+    return optim.build(
+        config.optimizer.name,
+        schedule,
+        params=params,
+        rules=optimizer_rules(config),
+        peak=peak,
+        **schema.options_of(
+            config.optimizer, without=("name", *schema.SCHEDULE_FIELDS)
+        ),
+    )
 
 
-def root_key(config: Config) -> types.PRNGKey:
-    """Returns the key that every view of the run derives from."""
-    return jax.random.key(config.seed)
+def optimizer_rules(config: schema.Config) -> Any:
+    """Returns the rules of the optimizer of a config, as ``optim.resolve`` takes them."""
+    return schema.options_of(config.optimizer)["rules"]
 
 
-def to_json(config: Config) -> dict[str, Any]:
+def root_key(config: schema.Config) -> types.PRNGKey:
+    """Returns the key that all random numbers of the steps derive from."""
+    return keys.stream(config.seed, "views")
+
+
+def to_json(config: schema.Config) -> dict[str, Any]:
     """Returns a config as plain JSON values."""
     return json.loads(config.to_json())
 
 
-def _options(part: Config) -> dict[str, Any]:
-    """Returns a part of a config as keyword arguments; lists become tuples."""
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in part.to_dict().items()
-    }
+def _options(part: schema.Config) -> dict[str, Any]:
+    return schema.options_of(part)

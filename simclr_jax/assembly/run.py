@@ -1,15 +1,27 @@
 """From a config to a run: everything that it stands for, opened and checked."""
 
+import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import optax
+from flax import nnx
 
-from simclr_jax import data, training
-from simclr_jax.assembly import parts
+from simclr_jax import data, methods, training
+from simclr_jax.assembly import (
+    description,
+    encoder_metadata,
+    evaluators,
+    identity,
+    initial,
+    parts,
+    schema,
+)
 from simclr_jax.core import errors
+from simclr_jax.core import execution as executions
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -18,44 +30,95 @@ class Run:
 
     Attributes:
       config: the config.
-      mesh: the devices.
+      execution: the devices, and how a step is laid out over them.
       images: the records, decoded into arrays of one shape.
       length: the steps.
       batches: the batches.
       schedule: the learning rate by step.
       peak: the largest learning rate.
+      build_method: makes the method; called under ``jit``.
+      method: a method that was made already, to train in place of a new one, or None.
     """
 
-    config: parts.Config
-    mesh: jax.sharding.Mesh
+    config: schema.Config
+    execution: executions.Execution
     images: data.Decoded
     length: parts.Length
     batches: data.Batches
     schedule: optax.Schedule
     peak: float
+    build_method: Callable[[], methods.Method]
+    method: methods.Method | None = None
+
+    @property
+    def mesh(self) -> jax.sharding.Mesh:
+        """The devices."""
+        mesh: Any = self.execution.mesh
+        return mesh
+
+    def build_optimizer(self, params: Any) -> optax.GradientTransformation:
+        """Builds the optimizer of the run for a tree of parameters."""
+        return parts.build_optimizer(self.config, self.schedule, self.peak, params)
 
     def initial_state(self) -> training.TrainState:
-        """Creates the state of step 0 on the devices."""
+        """Creates the state of step 0 on the devices, before ``init_from``."""
+        if self.method is not None:
+            return training.start_from(
+                self.method, self.build_optimizer, mesh=self.mesh
+            )
         return training.initialize(
-            lambda: parts.build_method(
-                self.config, image_shape=self.images.image_shape, mesh=self.mesh
-            ),
-            lambda params: parts.build_optimizer(self.config, self.schedule, params),
-            mesh=self.mesh,
+            self.build_method, self.build_optimizer, mesh=self.mesh
         )
 
-    def session(
+    def train(
         self,
         workdir: pathlib.Path,
         *,
+        hooks: Sequence[training.Hook] = (),
+        state: training.TrainState | None = None,
         profile_steps: tuple[int, int] | None = None,
-    ) -> training.Session:
-        """Returns the session of this run in a working directory.
+        goodput: training.Goodput | None = None,
+        stop: training.StopRequest | None = None,
+    ) -> tuple[training.TrainState, int]:
+        """Trains in a working directory until the end, or until asked to stop.
+
+        Continues by itself from the newest checkpoint there.
 
         Args:
-          workdir: where checkpoints and metrics go.
+          workdir: where checkpoints and ``metrics.jsonl`` go.
+          hooks: called after every step, beside those of the config.
+          state: the state of step 0; None: that of the config.
           profile_steps: first and last step of a trace to be written.
+          goodput: what the time was lost to before; None: nothing.
+          stop: asked after every step; None: SIGTERM and Ctrl-C ask to stop.
+
+        Returns:
+          The last state, and the number of updates made.
+
+        Raises:
+          UserError: for what the user can put right.
         """
+        with contextlib.ExitStack() as stack:
+            stop = stop or stack.enter_context(training.StopRequest())
+            first = state or self.initial_state()
+            session = self._session(workdir, profile_steps)
+            if training.processes.is_first():
+                description.show(self, first)
+            return session.train(
+                first,
+                self.batches.start_at,
+                key=parts.root_key(self.config),
+                execution=self.execution,
+                stop=stop,
+                hooks=[*evaluators.build(self), *hooks],
+                begin=lambda state: initial.begin(self.config, state),
+                counted=self.counted,
+                goodput=goodput,
+            )
+
+    def _session(
+        self, workdir: pathlib.Path, profile_steps: tuple[int, int] | None
+    ) -> training.Session:
         config = self.config
         return training.Session(
             workdir=workdir,
@@ -65,10 +128,10 @@ class Run:
             log_every_steps=config.log_every_steps,
             checkpoint_every_steps=config.checkpoint_every_steps,
             keep_checkpoints=config.keep_checkpoints,
-            meta=self.meta(),
-            check_meta=self.check_meta,
+            meta=self.metadata(),
+            check_meta=self.check_metadata,
             use_tensorboard=config.tensorboard,
-            steps_per_call=config.steps_per_call,
+            steps_per_call=config.execution.steps_per_call,
             profile_steps=profile_steps,
         )
 
@@ -77,55 +140,71 @@ class Run:
         count = training.processes.total(self.batches.bad_images.take_count())
         return {"replaced_images": float(count)}
 
-    def meta(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Returns what a checkpoint of this run says beside its arrays."""
+        method = self.method or nnx.eval_shape(self.build_method)
         return {
             "config": parts.to_json(self.config),
-            "data": {
-                "name": self.images.name,
-                "num_images": len(self.images),
-                "image_shape": list(self.images.image_shape),
-            },
+            "data": self.batches.fingerprint,
+            "encoder": encoder_metadata.describe(
+                method.encoder, evaluation=self.config.evaluation, images=self.images
+            ),
             "versions": training.versions(),
         }
 
     def identity(self) -> dict[str, Any]:
         """Returns what must be the same in every process, and when a run goes on."""
-        meta = self.meta()
-        return {**meta["config"], "images": meta["data"]}
+        return {**parts.to_json(self.config), "images": self.batches.fingerprint}
 
-    def check_meta(self, meta: dict[str, Any]) -> None:
+    def check_metadata(self, metadata: dict[str, Any]) -> None:
         """Raises unless a checkpoint belongs to this run.
 
         Raises:
           ConfigMismatchError: with a line for every field that is not the same.
         """
-        mine = self.meta()
-        lines = training.differences(meta["config"], mine["config"])
-        lines += training.differences({"data": meta["data"]}, {"data": mine["data"]})
+        mine = parts.to_json(self.config)
+        lines = identity.differences(metadata["config"], mine)
+        fingerprint = self.batches.fingerprint
+        lines += identity.differences(
+            {"data": metadata["data"]}, {"data": fingerprint}
+        )
         if lines:
             raise errors.ConfigMismatchError(
                 "The workdir holds a run of another config:\n" + "\n".join(lines) + "\n"
-                "Start the command of that run to continue it, or use another workdir."
+                "To continue that run, start it with its own config. To start another "
+                "one, use another --workdir; with --config.init_from.checkpoint=DIR it "
+                "starts from the arrays of this one, which is also how a run that has "
+                "ended is extended."
             )
 
 
-def assemble(config: parts.Config, *, cache_dir: pathlib.Path | None = None) -> Run:
+def assemble(
+    config: schema.Config,
+    *,
+    images: data.Decoded | None = None,
+    method: methods.Method | None = None,
+    cache_dir: pathlib.Path | None = None,
+) -> Run:
     """Opens the data and the devices of a config.
 
     Args:
       config: a recipe.
+      images: decoded images in place of those that the config names.
+      method: a method in place of the one that the config names; its arrays are
+        copied.
       cache_dir: where a set that fits on the devices is kept decoded; None: nowhere.
 
     Returns:
       The run, not yet started.
 
     Raises:
-      UserError: if they are not there or do not fit together.
+      UserError: if something is missing or does not fit together.
     """
-    mesh = training.make_mesh(num_devices=config.num_devices)
-    training.check_batch_size(config.batch_size, mesh, accumulate=config.accumulate)
-    images = parts.open_images(config)
+    options = config.execution
+    mesh = training.make_mesh(num_devices=options.num_devices)
+    execution = executions.Execution(mesh, options.accumulate, options.loss_algorithm)
+    training.check_batch_size(config.batch_size, mesh, accumulate=options.accumulate)
+    images = parts.open_images(config) if images is None else images
     if len(images) < 2:
         raise errors.DataError(
             f"{images.name} has 1 image; expected two at least, since the other images "
@@ -133,11 +212,37 @@ def assemble(config: parts.Config, *, cache_dir: pathlib.Path | None = None) -> 
         )
     length = parts.compute_length(config, num_images=len(images))
     schedule, peak = parts.build_schedule(config, length)
-    batches = parts.build_batches(config, images, num_steps=length.num_steps, mesh=mesh)
+    batches = parts.build_batches(
+        config,
+        images,
+        num_steps=length.num_steps,
+        mesh=mesh,
+        fields=parts.method_inputs(config) if method is None else method.inputs,
+    )
     if batches.is_resident:
         with training.processes.first_goes_first():
             images = data.read_all(images, cache_dir=cache_dir)
         batches = dataclasses.replace(batches, images=images)
-    run = Run(config, mesh, images, length, batches, schedule, peak)
-    training.processes.check_same(run.identity())
+
+    def build_method() -> methods.Method:
+        return parts.build_method(
+            config,
+            image_shape=images.image_shape,
+            length=length,
+            num_images=len(images),
+            num_classes=images.num_classes,
+        )
+
+    run = Run(
+        config,
+        execution,
+        images,
+        length,
+        batches,
+        schedule,
+        peak,
+        build_method,
+        method,
+    )
+    training.processes.check_same(run.identity(), differences=identity.differences)
     return run

@@ -4,11 +4,11 @@ import ast
 import itertools
 from collections.abc import Sequence
 
-from simclr_jax.assembly import parts
+from simclr_jax.assembly import schema
 from simclr_jax.core import errors
 
 
-def sweep(config: parts.Config, fields: Sequence[str]) -> dict[str, parts.Config]:
+def sweep(config: schema.Config, fields: Sequence[str]) -> dict[str, schema.Config]:
     """Returns the configs that differ in the swept fields, by what differs.
 
     Args:

@@ -5,17 +5,21 @@ from typing import Any
 from simclr_jax.augment import compose, recipes, simple_recipes, view_sets
 from simclr_jax.core import registry
 
-RECIPES = {
-    "byol": view_sets.byol,
-    "evaluation": simple_recipes.evaluation,
-    "mnist": simple_recipes.mnist,
-    "moco_v3": view_sets.moco_v3,
-    "simclr_cifar": recipes.simclr_cifar,
-    "simclr_v1": recipes.simclr_v1,
-    "simclr_v2": recipes.simclr_v2,
-    "supervised": simple_recipes.supervised,
-    "swav": view_sets.swav,
-}
+RECIPES = registry.Registry("augmentation recipe")
+"""Every recipe: ``builder(**options) -> Recipe``."""
+
+for _builder in (
+    recipes.simclr_cifar,
+    recipes.simclr_v1,
+    recipes.simclr_v2,
+    simple_recipes.evaluation,
+    simple_recipes.mnist,
+    simple_recipes.supervised,
+    view_sets.byol,
+    view_sets.moco_v3,
+    view_sets.swav,
+):
+    RECIPES.register(_builder.__name__)(_builder)
 
 
 def build(name: str, **options: Any) -> compose.Recipe:
@@ -31,9 +35,8 @@ def build(name: str, **options: Any) -> compose.Recipe:
     Raises:
       UserError: if the name or an option is unknown; lists the choices.
     """
-    recipe = registry.lookup("augmentation recipe", name, RECIPES)
-    compose.check_options(f"recipe {name!r}", recipe, options)
-    return recipe(**{name: _as_tuple(value) for name, value in options.items()})
+    plain = {name: _as_tuple(value) for name, value in options.items()}
+    return RECIPES.build(name, plain)
 
 
 def _as_tuple(value):

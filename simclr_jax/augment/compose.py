@@ -10,7 +10,6 @@ a view reports to have drawn is what it has drawn.
 
 import dataclasses
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -149,7 +148,7 @@ def bind(operation: Callable[..., jax.Array], **options: Any) -> Bound:
     Raises:
       UserError: if the operation has no such option; lists those it has.
     """
-    check_options(operation.__name__, operation, options)
+    registry.check_options(operation.__name__, operation, options)
     frozen = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in options.items()
@@ -231,26 +230,6 @@ def check_takes(augmentation: Augmentation, image: object) -> None:
         first = first.stages[0]
     if not operations.can_take_canvas(_function_of(first)):
         operations.check_not_canvas(first, image)
-
-
-def check_options(name: str, function: Callable[..., Any], options: Any) -> None:
-    """Raises unless every option is a keyword-only argument of ``function``.
-
-    Args:
-      name: what to call the function in the error.
-      function: the function that will receive the options.
-      options: their names.
-
-    Raises:
-      UserError: lists the options that exist and the nearest match.
-    """
-    parameters = inspect.signature(function).parameters.values()
-    known = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            raise errors.UserError(
-                registry.unknown_name(f"option of {name}", option, known)
-            )
 
 
 def _function_of(augmentation: Augmentation) -> Callable[..., Any]:

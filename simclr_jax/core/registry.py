@@ -97,9 +97,8 @@ class Registry(Mapping[str, Callable[..., Any]]):
             choices and the nearest match.
         """
         choices, given = self.options(name), set(options)
-        for option in sorted(given - choices.keys()):
-            kind = f"option of {self.kind} {name!r}:"
-            raise errors.UserError(unknown_name(kind, option, choices))
+        what = f"{self.kind} {name!r}:"
+        check_options(what, self[name], sorted(given), supplied=self.supplied)
         for option, parameter in choices.items():
             if parameter.default is parameter.empty and option not in given:
                 raise errors.UserError(
@@ -177,6 +176,30 @@ def lookup(kind: str, name: str, choices: Mapping[str, T]) -> T:
     if name not in choices:
         raise errors.UserError(unknown_name(kind, name, choices))
     return choices[name]
+
+
+def check_options(
+    what: str,
+    builder: Callable[..., Any],
+    options: Iterable[str],
+    *,
+    supplied: Iterable[str] = (),
+) -> None:
+    """Raises unless every option is a keyword-only parameter of a builder.
+
+    Args:
+      what: what to call the builder in the error.
+      builder: a class or a function.
+      options: names of the options that are given.
+      supplied: names of parameters that are not options.
+
+    Raises:
+      UserError: lists the options that exist and the nearest match.
+    """
+    choices = _keywords(builder).keys() - set(supplied)
+    for option in options:
+        if option not in choices:
+            raise errors.UserError(unknown_name(f"option of {what}", option, choices))
 
 
 def _keywords(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:

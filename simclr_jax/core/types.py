@@ -59,7 +59,3 @@ BatchSpec = dict[str, Any]
 """A ``Field`` for each field of a batch; a ``Canvas`` of two where it is a canvas."""
 
 Metrics = dict[str, jax.Array]
-
-Batch = dict[str, Any]
-"""Fields by name, each with a leading axis b: ``image`` (uint8 [b h w c] or a
-``Canvas``), ``label`` (int32 [b]) and whatever else a source has."""

@@ -5,6 +5,7 @@ or arrays by index; ``open_images`` makes arrays of one shape of them; ``Batches
 them to the devices. Only ``placement`` knows jax: worker processes run the rest.
 """
 
+from simclr_jax.core.fields import Field
 from simclr_jax.data.decoded import Decoded, open_images
 from simclr_jax.data.loading import default_num_workers, load
 from simclr_jax.data.memory import num_decoded_bytes, read_all
@@ -20,6 +21,7 @@ __all__ = [
     "BatchOrder",
     "Batches",
     "Decoded",
+    "Field",
     "Samples",
     "Source",
     "available_fields",

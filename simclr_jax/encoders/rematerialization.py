@@ -34,6 +34,13 @@ the input alone and computes all once more.
 """
 
 
+def set_remat(encoder: Any, remat: str) -> Any:
+    """Sets what an encoder keeps for the backward pass; returns the encoder."""
+    if hasattr(encoder, "remat"):
+        encoder.remat = check(remat)
+    return encoder
+
+
 def check(remat: str) -> str:
     """Returns ``remat`` if it is one of the choices.
 

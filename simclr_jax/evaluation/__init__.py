@@ -1,6 +1,6 @@
 """What was learned: frozen features and what a linear classifier reads from them."""
 
-from simclr_jax.evaluation.features import count_parameters, extract, freeze
+from simclr_jax.evaluation.features import Embed, count_parameters, extract, freeze
 from simclr_jax.evaluation.linear import (
     PROTOCOL,
     LinearProbe,
@@ -11,6 +11,7 @@ from simclr_jax.evaluation.linear import (
 
 __all__ = [
     "PROTOCOL",
+    "Embed",
     "LinearProbe",
     "accuracy",
     "count_parameters",

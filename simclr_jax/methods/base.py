@@ -110,6 +110,14 @@ class Method(nnx.Module, abc.ABC):
           step: updates made before this one, an int32 scalar.
         """
 
+    def after_load(self, loaded: frozenset[str]) -> None:
+        """Makes copies equal to what they copy; called once a run starts from arrays.
+
+        Args:
+          loaded: paths of the arrays that a checkpoint provided, as in
+            ``"encoder/stem/conv/kernel"``.
+        """
+
     def embed(self, images: types.Images) -> types.Embedding:
         """Returns h [b d], the encoder's output for images [b h w c] in [0, 1]."""
         return self.encoder(images)

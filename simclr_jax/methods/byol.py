@@ -112,3 +112,7 @@ class BYOL(base.Method):
         del outputs
         decay = target.cosine_decay(self.decay, step=step, num_steps=self.num_steps)
         self.target.follow(self.encoder, self.head, decay=decay)
+
+    def after_load(self, loaded):
+        """Starts the target from the loaded encoder, unless it was loaded itself."""
+        target.restart(self, loaded)

@@ -50,6 +50,21 @@ def copy_of(encoder: Any, head: Any) -> Target:
     return Target(nnx.clone(encoder, arrays=True), nnx.clone(head, arrays=True))
 
 
+def restart(method: Any, loaded: frozenset[str]) -> None:
+    """Makes ``method.target`` equal to encoder and head, unless it was loaded.
+
+    Args:
+      method: has ``encoder``, ``head`` and ``target``.
+      loaded: paths of the arrays that a checkpoint provided.
+    """
+    if not any(path.startswith("target/") for path in loaded):
+        for own, online in (
+            (method.target.encoder, method.encoder),
+            (method.target.head, method.head),
+        ):
+            nnx.update(own, jax.tree.map(jnp.array, nnx.state(online)))
+
+
 def cosine_decay(
     initial: float, *, step: jax.Array | int, num_steps: int
 ) -> jax.Array:

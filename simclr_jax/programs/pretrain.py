@@ -3,11 +3,10 @@
 import contextlib
 import pathlib
 
-import jax
 from absl import flags
 from ml_collections import config_flags
 
-from simclr_jax import assembly, evaluation, training
+from simclr_jax import assembly, training
 from simclr_jax.core import errors
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "FILE.py or FILE.py:VARIANT.")
@@ -70,17 +69,8 @@ def pretrain(
         workdir = training.open_workdir(workdir, stack)
         stop = stack.enter_context(training.StopRequest())
         run = assembly.assemble(config, cache_dir=workdir.parent / "decoded")
-        initial = run.initial_state()
-        if training.processes.is_first():
-            _describe(run, initial)
-        step = run.session(workdir, profile_steps=profile_steps).train(
-            initial,
-            run.batches.start_at,
-            key=assembly.root_key(config),
-            devices=run.mesh,
-            stop=stop,
-            counted=run.counted,
-            goodput=goodput,
+        _, step = run.train(
+            workdir, profile_steps=profile_steps, goodput=goodput, stop=stop
         )
     is_done = step == run.length.num_steps
     if training.processes.is_first():
@@ -89,25 +79,3 @@ def pretrain(
         print(done if is_done else left)
     return 0 if is_done else errors.PREEMPTED_EXIT_CODE
 
-
-def _describe(run: assembly.Run, initial: training.TrainState) -> None:
-    """Prints what is about to happen, effective learning rate included."""
-    config, length = run.config, run.length
-    num_params = evaluation.count_parameters(initial.method())
-    kind = run.mesh.devices.flat[0].device_kind
-    hosts = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
-    place = "kept on the devices"
-    if not run.batches.is_resident:
-        place = f"streamed, {run.batches.num_workers} workers"
-    print(
-        f"data      {run.images.name}, {len(run.images):,} images "
-        f"{run.images.image_shape}, {place}\n"
-        f"method    simclr: {config.encoder.name}, {num_params:,} parameters, "
-        f"temperature {config.temperature:g}\n"
-        f"devices   {run.mesh.size} x {kind}{hosts}, batch {config.batch_size} "
-        f"({config.batch_size // run.mesh.size} per device)\n"
-        f"steps     {length.num_steps:,}, {length.steps_per_epoch:,} per epoch\n"
-        f"optimizer {config.optimizer.name}, learning rate 0 to {run.peak:.6g} in "
-        f"{length.warmup_steps} steps, then a cosine to 0",
-        flush=True,
-    )

@@ -36,10 +36,10 @@ def main() -> None:
             "probe needs --checkpoint=DIR, the workdir of a pretraining run."
         )
     workdir = pathlib.Path(_CHECKPOINT.value)
-    encoder = assembly.restore_encoder(workdir, step=_STEP.value)
+    encoder = assembly.load(workdir, step=_STEP.value)
     # The dataset of the run, if no other; its split is that of training.
-    dataset = _DATASET.value or data.split_spec(encoder.config.data.source)[0]
-    data_dir = _DATA_DIR.value or encoder.config.data.data_dir
+    dataset = _DATASET.value or data.split_spec(encoder.metadata["config"]["data"]["source"])[0]
+    data_dir = _DATA_DIR.value or encoder.metadata["config"]["data"]["data_dir"]
     splits = [
         _open(data.open_source(dataset, split=split, data_dir=data_dir), encoder)
         for split in (_TRAIN_SPLIT.value, _TEST_SPLIT.value)
@@ -50,7 +50,7 @@ def main() -> None:
     print(f"Test Accuracy: {result['accuracy']:.4f}\nWritten to {output}.")
 
 
-def _open(source: data.Source, encoder: assembly.RestoredEncoder) -> data.Decoded:
+def _open(source: data.Source, encoder: assembly.LoadedEncoder) -> data.Decoded:
     """Opens the images as the encoder saw those of its training.
 
     Raises:
@@ -58,12 +58,12 @@ def _open(source: data.Source, encoder: assembly.RestoredEncoder) -> data.Decode
     """
     if source.num_classes is None:
         raise errors.DataError(f"{source.name} has no labels; a probe needs them.")
-    height, width, channels = encoder.meta["data"]["image_shape"]
+    height, width, channels = encoder.metadata["data"]["image_shape"]
     images = data.open_images(source, canvas=max(height, width), num_channels=channels)
     if images.image_shape[-1] != channels:
         raise errors.DataError(
             f"{source.name} has images of {images.image_shape[-1]} channels; the "
-            f"encoder was trained on {encoder.meta['data']['name']} with {channels}. "
+            f"encoder was trained on {encoder.metadata['data']['name']} with {channels}. "
             f"Probe it on images of {channels} channels."
         )
     if images.image_shape != (height, width, channels):
@@ -75,17 +75,17 @@ def _open(source: data.Source, encoder: assembly.RestoredEncoder) -> data.Decode
 
 
 def _measure(
-    encoder: assembly.RestoredEncoder, train: data.Decoded, test: data.Decoded
+    encoder: assembly.LoadedEncoder, train: data.Decoded, test: data.Decoded
 ) -> dict[str, Any]:
     """Extracts the features once, fits the classifier and measures it."""
     mesh = training.make_mesh()
     print(
-        f"encoder   {encoder.config.encoder.name} of step {encoder.step}, frozen: "
+        f"encoder   {encoder.metadata["encoder"]["name"]} of step {encoder.step}, frozen: "
         f"{evaluation.count_parameters(encoder.module):,} parameters, 0 trainable\n"
         f"data      {train.name} ({len(train):,}) and {test.name} ({len(test):,})",
         flush=True,
     )
-    embed = evaluation.freeze(encoder.module, encoder.preprocess)
+    embed = encoder.embed_batch
     num_workers = data.default_num_workers()
     (features, labels), (test_features, test_labels) = (
         evaluation.extract(embed, images, mesh=mesh, num_workers=num_workers)
@@ -111,8 +111,8 @@ def _measure(
         "train": train.name,
         "test": test.name,
         "step": encoder.step,
-        "config_digest": training.config_digest(
-            encoder.meta["config"] | {"images": encoder.meta["data"]}
+        "config_digest": assembly.config_digest(
+            encoder.metadata["config"] | {"images": encoder.metadata["data"]}
         ),
     }
 

@@ -78,7 +78,8 @@ def draw_tiles(
     """
     augmentations = augment.members(recipe)
     batch_size = len(jax.tree.leaves(images)[0])
-    keys = augment.view_keys(key, batch_size, len(augmentations))
+    sample_keys = augment.sample_keys(key, batch_size)
+    keys = augment.view_keys(sample_keys, len(augmentations))
     columns = []
     for number, augmentation in enumerate(augmentations):
         pictures, drawn = _draw(augmentation, keys[:, number], images)

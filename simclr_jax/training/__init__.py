@@ -1,6 +1,7 @@
 """Training: the devices, the state, the step, the loop and what is kept of a run."""
 
 from simclr_jax.training import processes
+from simclr_jax.training.accumulation import map_micro_batches
 from simclr_jax.training.checkpoint import (
     Checkpoints,
     find_steps,
@@ -9,8 +10,8 @@ from simclr_jax.training.checkpoint import (
     set_aside,
 )
 from simclr_jax.training.goodput import Goodput
-from simclr_jax.training.hooks import LogMetrics, SaveCheckpoint
-from simclr_jax.training.identity import config_digest, differences
+from simclr_jax.training.digest import compare_shapes
+from simclr_jax.training.hooks import Every, Hook, LogMetrics, SaveCheckpoint
 from simclr_jax.training.lock import WorkdirLock
 from simclr_jax.training.loop import run
 from simclr_jax.training.mesh import (
@@ -32,7 +33,13 @@ from simclr_jax.training.session import (
     prepare_workdir,
     versions,
 )
-from simclr_jax.training.state import TrainState, abstract_state, initialize
+from simclr_jax.training.state import (
+    TrainState,
+    abstract_state,
+    create,
+    initialize,
+    start_from,
+)
 from simclr_jax.training.step import train_step, train_steps
 from simclr_jax.training.writers import JsonLinesWriter, TensorBoardWriter
 
@@ -40,7 +47,9 @@ __all__ = [
     "CHECKPOINTS",
     "METRICS",
     "Checkpoints",
+    "Every",
     "Goodput",
+    "Hook",
     "JsonLinesWriter",
     "LogMetrics",
     "Profile",
@@ -53,11 +62,12 @@ __all__ = [
     "WorkdirLock",
     "abstract_state",
     "check_batch_size",
-    "config_digest",
-    "differences",
+    "create",
+    "compare_shapes",
     "find_steps",
     "initialize",
     "make_mesh",
+    "map_micro_batches",
     "mesh_of",
     "open_workdir",
     "parse_steps",
@@ -70,6 +80,7 @@ __all__ = [
     "run",
     "set_aside",
     "split",
+    "start_from",
     "train_step",
     "train_steps",
     "versions",

@@ -1,7 +1,9 @@
 """Checkpoints of a run: Orbax, and what Orbax does not do by itself.
 
-A step is a folder with the items ``model``, ``opt`` and ``meta`` (JSON: step, config,
-versions, fingerprint of the data, digest of every array). Saving is asynchronous and
+A step is a folder with the items ``encoder``, ``method`` (the method's other arrays),
+``opt`` and ``meta`` (JSON: step, config, description of the encoder, versions,
+fingerprint of the data, digest of every array). In format 1 the first two were one item
+``model``; its encoder can be read, but its run cannot be continued. Saving is asynchronous and
 atomic. Added here: arrays are verified when they are read, an unreadable step is set
 aside and an older one used, and a failed save is noticed as soon as it has failed.
 
@@ -23,7 +25,8 @@ import orbax.checkpoint as ocp
 from simclr_jax.core import errors
 from simclr_jax.training import digest
 
-FORMAT = 1
+FORMAT = 2
+READABLE_FORMATS = (1, 2)
 MAX_FAILED_SAVES = 3
 
 _log = logging.getLogger("simclr_jax")
@@ -154,6 +157,7 @@ class Checkpoints:
             except Exception as error:
                 reasons.append(self._set_aside(step, error))
                 continue
+            _check_format(meta)
             check_meta(meta)
             for name, tree in expected.items():
                 digest.compare_shapes(tree, meta["digests"][name])
@@ -261,9 +265,10 @@ def read_meta(step_directory: pathlib.Path) -> dict[str, Any]:
         ocp.JsonCheckpointHandler(), multiprocessing_options=_alone()
     )
     page = digest.unseal(reader.restore(step_directory / "meta"))
-    if page["format"] != FORMAT:
+    if page["format"] not in READABLE_FORMATS:
         raise errors.CheckpointError(
-            f"The checkpoint has format {page['format']}; this version reads {FORMAT}."
+            f"The checkpoint has format {page['format']}; this version reads "
+            f"{' and '.join(map(str, READABLE_FORMATS))}."
         )
     return page
 
@@ -299,6 +304,17 @@ def read_item(
     item = reader.restore(step_directory / name, args=arguments)
     digest.verify_leaves(item, meta["digests"][name])
     return item
+
+
+def _check_format(meta: dict[str, Any]) -> None:
+    """Raises for a run of an earlier format, which can be read but not continued."""
+    if meta["format"] != FORMAT:
+        raise errors.ConfigMismatchError(
+            f"The workdir holds a run in checkpoint format {meta['format']}, which "
+            f"can be evaluated but not continued; this version writes {FORMAT}. Use "
+            "another workdir; --config.init_from.checkpoint=DIR starts from its "
+            "arrays."
+        )
 
 
 def _alone() -> Any:

@@ -5,7 +5,9 @@
 on the device, or of shape [k] where the call made k steps.
 """
 
+import dataclasses
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,12 +15,88 @@ import jax
 import numpy as np
 import optax
 
-from simclr_jax.core import errors, types
+from simclr_jax.core import checks, errors, types
 from simclr_jax.training import checkpoint, progress, state, writers
 from simclr_jax.training import goodput as goodput_lib
 
-Hook = Callable[[int, state.TrainState, types.Metrics], None]
-"""What the loop calls; those of a ``Session`` have ``close()`` too."""
+Hook = Callable[[int, state.TrainState, types.Metrics], Mapping[str, float] | None]
+"""What the loop calls. Numbers that a hook returns are written to the metrics; a hook
+with a method ``close`` is closed at the end of the run."""
+
+
+@dataclasses.dataclass
+class Every:
+    """When a hook runs: every so many steps, or every so many seconds.
+
+    Attributes:
+      steps: steps between two runs, or None.
+      seconds: seconds between two runs, or None. Not a function of the step: two runs
+        of one config differ in when it is due.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self):
+        if (self.steps is None) == (self.seconds is None):
+            raise errors.UserError(
+                "A hook runs every n steps or every s seconds: give one of the two; "
+                f"got steps={self.steps}, seconds={self.seconds}."
+            )
+        if self.steps is not None:
+            checks.check_positive_int("steps", self.steps)
+        else:
+            checks.check_positive("seconds", self.seconds)
+        self._last_step: int | None = None
+        self._last_time = time.monotonic()
+
+    def is_due(self, step: int) -> bool:
+        """Returns whether it is time, after ``step`` updates; asked once a call."""
+        if self.steps is not None:
+            last = step - 1 if self._last_step is None else self._last_step
+            self._last_step = step
+            return step // self.steps > last // self.steps
+        is_due = time.monotonic() - self._last_time >= (self.seconds or 0)
+        if is_due:
+            self._last_time = time.monotonic()
+        return is_due
+
+
+class Record:
+    """Runs a hook of the user, writes what it returns, and counts its time."""
+
+    def __init__(
+        self, hook: Hook, *, log: "LogMetrics", goodput: goodput_lib.Goodput
+    ):
+        """Wraps the hook.
+
+        Args:
+          hook: returns numbers by name when it has measured something, else None.
+          log: where the numbers are written.
+          goodput: told how long the hook held up the run when it measured.
+        """
+        self._hook = hook
+        self._log = log
+        self._goodput = goodput
+
+    def __call__(
+        self, step: int, state: state.TrainState, metrics: types.Metrics
+    ) -> None:
+        """Calls the hook; transfers between host and devices are allowed in it."""
+        values = None
+        with (
+            self._goodput.lost_to("evaluate", if_true=lambda: values is not None),
+            jax.transfer_guard("allow"),
+        ):
+            values = self._hook(step, state, metrics)
+        if values:
+            self._log.record(step, values)
+
+    def close(self) -> None:
+        """Closes the hook, if it can be closed."""
+        close = getattr(self._hook, "close", None)
+        if close is not None:
+            close()
 
 
 class LogMetrics:
@@ -92,6 +170,17 @@ class LogMetrics:
                     "temperature may help."
                 )
         self._recent = self._recent[-1:]
+
+    def record(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes numbers that were measured beside the training.
+
+        Args:
+          step: updates made so far.
+          values: numbers by name.
+        """
+        self._shown.note(step, values)
+        for output in self._outputs:
+            output.write(step, dict(values))
 
     def close(self) -> None:
         """Closes the outputs and the bar."""

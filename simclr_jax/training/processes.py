@@ -19,7 +19,6 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from simclr_jax.core import errors
-from simclr_jax.training import identity
 
 LOST_SECONDS = 40
 """A process that has been silent for so long is lost, and JAX ends the others."""
@@ -145,16 +144,21 @@ def broadcast(arrays: _T) -> _T:
     return jax.tree.unflatten(structure, received)
 
 
-def check_same(page: dict[str, Any]) -> None:
+def check_same(
+    page: dict[str, Any],
+    *,
+    differences: Callable[[dict[str, Any], dict[str, Any]], list[str]],
+) -> None:
     """Raises unless what decides the numbers of a run is the same in all processes.
 
     Args:
       page: values by name, as JSON.
+      differences: of the page of the first process and another, a line for each.
 
     Raises:
       ConfigMismatchError: in every process; says what differs where it does.
     """
-    lines = identity.differences(run_on_first(lambda: page), page)
+    lines = differences(run_on_first(lambda: page), page)
     wrong = np.flatnonzero(_gather(len(lines)))
     if wrong.size:
         text = "\n".join(lines).replace("in the checkpoint", "in process 0")

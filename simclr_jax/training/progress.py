@@ -4,6 +4,7 @@ import datetime
 import io
 import sys
 import time
+from collections.abc import Mapping
 
 
 class Silence(io.TextIOBase):
@@ -82,6 +83,20 @@ class Progress:
         )
         self._stream.flush()
         return rate
+
+    def note(self, step: int, values: Mapping[str, float]) -> None:
+        """Shows numbers that were measured beside the training, in a line.
+
+        Args:
+          step: updates made so far.
+          values: numbers by name.
+        """
+        shown = " | ".join(f"{name} {value:.4f}" for name, value in values.items())
+        line = f"step {step}/{self._num_steps} | {shown}"
+        if self._bar is not None:
+            self._bar.write(line, file=self._stream)
+        else:
+            print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
         """Leaves the bar as it stands."""

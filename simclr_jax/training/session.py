@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import pathlib
 import platform
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import flax
@@ -81,9 +81,11 @@ class Session:
         key: types.PRNGKey,
         execution: executions.Execution,
         stop: preemption.StopRequest,
+        hooks: Sequence[hooks_lib.Hook] = (),
+        begin: Callable[[state.TrainState], state.TrainState] = lambda first: first,
         counted: Callable[[], Mapping[str, float]] = dict,
         goodput: goodput_lib.Goodput | None = None,
-    ) -> int:
+    ) -> tuple[state.TrainState, int]:
         """Trains from the newest checkpoint, or from the start, to the end of the run.
 
         Of several processes the first alone reads and writes the directory.
@@ -94,12 +96,14 @@ class Session:
           key: the key of the run.
           execution: how a step is laid out; the arrays go to the devices of its mesh.
           stop: asked after every call; the state is saved before leaving.
+          hooks: called after every call; what they return is written to the metrics.
+          begin: changes the state of step 0 where there is no checkpoint to go on from.
           counted: called at each logged step in every process; what was counted on the
             host since then.
           goodput: what the time was lost to before; None: nothing.
 
         Returns:
-          The number of updates made.
+          The last state and the number of updates made.
 
         Raises:
           ConfigMismatchError: if the directory holds another run.
@@ -110,12 +114,15 @@ class Session:
         devices = execution.mesh or mesh.make_mesh(num_devices=1)
         checkpoints = self._open_checkpoints(initial)
         start, start_step = self._restore(checkpoints, initial, devices)
+        if start_step == 0:
+            start = begin(start)
         log = self._open_log(checkpoints, start_step, counted, goodput)
-        hooks = [log, *self._open_profile()]
+        own: list[Any] = [log, *self._open_profile()]
         save = None
         if checkpoints is not None:
             save = self._open_save(checkpoints, log, goodput)
-            hooks.append(save)
+            own.append(save)
+        recorded = [hooks_lib.Record(hook, log=log, goodput=goodput) for hook in hooks]
         batches = batches_from(start_step)
         try:
             final, step = loop.run(
@@ -125,7 +132,7 @@ class Session:
                 execution=execution,
                 start_step=start_step,
                 num_steps=self.num_steps,
-                hooks=hooks,
+                hooks=[*own, *recorded],
                 stop=stop,
                 steps_per_call=self.steps_per_call,
                 goodput=goodput,
@@ -134,10 +141,10 @@ class Session:
                 save.save(step, final)
         finally:
             batches.close()  # ends the worker processes
-            for hook in hooks:
+            for hook in [*recorded, *own]:
                 hook.close()
         processes.wait_for_all("saved")
-        return step
+        return final, step
 
     def _open_checkpoints(self, initial: state.TrainState) -> Checkpoints | None:
         """Opens the folder in the first process; the others have None."""

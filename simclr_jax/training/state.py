@@ -97,6 +97,29 @@ def initialize(
     return TrainState(graphdef, arrays)
 
 
+def start_from(
+    method: nnx.Module,
+    build_optimizer: Callable[[Any], optax.GradientTransformation],
+    *,
+    mesh: jax.sharding.Mesh,
+) -> TrainState:
+    """Creates the state of step 0 from a copy of a method that was made already.
+
+    Args:
+      method: stays as it is.
+      build_optimizer: as for ``initialize``.
+      mesh: the devices.
+
+    Returns:
+      The state.
+    """
+    method = nnx.clone(method, arrays=True)
+    transformation = build_optimizer(nnx.as_pure(nnx.state(method, method.trainable)))
+    optimizer = nnx.Optimizer(method, transformation, wrt=method.trainable)
+    made = create(method, optimizer)
+    return TrainState(made.graphdef, mesh_lib.place(made.arrays, mesh))
+
+
 def abstract_state(
     build_method: Callable[[], Any],
     build_optimizer: Callable[[Any], optax.GradientTransformation],

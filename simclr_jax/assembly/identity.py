@@ -1,4 +1,4 @@
-"""What makes two runs the same: the fields of a config that decide its numbers."""
+"""What makes two runs the same: the fields of a config that affect its results."""
 
 import hashlib
 import json
@@ -8,12 +8,13 @@ from typing import Any
 FREE_FIELDS = (
     "checkpoint_every_steps",
     "keep_checkpoints",
-    "loss.schedule",
     "log_every_steps",
-    "num_devices",
-    "remat",
-    "steps_per_call",
+    "modules",
     "tensorboard",
+    "execution.loss_algorithm",
+    "execution.num_devices",
+    "execution.remat",
+    "execution.steps_per_call",
     "data.data_dir",
     "data.num_threads",
     "data.num_workers",
@@ -23,11 +24,14 @@ FREE_FIELDS = (
     "data.source",
     "data.split",
 )
-"""What may differ between a run and its continuation: nothing here changes a number."""
+"""What may differ between a run and its continuation; does not affect results."""
+
+FREE_PARTS = ("hooks", "init_from")
+"""Parts that may differ: hooks read the state, and a run that goes on has begun."""
 
 
 def config_digest(values: Mapping[str, Any]) -> str:
-    """Returns the first 12 digits of the SHA-256 of what decides a run's numbers.
+    """Returns the first 12 digits of the SHA-256 of what affects a run's results.
 
     Args:
       values: a config as plain JSON values.
@@ -40,14 +44,14 @@ def config_digest(values: Mapping[str, Any]) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Returns a line for every field that decides numbers and is not the same.
+    """Returns a line for every field that affects results and is not the same.
 
     Args:
       old: the values in a checkpoint, plain JSON.
       new: the values of this run.
 
     Returns:
-      Lines such as ``"  temperature: 0.1 in the checkpoint, 0.2 now"``.
+      Lines such as ``"  batch_size: 256 in the checkpoint, 512 now"``.
     """
     old, new = _identity(old), _identity(new)
     missing = "(not set)"
@@ -61,7 +65,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _identity(values: Mapping[str, Any]) -> dict[str, Any]:
     flat = _flatten(values)
-    return {name: value for name, value in flat.items() if name not in FREE_FIELDS}
+    return {
+        name: value
+        for name, value in flat.items()
+        if name not in FREE_FIELDS and name.split(".")[0] not in FREE_PARTS
+    }
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

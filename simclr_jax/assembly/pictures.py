@@ -1,0 +1,119 @@
+"""Images as users hold them, an array or a list of any sizes, as batches to embed."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from simclr_jax.core import errors, types
+
+
+def batches(
+    images: np.ndarray | Sequence[Any],
+    *,
+    batch_size: int,
+    stored_shape: tuple[int, int, int],
+) -> Iterator[jax.Array | types.Canvas]:
+    """Yields batches of one shape; the last is filled up with copies.
+
+    Args:
+      images: an array [n h w c] or [n h w], or a list of PIL images or arrays.
+      batch_size: images at a time.
+      stored_shape: (h, w, c) of the images that the encoder was trained on: the size
+        that larger images of a list are scaled to, and the channels.
+
+    Yields:
+      uint8 or float32 images [b h w c], or a ``types.Canvas`` where sizes differ.
+
+    Raises:
+      UserError: if an image has another number of channels, another type or values out
+        of range.
+    """
+    batch_size = min(batch_size, max(len(images), 1))
+    if isinstance(images, np.ndarray | jax.Array):
+        array = _checked(np.asarray(images), stored_shape[-1])
+        for start in range(0, len(array), batch_size):
+            yield jnp.asarray(_filled(array[start : start + batch_size], batch_size))
+        return
+    side = max(stored_shape[:2])
+    for start in range(0, len(images), batch_size):
+        part = images[start : start + batch_size]
+        yield _canvas(part, side, stored_shape[-1], batch_size)
+
+
+def _canvas(
+    images: Sequence[Any], side: int, num_channels: int, batch_size: int
+) -> jax.Array | types.Canvas:
+    """Returns images of many sizes as one batch; a plain array where all are alike."""
+    arrays = [_scaled(image, side, num_channels) for image in images]
+    sizes = np.array([array.shape[:2] for array in arrays], np.int32)
+    if (sizes == sizes[0]).all():
+        return jnp.asarray(_filled(np.stack(arrays), batch_size))
+    pixels = np.zeros((len(arrays), side, side, num_channels), np.uint8)
+    for canvas, array in zip(pixels, arrays, strict=True):
+        canvas[: array.shape[0], : array.shape[1]] = array
+    return types.Canvas(
+        jnp.asarray(_filled(pixels, batch_size)),
+        jnp.asarray(_filled(sizes, batch_size)),
+    )
+
+
+def _scaled(image: Any, side: int, num_channels: int) -> np.ndarray:
+    """Returns one image as uint8 [h w c], at most ``side`` pixels high and wide."""
+    from PIL import Image
+
+    if not isinstance(image, Image.Image):
+        array = np.asarray(image)
+        if array.ndim not in (2, 3):
+            raise errors.UserError(
+                "An image of a list must be a PIL image or an array [h w c] or [h w]; "
+                f"got {type(image).__name__} of shape {array.shape}."
+            )
+        array = _checked(array[None], num_channels)[0]
+        if array.dtype != np.uint8:
+            array = np.round(array * 255).astype(np.uint8)
+        if max(array.shape[:2]) <= side:
+            return array
+        image = Image.fromarray(array[..., 0] if num_channels == 1 else array)
+    image = image.convert("L" if num_channels == 1 else "RGB")
+    if max(image.size) > side:
+        image.thumbnail((side, side), Image.Resampling.BICUBIC)
+    array = np.asarray(image)
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _checked(images: np.ndarray, num_channels: int) -> np.ndarray:
+    """Returns images [n h w c] as uint8 or as float32 in [0, 1]."""
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4:
+        raise errors.UserError(
+            f"images must have shape [n h w c] or [n h w]; got {images.shape}."
+        )
+    if images.shape[-1] != num_channels:
+        raise errors.UserError(
+            f"The encoder takes images of {num_channels} channels; got "
+            f"{images.shape[-1]} in shape {images.shape}."
+        )
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise errors.UserError(
+            "images must be uint8 in [0, 255] or float in [0, 1]; got "
+            f"{images.dtype.name}."
+        )
+    low, high = (float(np.min(images)), float(np.max(images))) if images.size else (0, 1)
+    if not (low >= 0.0 and high <= 1.0):
+        raise errors.UserError(
+            "float images must lie in [0, 1]; got values from "
+            f"{low:g} to {high:g}. Divide images in [0, 255] by 255."
+        )
+    return images.astype(np.float32)
+
+
+def _filled(array: np.ndarray, count: int) -> np.ndarray:
+    """Returns ``count`` rows: the last repeated where there are fewer."""
+    missing = count - len(array)
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])

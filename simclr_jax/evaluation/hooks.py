@@ -1,0 +1,136 @@
+"""Evaluators during training: what is read of the encoder between two steps.
+
+An evaluator is a callable ``evaluator(embed)``: it is given a function from stored
+images to features and yields pairs (name, number). It can be called from a hook, from a
+program or by hand.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from simclr_jax import augment, data, training
+from simclr_jax.core import checks, registry
+from simclr_jax.evaluation import features, knn
+
+Evaluator = Callable[[features.Embed], Iterable[tuple[str, float]]]
+"""``evaluator(embed)`` yields pairs (name, number)."""
+
+EVALUATORS = registry.Registry("evaluator", supplied=("open_images",))
+"""Every evaluator: ``builder(*, open_images, **options)``; ``open_images(split)`` opens
+labeled images of the data that the run trains on."""
+
+
+class Due(Protocol):
+    """When a hook runs, e.g. ``training.Every``."""
+
+    def is_due(self, step: int) -> bool:
+        """Returns whether it is time, after ``step`` updates."""
+        ...
+
+
+class EvaluationHook:
+    """Calls an evaluator on the frozen encoder of the state, when it is due.
+
+    Of several processes the first evaluates alone, on one of its devices.
+    """
+
+    def __init__(
+        self, evaluator: Evaluator, *, when: Due, preprocess: augment.Augmentation
+    ):
+        """Sets what is called, and when.
+
+        Args:
+          evaluator: yields pairs (name, number).
+          when: asked after every call of the step.
+          preprocess: what is done to an image first, ``(key, image) -> image``.
+        """
+        self._evaluator = evaluator
+        self._when = when
+        self._preprocess = preprocess
+
+    def __call__(
+        self, step: int, state: training.TrainState, metrics: Any
+    ) -> Mapping[str, float] | None:
+        """Returns what the evaluator measured, or None where it is not due."""
+        del metrics
+        if not self._when.is_due(step) or not training.processes.is_first():
+            return None
+        arrays = state.arrays
+        if jax.process_count() > 1:
+            arrays = jax.tree.map(lambda array: array.addressable_data(0), arrays)
+        method = training.TrainState(state.graphdef, arrays).method()
+        embed = features.freeze(method, self._preprocess, layer="embed")
+        return dict(self._evaluator(embed))
+
+
+@EVALUATORS.register("knn")
+class KNN:
+    """Reads the encoder with k nearest neighbors: yields ``knn_top1``."""
+
+    def __init__(
+        self,
+        *,
+        open_images: Callable[[str], data.Decoded],
+        k: int = 20,
+        temperature: float = 0.07,
+        train_split: str = "train",
+        test_split: str = "test",
+        num_train: int | None = 5000,
+        num_test: int | None = 1000,
+    ):
+        """Opens the images.
+
+        Args:
+          open_images: opens a split of labeled images.
+          k: neighbors that vote.
+          temperature: of their weights, > 0.
+          train_split: where the neighbors are.
+          test_split: what is classified.
+          num_train: how many images of it, evenly spaced; None: all.
+          num_test: how many images of it, evenly spaced; None: all.
+
+        Raises:
+          UserError: if a number is not positive.
+          DataError: if a split is missing or has no labels.
+        """
+        checks.check_positive_int("k", k)
+        checks.check_positive("temperature", temperature)
+        self._splits = [
+            _take(open_images(train_split), num_train),
+            _take(open_images(test_split), num_test),
+        ]
+        self._k = k
+        self._temperature = temperature
+
+    def __call__(self, embed: features.Embed) -> Iterable[tuple[str, float]]:
+        """Yields the share of test images whose class is predicted."""
+        (train, labels), (test, test_labels) = (
+            features.extract(embed, images) for images in self._splits
+        )
+        predicted = knn.knn_predict(
+            train,
+            labels,
+            test,
+            k=min(self._k, len(train)),
+            temperature=self._temperature,
+            num_classes=self._splits[0].num_classes or int(labels.max()) + 1,
+        )
+        yield "knn_top1", float(np.mean(np.asarray(predicted) == test_labels))
+
+
+def _take(images: data.Decoded, count: int | None) -> data.Decoded:
+    """Returns so many images of a set, evenly spaced and decoded."""
+    if count is None or count >= len(images):
+        return data.read_all(images)
+    rows = np.linspace(0, len(images) - 1, count).astype(int)
+    samples = images.read(rows)
+    return data.ArraySource(
+        name=f"{images.name}, {count} images",
+        images=samples["images"],
+        labels=samples["labels"],
+        num_classes=images.num_classes,
+        sizes=samples["sizes"] if images.is_canvas else None,
+    )
