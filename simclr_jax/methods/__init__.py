@@ -3,6 +3,7 @@
 from simclr_jax.methods.base import METHODS, Method, Outputs, feature_std, stack_views
 from simclr_jax.methods.byol import BYOL
 from simclr_jax.methods.simclr import SimCLR
+from simclr_jax.methods.supcon import SupCon
 from simclr_jax.methods.target import EXCEPT_TARGET, Target, copy_of, cosine_decay
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Method",
     "Outputs",
     "SimCLR",
+    "SupCon",
     "Target",
     "copy_of",
     "cosine_decay",

@@ -136,6 +136,19 @@ def stack_views(a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.stack([a, b], axis=1).reshape(2 * a.shape[0], *a.shape[1:])
 
 
+def distinct_labels(labels: jax.Array) -> jax.Array:
+    """Returns labels where every image without one (-1) has a class of its own.
+
+    Args:
+      labels: int32 [b], -1 where there is none.
+
+    Returns:
+      Int32 [b]; negative, and different from each other, where there was none.
+    """
+    own = -1 - jnp.arange(labels.shape[0], dtype=labels.dtype)
+    return jnp.where(labels < 0, own, labels)
+
+
 def feature_std(x: types.Embedding) -> types.Scalar:
     """Returns the standard deviation over the batch of normalized rows, times sqrt(d).
 

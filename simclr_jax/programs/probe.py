@@ -80,7 +80,7 @@ def _measure(
     """Extracts the features once, fits the classifier and measures it."""
     mesh = training.make_mesh()
     print(
-        f"encoder   {encoder.metadata["encoder"]["name"]} of step {encoder.step}, frozen: "
+        f"encoder   {encoder.metadata['encoder']['name']} of step {encoder.step}, frozen: "
         f"{evaluation.count_parameters(encoder.module):,} parameters, 0 trainable\n"
         f"data      {train.name} ({len(train):,}) and {test.name} ({len(test):,})",
         flush=True,

@@ -1,0 +1,166 @@
+"""MoCo v2: contrast with a queue of keys from a slowly moving encoder.
+
+He et al. 2019, "Momentum Contrast", https://arxiv.org/abs/1911.05722, algorithm 1;
+Chen et al. 2020, "Improved Baselines with Momentum Contrastive Learning",
+https://arxiv.org/abs/2003.04297 (head, temperature).
+"""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+
+from simclr_jax import augment, heads, losses
+from simclr_jax.core import checks, errors, numerics
+from simclr_jax.methods import base, target
+
+HEAD = {"output_dim": 128, "batch_norm": False}
+"""Options of the head in version 2; its hidden layer is as wide as the features."""
+
+
+class Queue(nnx.Variable):
+    """Keys of past batches; written by ``after_update`` alone."""
+
+
+@final
+@base.METHODS.register("moco")
+class MoCo(base.Method):
+    """Finds the key of an image's other view among the keys of past batches.
+
+    The keys come from the target, a moving average of encoder and head. Step t writes
+    its b keys to the rows (t b) mod K of the queue, so the queue is a function of the
+    steps: a resumed run has the same.
+
+    BatchNorm over the whole batch would tell a key of this batch from the queue's, and
+    the loss would find the positive by it. So BatchNorms take their statistics over
+    fixed groups of the batch, and the target sees the images in a shuffled order.
+
+    Attributes:
+      head: h [b d] to z [b d'].
+      target: the moving average of encoder and head.
+      queue: normalized keys, float32 [K d'].
+    """
+
+    trainable = target.EXCEPT_TARGET
+
+    def __init__(
+        self,
+        encoder: nnx.Module,
+        *,
+        augmentation: augment.Recipe,
+        batch_size: int,
+        temperature: float = 0.2,
+        queue_size: int = 65536,
+        decay: float = 0.999,
+        symmetric: bool = False,
+        norm_groups: int = 8,
+        head: nnx.Module | Mapping[str, Any] | None = None,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        """Puts the parts together; the queue starts with random directions.
+
+        Args:
+          encoder: images [b h w c] in [0, 1] to features [b d]; the groups of its
+            BatchNorms are set.
+          augmentation: makes two views of one size.
+          batch_size: images in a global batch; divides the queue, twice if symmetric.
+          temperature: of the loss, > 0, dimensionless.
+          queue_size: K, how many keys are kept.
+          decay: of the moving average, in [0, 1].
+          symmetric: whether each view is the query of the other, and both are queued;
+            the loss is the mean of both directions.
+          norm_groups: groups of the batch that BatchNorms take their statistics over;
+            1: the whole batch, without a shuffle.
+          head: h to z, or options of ``heads.ProjectionHead`` over ``HEAD``.
+          dtype: of the head's activations.
+          rngs: source of the initial weights and of the queue.
+
+        Raises:
+          UserError: if the queue is not a multiple of the batch, the batch not of the
+            groups, or another option is wrong.
+        """
+        checks.check_positive("temperature", temperature)
+        checks.check_in_range("decay", decay, low=0.0, high=1.0)
+        per_step = batch_size * (2 if symmetric else 1)
+        _check_queue(queue_size, per_step)
+        self.encoder = nn.set_norm_groups(encoder, norm_groups)
+        self.head = heads.build(head, encoder, default=HEAD, dtype=dtype, rngs=rngs)
+        self.target = target.copy_of(encoder, self.head)
+        shape = (queue_size, self.head.output_dim)
+        rows = jax.random.normal(rngs.params(), shape, jnp.float32)
+        self.queue = Queue(numerics.l2_normalize(rows))
+        self.augmentation = augmentation
+        self.temperature = temperature
+        self.decay = decay
+        self.symmetric = symmetric
+        self.norm_groups = norm_groups
+
+    def forward(self, batch, keys):
+        """Embeds one view of each image as a query, the other as a key; or both as both.
+
+        Returns ``h`` [b d] of the first view, ``query`` and ``key``, both [b s d'] with
+        s = 2 if symmetric, else 1. Row i of ``key[:, j]`` is the other view of row i of
+        ``query[:, j]``.
+        """
+        a, b = augment.two_views(keys, batch["image"], self.augmentation)
+        h = [self.encoder(view) for view in ((a, b) if self.symmetric else (a,))]
+        queries = [self.head(features) for features in h]
+        wanted = [self._keys(view, keys) for view in ((b, a) if self.symmetric else (b,))]
+        return {
+            "h": h[0],
+            "query": jnp.stack(queries, axis=1),
+            "key": jnp.stack(wanted, axis=1),
+        }
+
+    def _keys(self, view: jax.Array, keys: jax.Array) -> jax.Array:
+        """Returns the target's normalized embedding of a view, shuffled on the way."""
+        if self.norm_groups == 1:
+            found = self.target(view)
+        else:
+            order = nn.shuffled_order(keys)
+            found = nn.restore_order(self.target(view[order]), order)
+        return jax.lax.stop_gradient(numerics.l2_normalize(found))
+
+    def loss(self, outputs, batch, *, step, execution):
+        """Computes InfoNCE in nats against the queue, the mean of the directions."""
+        del batch, step
+        found = [
+            losses.info_nce_with_metrics(
+                outputs["query"][:, side],
+                outputs["key"][:, side],
+                self.queue[...],
+                temperature=self.temperature,
+                mesh=execution.mesh,
+                algorithm=execution.loss_algorithm,
+            )
+            for side in range(outputs["query"].shape[1])
+        ]
+        return jax.tree.map(lambda *values: sum(values) / len(values), *found)
+
+    def after_update(self, outputs, *, step):
+        """Moves the target, then replaces the oldest keys by those of this batch."""
+        self.target.follow(self.encoder, self.head, decay=self.decay)
+        new = jnp.swapaxes(outputs["key"], 0, 1).reshape(-1, self.queue.shape[1])
+        start = (step * new.shape[0]) % self.queue.shape[0]
+        self.queue[...] = jax.lax.dynamic_update_slice(
+            self.queue[...], new, (start, jnp.zeros_like(start))
+        )
+
+    def after_load(self, loaded):
+        """Starts the target from the loaded encoder, unless it was loaded itself."""
+        target.restart(self, loaded)
+
+
+def _check_queue(queue_size: int, per_step: int) -> None:
+    checks.check_positive_int("queue_size", queue_size)
+    if queue_size % per_step:
+        lower = queue_size // per_step * per_step
+        near = " or ".join(str(size) for size in (lower, lower + per_step) if size)
+        raise errors.UserError(
+            f"queue_size must be a multiple of the {per_step} keys of a step; got "
+            f"{queue_size}. Use {near}."
+        )
