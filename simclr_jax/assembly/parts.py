@@ -142,7 +142,8 @@ def build_encoder(
         rngs=rngs,
         **_options(config.encoder),
     )
-    return encoders.set_remat(encoder, config.execution.remat)
+    encoders.set_remat(encoder, config.execution.remat)
+    return encoder
 
 
 def build_method(

@@ -84,11 +84,13 @@ def draw_jitter(
     index = jnp.int32(0)
     if order == "random":
         index = jax.random.randint(order_key, (), 0, len(ORDERS))
-    factor = jnp.maximum(0.0, 1.0 + brightness * draws[0])
+    bright = brightness * draws[0]
+    if mode == "multiplicative":
+        bright = _factor(draws[0], brightness)
     return DrawnJitter(
-        brightness=factor if mode == "multiplicative" else brightness * draws[0],
-        contrast=jnp.maximum(0.0, 1.0 + contrast * draws[1]),
-        saturation=jnp.maximum(0.0, 1.0 + saturation * draws[2]),
+        brightness=bright,
+        contrast=_factor(draws[1], contrast),
+        saturation=_factor(draws[2], saturation),
         hue=hue * draws[3],
         jitter_order=index,
     )
@@ -269,6 +271,13 @@ def _slots(drawn, family):
         turn=jnp.where(slots == hue_slot, drawn.hue, 0.0),
         saturation=jnp.where(slots == saturation_slot, drawn.saturation, 1.0),
     )
+
+
+def _factor(draw, amount):
+    """Maps a draw uniform in [-1, 1] to [max(0, 1 - amount), 1 + amount]."""
+    if amount <= 1.0:
+        return 1.0 + amount * draw
+    return (1.0 + amount) * (0.5 + 0.5 * draw)
 
 
 def _change_level(bands, slot):

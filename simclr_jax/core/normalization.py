@@ -14,6 +14,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from simclr_jax.core import checks, moments
+
 DECAY = 0.9
 """Share of the old running statistics that an update keeps (PyTorch: 0.1)."""
 
@@ -23,7 +25,10 @@ EPSILON = 1e-5
 class BatchNorm(nnx.Module):
     """Normalizes channels by the batch in training, by running statistics when frozen.
 
-    Under ``jax.jit`` with a sharded batch the statistics are those of the global batch.
+    Under ``jax.jit`` with a sharded batch the statistics are those of the global batch,
+    or of each of ``num_groups`` groups of its consecutive rows, see
+    ``set_batch_norm_groups``. They are as accurate as two passes over the data, however
+    far the mean of a channel is from zero, see ``core/moments.py``.
 
     Attributes:
       scale: float32, shape [c].
@@ -31,6 +36,8 @@ class BatchNorm(nnx.Module):
       mean: running mean, float32, shape [c].
       var: running (biased) variance, float32, shape [c].
       use_running_average: whether it is frozen; ``nnx.view`` sets it.
+      num_groups: groups of rows with statistics of their own; ``nnx.view`` or
+        ``set_batch_norm_groups`` sets it.
     """
 
     def __init__(
@@ -58,16 +65,25 @@ class BatchNorm(nnx.Module):
         self.var = nnx.BatchStat(jnp.ones(shape, jnp.float32))
         self.dtype = dtype
         self.use_running_average = False
+        self.num_groups = 1
 
     def __call__(self, x: Float[Array, "*rows c"]) -> Float[Array, "*rows c"]:
-        """Normalizes ``x`` over all axes but the last; of type ``dtype``."""
+        """Normalizes ``x`` over all axes but the last; of type ``dtype``.
+
+        Raises:
+          UserError: in training, if ``num_groups`` does not divide the rows.
+        """
         x = x.astype(self.dtype)
         scale, bias = self.scale_and_bias()
+        mean = self.mean[...]
         if self.use_running_average:
-            slope = scale * jax.lax.rsqrt(self.var[...] + EPSILON)
-            return _affine(x, slope, bias - self.mean[...] * slope)
-        y, mean, variance = batch_norm(x, scale, bias, epsilon=EPSILON)
-        self.record(mean, variance)
+            running = moments.Moments(mean, jnp.zeros_like(mean), self.var[...])
+            slope = scale * jax.lax.rsqrt(running.variance + EPSILON)
+            return moments.normalize(x, running, slope, bias)
+        y, *statistics = batch_norm(
+            x, scale, bias, epsilon=EPSILON, pivot=mean, num_groups=self.num_groups
+        )
+        self.record(*statistics)
         return y
 
     def scale_and_bias(self) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
@@ -80,14 +96,45 @@ class BatchNorm(nnx.Module):
         self.mean[...] = DECAY * self.mean[...] + (1 - DECAY) * mean
         self.var[...] = DECAY * self.var[...] + (1 - DECAY) * variance
 
-    def set_view(self, use_running_average: bool | None = None) -> None:
+    def set_view(
+        self, use_running_average: bool | None = None, num_groups: int | None = None
+    ) -> None:
         """Class method used by ``nnx.view``.
 
         Args:
           use_running_average: whether the running statistics are used, and kept.
+          num_groups: groups of rows with statistics of their own, in training.
         """
         if use_running_average is not None:
             self.use_running_average = use_running_average
+        if num_groups is not None:
+            checks.check_positive_int("num_groups", num_groups)
+            self.num_groups = num_groups
+
+
+def set_batch_norm_groups(module: nnx.Module, num_groups: int) -> None:
+    """Sets the groups of every BatchNorm of a module, for its forward passes from now.
+
+    Group i of g holds the rows ``i * b / g`` to ``(i + 1) * b / g`` of the *global*
+    batch, so the result does not depend on the number of devices; with a multiple of
+    that number no statistics are exchanged. Each group is normalized by its own mean
+    and variance. The running statistics move towards the mean over the groups of both,
+    as if the groups had been so many batches whose updates are averaged.
+
+    ``nnx.view(module, num_groups=...)`` is the same for a second view of the module
+    that shares its variables, and leaves the module as it is.
+
+    Args:
+      module: any module, such as an encoder or a head; changed in place.
+      num_groups: 1 for the statistics of the whole batch.
+
+    Raises:
+      UserError: if ``num_groups`` is not a whole number above zero.
+    """
+    checks.check_positive_int("num_groups", num_groups)
+    for _, part in nnx.iter_modules(module):
+        if isinstance(part, BatchNorm):
+            part.num_groups = num_groups
 
 
 def batch_norm(
@@ -96,100 +143,120 @@ def batch_norm(
     bias: Float[Array, " c"],
     *,
     epsilon: float,
+    pivot: Float[Array, " c"] | None = None,
+    num_groups: int = 1,
 ) -> tuple[Float[Array, "*rows c"], Float[Array, " c"], Float[Array, " c"]]:
     """Normalizes every channel over all other axes.
 
     ``(x - mean) / sqrt(variance + epsilon) * scale + bias``, in float32 whatever the
-    type of ``x``, with ``variance = E[x^2] - E[x]^2``.
+    type of ``x``.
 
     Args:
       x: activations, shape [b h w c] or [b c].
       scale: float32, shape [c].
       bias: float32, shape [c].
       epsilon: added to the variance.
+      pivot: where the mean is expected, such as a running mean, float32, shape [c];
+        saves time where it is near and affects the result by rounding only. None: 0.
+      num_groups: groups of consecutive rows with statistics of their own.
 
     Returns:
       The result, of the shape and type of ``x``; the mean and the biased variance of
-      the batch, float32 [c], through which no gradient flows.
+      the batch (averaged over the groups), float32 [c], through which no gradient
+      flows.
+
+    Raises:
+      UserError: if ``num_groups`` does not divide the rows.
     """
-    y, mean, variance = cast(Any, _batch_norm(epsilon, x, scale, bias))
-    return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
-
-
-def moments(
-    x: Float[Array, "*rows c"],
-) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
-    """Returns the mean and the biased variance over all axes but the last, float32."""
-    wide = x.astype(jnp.float32)
-    axes = tuple(range(x.ndim - 1))
-    mean = wide.mean(axes)
-    return mean, jnp.maximum((wide * wide).mean(axes) - mean * mean, 0.0)
+    grouped = x
+    pivot = jnp.zeros_like(scale) if pivot is None else pivot
+    if num_groups > 1:
+        grouped = _split_groups(x, num_groups)
+        scale, bias, pivot = (
+            jnp.broadcast_to(vector, (num_groups, x.shape[-1]))
+            for vector in (scale, bias, pivot)
+        )
+    y, *statistics = cast(Any, _batch_norm(epsilon, grouped, scale, bias, pivot))
+    if num_groups > 1:
+        statistics = [statistic.mean(0) for statistic in statistics]
+    mean, variance = jax.lax.stop_gradient(statistics)
+    return y.reshape(x.shape), mean, variance
 
 
 def input_gradient(
-    scale: Float[Array, " c"],
-    mean: Float[Array, " c"],
-    inverse: Float[Array, " c"],
+    scale: Float[Array, "*g c"],
+    offset: Float[Array, "*g c"],
+    inverse: Float[Array, "*g c"],
     *,
-    d_scale: Float[Array, " c"],
-    d_bias: Float[Array, " c"],
+    d_scale: Float[Array, "*g c"],
+    d_bias: Float[Array, "*g c"],
     count: float,
-) -> tuple[Float[Array, " c"], Float[Array, " c"], Float[Array, " c"]]:
+) -> tuple[Float[Array, "*g c"], Float[Array, "*g c"], Float[Array, "*g c"]]:
     """Returns what makes the gradient of the input x from that of the result, g.
 
     ``scale * inverse * (g - E[g] - x_hat E[g x_hat])`` without a temporary of the size
     of x.
 
     Args:
-      scale: float32, shape [c].
-      mean: of the batch, float32, shape [c].
-      inverse: ``1 / sqrt(variance + epsilon)`` of the batch, float32, shape [c].
+      scale: float32, shape [*g c].
+      offset: the mean of the batch less a pivot, float32, shape [*g c].
+      inverse: ``1 / sqrt(variance + epsilon)`` of the batch, float32, shape [*g c].
       d_scale: gradient of the scale, ``sum(g x_hat)``.
       d_bias: gradient of the bias, ``sum(g)``.
       count: how many values each statistic was taken over.
 
     Returns:
-      ``(slope, a, b)``, float32 [c] each: the gradient is ``slope * g + a * x + b``.
+      ``(slope, a, b)``, float32 [*g c] each: the gradient is
+      ``slope * g + a * (x - pivot) + b``.
     """
     slope = scale * inverse
     a = -slope * inverse * d_scale / count
-    return slope, a, -slope * d_bias / count - a * mean
+    return slope, a, -slope * d_bias / count - a * offset
 
 
-def _forward(epsilon, x, scale, bias) -> tuple[tuple, tuple]:
-    mean, variance = moments(x)
-    inverse = jax.lax.rsqrt(variance + epsilon)
-    slope = scale * inverse
-    y = _affine(x, slope, bias - mean * slope)
-    return (y, mean, variance), (x, scale, mean, inverse)
+def _split_groups(x, num_groups):
+    """Returns x [b ... c] as [g b/g ... c]."""
+    rows = x.shape[0]
+    lower = rows // num_groups * num_groups
+    near = " or ".join(str(n) for n in (lower, lower + num_groups) if n)
+    checks.check_divisible(
+        f"The number of rows for BatchNorm with {num_groups} groups",
+        rows,
+        by=num_groups,
+        remedy=f"Use {near} rows, or other groups.",
+    )
+    return x.reshape(num_groups, rows // num_groups, *x.shape[1:])
+
+
+def _forward(epsilon, x, scale, bias, pivot) -> tuple[tuple, tuple]:
+    found = moments.moments(x, pivot, epsilon=epsilon)
+    inverse = jax.lax.rsqrt(found.variance + epsilon)
+    y = moments.normalize(x, found, scale * inverse, bias)
+    return (y, found.mean, found.variance), (x, scale, found, inverse)
 
 
 def _backward(epsilon, residuals, cotangents):
-    x, scale, mean, inverse = residuals
-    wide, g = x.astype(jnp.float32), cotangents[0].astype(jnp.float32)
-    axes = tuple(range(x.ndim - 1))
-    count = float(x.size // x.shape[-1])  # an int would have to fit 32 bits
+    x, scale, found, inverse = residuals
+    g = cotangents[0].astype(jnp.float32)
+    wide, minus_pivot = x.astype(jnp.float32), moments.like(-found.pivot, x)
+    axes = moments.row_axes(scale, x)
+    count = float(x.size // scale.size)  # an int would have to fit 32 bits
     d_bias = g.sum(axes)
-    d_scale = ((g * wide).sum(axes) - mean * d_bias) * inverse
-    slope, a, b = input_gradient(
-        scale, mean, inverse, d_scale=d_scale, d_bias=d_bias, count=count
+    # A sum of its own, not x - pivot as in the forward pass: what a sum shares with
+    # other operations, XLA writes out on a CPU.
+    total = (g * (wide + minus_pivot)).sum(axes)
+    d_scale = (total - found.offset * d_bias) * inverse
+    vectors = input_gradient(
+        scale, found.offset, inverse, d_scale=d_scale, d_bias=d_bias, count=count
     )
-    dx = _like(slope, x) * g + _like(a, x) * wide + _like(b, x)
-    return dx.astype(x.dtype), d_scale, d_bias
+    slope, a, b = (moments.like(vector, x) for vector in vectors)
+    dx = slope * g + a * wide + (b + a * minus_pivot)
+    return dx.astype(x.dtype), d_scale, d_bias, jnp.zeros_like(scale)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _batch_norm(epsilon, x, scale, bias):
-    return _forward(epsilon, x, scale, bias)[0]
+def _batch_norm(epsilon, x, scale, bias, pivot):
+    return _forward(epsilon, x, scale, bias, pivot)[0]
 
 
 _batch_norm.defvjp(_forward, _backward)
-
-
-def _affine(x, slope, shift):
-    return (x.astype(jnp.float32) * _like(slope, x) + _like(shift, x)).astype(x.dtype)
-
-
-def _like(vector, x):
-    """Gives a vector [c] the rank of ``x``."""
-    return vector.reshape((1,) * (x.ndim - 1) + vector.shape)

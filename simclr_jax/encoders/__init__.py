@@ -1,4 +1,9 @@
-"""Encoders: images [b h w c] in [0, 1] to features [b d]."""
+"""Encoders: images [b h w c] in [0, 1] to features [b d].
+
+An encoder is any ``nnx.Module`` with ``feature_dim`` and
+``__call__(images) -> features``; it may take per-sample ``keys`` (see ``apply``), and be
+made of ``Block`` parts (see ``set_remat``).
+"""
 
 import dataclasses
 import functools
@@ -9,51 +14,33 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from simclr_jax.core import registry
+from simclr_jax.encoders.calling import apply, takes_keys
 from simclr_jax.encoders.convnet import ConvNet
-from simclr_jax.encoders.rematerialization import REMAT, set_remat
+from simclr_jax.encoders.rematerialization import REMAT, Block, set_remat
 from simclr_jax.encoders.resnet import BLOCKS_PER_GROUP, ResNet
 
-__all__ = ["ENCODERS", "REMAT", "ConvNet", "ResNet", "Spec", "build", "set_remat"]
+__all__ = [
+    "ENCODERS",
+    "REMAT",
+    "Block",
+    "ConvNet",
+    "ResNet",
+    "Spec",
+    "apply",
+    "build",
+    "set_remat",
+    "takes_keys",
+]
 
-ENCODERS = registry.Registry("encoder", supplied=("dtype", "image_shape", "rngs"))
-"""Every encoder: ``builder(*, image_shape, rngs, dtype, **options)``."""
+ENCODERS = registry.Registry(
+    "encoder", supplied=("dtype", "image_shape", "num_channels", "rngs")
+)
+"""Every encoder: ``builder(*, image_shape, num_channels, dtype, rngs, **options)``, of
+which a builder names what it needs."""
 
 ENCODERS.register("convnet")(ConvNet)
 for _depth in BLOCKS_PER_GROUP:
     ENCODERS.register(f"resnet{_depth}")(functools.partial(ResNet, _depth))
-
-
-def build(
-    name: str,
-    *,
-    image_shape: tuple[int, int, int],
-    rngs: nnx.Rngs,
-    dtype: DTypeLike = jnp.float32,
-    **options: Any,
-) -> Any:
-    """Builds an encoder by name.
-
-    Args:
-      name: ``"convnet"`` or ``"resnet18"``, 34, 50, 101, 152, 200, or what else was
-        registered in ``ENCODERS``.
-      image_shape: (h, w, c) of the views that it will see.
-      rngs: source of the initial weights.
-      dtype: type of the activations.
-      **options: what the encoder's constructor takes, e.g. ``width=2``.
-
-    Returns:
-      A module with ``feature_dim`` that maps [b h w c] to [b feature_dim].
-
-    Raises:
-      UserError: if the name or an option is unknown; lists the choices.
-    """
-    encoder = ENCODERS.build(
-        name, options, image_shape=tuple(image_shape), dtype=dtype, rngs=rngs
-    )
-    encoder.spec = Spec(
-        name, tuple(sorted(options.items())), tuple(image_shape), jnp.dtype(dtype).name
-    )
-    return encoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +50,60 @@ class Spec:
     Attributes:
       name: a key of ``ENCODERS``.
       options: pairs (name, value).
-      image_shape: (h, w, c) of the views that it was built for.
+      image_shape: (h, w, c) of the views that it was built for, or None.
+      num_channels: c, where no shape was given, or None.
       dtype: type of the activations.
     """
 
     name: str
     options: tuple[tuple[str, Any], ...]
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int] | None
+    num_channels: int | None
     dtype: str
+
+
+def build(
+    name: str,
+    *,
+    image_shape: tuple[int, int, int] | None = None,
+    num_channels: int | None = None,
+    dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+    **options: Any,
+) -> Any:
+    """Builds an encoder by name.
+
+    Args:
+      name: ``"convnet"`` or ``"resnet18"``, 34, 50, 101, 152, 200, or what else was
+        registered in ``ENCODERS``.
+      image_shape: (h, w, c) of the views that it will be trained on. A ResNet takes its
+        channels and its default stem from them, and then images of any size; the
+        convnet takes images of that shape alone.
+      num_channels: c, for an encoder that needs no size.
+      dtype: type of the activations; parameters and statistics are float32.
+      rngs: source of the initial weights.
+      **options: what the encoder's constructor takes, e.g. ``width=2``.
+
+    Returns:
+      A module with ``feature_dim`` that maps [b h w c] to [b feature_dim]; its
+      attribute ``spec`` says what it was built from.
+
+    Raises:
+      UserError: if the name or an option is unknown (lists the choices), or the encoder
+        needs an image shape and there is none.
+    """
+    if image_shape is not None:
+        image_shape = tuple(image_shape)
+    encoder = ENCODERS.build(
+        name,
+        options,
+        image_shape=image_shape,
+        num_channels=num_channels,
+        dtype=dtype,
+        rngs=rngs,
+    )
+    chosen = tuple(sorted(options.items()))
+    encoder.spec = Spec(
+        name, chosen, image_shape, num_channels, jnp.dtype(dtype).name
+    )
+    return encoder

@@ -1,6 +1,5 @@
 """A small convolutional encoder for digits and thumbnails, fit for a laptop."""
 
-import functools
 import math
 
 import jax.numpy as jnp
@@ -10,6 +9,14 @@ from jaxtyping import Array, Float
 
 from simclr_jax.core import errors, types
 from simclr_jax.encoders import convolution, layers, rematerialization
+
+
+class _PooledLayer(rematerialization.Block, layers.ConvNormReLU):
+    """Convolution, BatchNorm, ReLU and 2x2 max-pooling."""
+
+    def forward(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        """Applies the four in turn."""
+        return convolution.max_pool_2x2(layers.ConvNormReLU.__call__(self, x))
 
 
 class ConvNet(nnx.Module):
@@ -23,15 +30,16 @@ class ConvNet(nnx.Module):
 
     Attributes:
       feature_dim: ``h / 4 * w / 4 * 64``.
-      image_shape: the (h, w, c) that the encoder takes.
+      image_shape: the (h, w, c) that the encoder takes; as the features keep their
+        place, it takes no other.
+      num_channels: c.
     """
 
     def __init__(
         self,
         *,
-        image_shape: tuple[int, int, int],
+        image_shape: tuple[int, int, int] | None,
         dtype: DTypeLike = jnp.float32,
-        remat: str = "none",
         rngs: nnx.Rngs,
     ):
         """Builds the encoder.
@@ -39,13 +47,15 @@ class ConvNet(nnx.Module):
         Args:
           image_shape: (h, w, c) of the views; h and w multiples of 4.
           dtype: type of the activations; parameters and statistics are float32.
-          remat: what the blocks keep for the backward pass: ``"none"``,
-            ``"convolutions"`` or ``"blocks"``, see ``rematerialization.REMAT``.
           rngs: source of the initial weights.
 
         Raises:
-          UserError: if h or w is not a multiple of 4, or ``remat`` is unknown.
+          UserError: if h or w is not a multiple of 4.
         """
+        if image_shape is None:
+            raise errors.UserError(
+                "convnet needs image_shape (h, w, c) of the views; got None."
+            )
         height, width, channels = image_shape
         if height % 4 or width % 4:
             raise errors.UserError(
@@ -54,13 +64,13 @@ class ConvNet(nnx.Module):
                 f"{max(4, height // 4 * 4)}, or use a resnet."
             )
         options = {"dtype": dtype, "rngs": rngs}
-        self.first = layers.ConvNormReLU(channels, 32, 3, **options)
-        self.second = layers.ConvNormReLU(32, 64, 3, **options)
+        self.first = _PooledLayer(channels, 32, 3, **options)
+        self.second = _PooledLayer(32, 64, 3, **options)
         self.blocks = nnx.List(
             [layers.ResidualBlock(64, 64, last_scale=1.0, **options) for _ in range(2)]
         )
         self.image_shape = image_shape
-        self.remat = rematerialization.check(remat)
+        self.num_channels = channels
         self.feature_dim = math.prod((height // 4, width // 4, 64))
 
     def __call__(self, images: types.Images) -> types.Embedding:
@@ -77,16 +87,11 @@ class ConvNet(nnx.Module):
           Arrays by name, in the order in which they are computed; ``features`` last.
         """
         layers.check_image_shape("convnet", images, self.image_shape)
-        call = functools.partial(rematerialization.call, remat=self.remat)
         stages = {}
-        stages["first"] = call(_pooled, self.first, images)
-        x = stages["second"] = call(_pooled, self.second, stages["first"])
+        stages["first"] = self.first(images)
+        x = stages["second"] = self.second(stages["first"])
         for number, block in enumerate(self.blocks, start=1):
-            x = call(layers.ResidualBlock.__call__, block, x)
+            x = block(x)
             stages[f"block{number}"] = x
         stages["features"] = x.reshape(x.shape[0], self.feature_dim)
         return stages
-
-
-def _pooled(layer, x):
-    return convolution.max_pool_2x2(layer(x))

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from simclr_jax.core import errors, normalization
-from simclr_jax.encoders import convolution, pointwise, pooling
+from simclr_jax.encoders import convolution, pointwise, pooling, rematerialization
 
 CONVOLUTION_INIT = nnx.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
 """As in the original implementation (LeCun's scale, not He's)."""
@@ -98,7 +98,7 @@ class ConvNormReLU(nnx.Module):
 
     def pooled(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h3 w3 c2"]:
         """Applies the three, then ``pooling.max_pool_3x3``."""
-        if self.norm.use_running_average:
+        if self.norm.use_running_average or self.norm.num_groups > 1:
             return pooling.max_pool_3x3(self(x))
         scale, bias = self.norm.scale_and_bias()
         # A channel of negative scale is computed with both signs turned, which changes
@@ -109,12 +109,13 @@ class ConvNormReLU(nnx.Module):
             scale * sign,
             bias,
             epsilon=normalization.EPSILON,
+            pivot=self.norm.mean[...] * sign,
         )
         self.norm.record(mean * sign, variance)
         return jax.nn.relu(y)
 
 
-class ResidualBlock(nnx.Module):
+class ResidualBlock(rematerialization.Block):
     """Two or three convolutions plus a shortcut, with the ReLU after the sum.
 
     The basic block has two 3x3 convolutions; the bottleneck 1x1, 3x3, 1x1. The stride
@@ -170,7 +171,7 @@ class ResidualBlock(nnx.Module):
             )
             self.projection_norm = normalization.BatchNorm(out_channels, dtype=dtype)
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+    def forward(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         """Returns ``relu(shortcut(x) + branch(x))``."""
         shortcut = x
         if self.projection is not None:
@@ -184,7 +185,7 @@ def _normalize(norm, conv, x):
     """Returns ``norm(conv(x))``, in one operation where that reads and writes less."""
     kernel = conv.kernel[...]
     is_pointwise = kernel.shape[:2] == (1, 1) and conv.stride == 1
-    if norm.use_running_average or not is_pointwise:
+    if norm.use_running_average or norm.num_groups > 1 or not is_pointwise:
         return norm(conv(x))
     y, mean, variance = pointwise.pointwise_batch_norm(
         x.astype(conv.dtype),
@@ -194,6 +195,18 @@ def _normalize(norm, conv, x):
     )
     norm.record(mean, variance)
     return y
+
+
+def check_num_channels(
+    name: str, images: Float[Array, "b h w c"], expected: int
+) -> None:
+    """Raises unless the images have the channels that the encoder was built for."""
+    if images.shape[-1] != expected:
+        raise errors.UserError(
+            f"{name} was built for images of {expected} channels; got images of shape "
+            f"{tuple(images.shape)} [b h w c]. Convert them, or build it for "
+            f"{images.shape[-1]} channels."
+        )
 
 
 def check_image_shape(

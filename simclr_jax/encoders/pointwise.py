@@ -19,9 +19,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from simclr_jax.core import checks, errors, normalization
+from simclr_jax.core import checks, errors, moments, normalization
 
 _PIXELS = (0, 1, 2)
+
+_MAX_DISTANCE = 3.0
+"""As in ``moments``, but from 0, where the means of pixels after a ReLU are not."""
 
 
 def pointwise_batch_norm(
@@ -64,9 +67,7 @@ def pointwise_batch_norm(
 
 def _forward(epsilon, x, kernel, scale, bias) -> tuple[tuple, tuple]:
     kernel = kernel.astype(x.dtype).astype(jnp.float32)
-    count = float(x.size // x.shape[-1])
-    x_mean = x.astype(jnp.float32).sum(_PIXELS) / count
-    covariance = _sum_of_outer(x, x) / count - jnp.outer(x_mean, x_mean)
+    x_mean, covariance = _moments(x, kernel, epsilon)
     spread = _matmul(covariance, kernel)
     mean = _matmul(x_mean, kernel)
     variance = jnp.maximum((kernel * spread).sum(0), 0.0)
@@ -101,6 +102,36 @@ def _pointwise(epsilon, x, kernel, scale, bias):
 
 
 _pointwise.defvjp(_forward, _backward)
+
+
+def _moments(x, kernel, epsilon):
+    """Returns the mean [c] and the covariance [c c] of x, as ``moments.moments`` does.
+
+    The covariance is computed about 0, and once more about the mean where the
+    variances of the result would be too far off: the errors of its entries are of the
+    size of the products of the means, and add up as random numbers do.
+    """
+    mean, covariance = _about(x)
+    variance = (kernel * _matmul(covariance, kernel)).sum(0)
+    size = jnp.sqrt(_matmul(jnp.square(mean), jnp.square(kernel)))
+
+    def again(x, mean, covariance):
+        del covariance
+        offset, covariance = _about(moments.center(x, mean))
+        return mean + offset, covariance
+
+    def keep(x, mean, covariance):
+        del x
+        return mean, covariance
+
+    far = moments.is_far(size, variance, epsilon=epsilon, max_distance=_MAX_DISTANCE)
+    return jax.lax.cond(far, again, keep, x, mean, covariance)
+
+
+def _about(x):
+    count = float(x.size // x.shape[-1])
+    mean = x.astype(jnp.float32).sum(_PIXELS) / count
+    return mean, _sum_of_outer(x, x) / count - jnp.outer(mean, mean)
 
 
 def _convolve(x, kernel):

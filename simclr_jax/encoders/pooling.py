@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from simclr_jax.core import normalization
+from simclr_jax.core import moments, normalization
 
 
 def batch_norm_max_pool(
@@ -23,6 +23,7 @@ def batch_norm_max_pool(
     bias: Float[Array, " c"],
     *,
     epsilon: float,
+    pivot: Float[Array, " c"] | None = None,
 ) -> tuple[Float[Array, "b h2 w2 c"], Float[Array, " c"], Float[Array, " c"]]:
     """Normalizes every channel over all pixels, then takes maxima of 3 x 3 windows.
 
@@ -34,13 +35,15 @@ def batch_norm_max_pool(
       scale: float32, shape [c], not negative.
       bias: float32, shape [c].
       epsilon: added to the variance.
+      pivot: where the mean is expected, as for ``normalization.batch_norm``.
 
     Returns:
       The result, shape [b, ceil(h / 2), ceil(w / 2), c], of the type of ``x``; the mean
       and the biased variance of the batch before pooling, float32 [c], through which no
       gradient flows.
     """
-    y, mean, variance = cast(Any, _pooled(epsilon, x, scale, bias))
+    pivot = jnp.zeros_like(scale) if pivot is None else pivot
+    y, mean, variance = cast(Any, _pooled(epsilon, x, scale, bias, pivot))
     return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
 
 
@@ -49,42 +52,44 @@ def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     return nnx.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
 
 
-def _forward(epsilon, x, scale, bias) -> tuple[tuple, tuple]:
-    mean, variance = normalization.moments(x)
-    inverse = jax.lax.rsqrt(variance + epsilon)
-    slope = scale * inverse
+def _forward(epsilon, x, scale, bias, pivot) -> tuple[tuple, tuple]:
+    found = moments.moments(x, pivot, epsilon=epsilon)
+    inverse = jax.lax.rsqrt(found.variance + epsilon)
     highest = max_pool_3x3(x)
-    y = _like(slope) * highest.astype(jnp.float32) + _like(bias - mean * slope)
-    return (y.astype(x.dtype), mean, variance), (x, highest, scale, mean, inverse)
+    y = moments.normalize(highest, found, scale * inverse, bias)
+    return (y, found.mean, found.variance), (x, highest, scale, found, inverse)
 
 
 def _backward(epsilon, residuals, cotangents):
-    x, highest, scale, mean, inverse = residuals
+    x, highest, scale, found, inverse = residuals
     g = cotangents[0].astype(jnp.float32)
     d_bias = g.sum((0, 1, 2))
-    total = (g * highest.astype(jnp.float32)).sum((0, 1, 2))
-    d_scale = (total - mean * d_bias) * inverse
-    slope, a, b = normalization.input_gradient(
+    # Not highest - pivot as in the forward pass, see ``normalization.batch_norm``.
+    minus_pivot = moments.like(-found.pivot, x)
+    total = (g * (highest.astype(jnp.float32) + minus_pivot)).sum((0, 1, 2))
+    d_scale = (total - found.offset * d_bias) * inverse
+    vectors = normalization.input_gradient(
         scale,
-        mean,
+        found.offset,
         inverse,
         d_scale=d_scale,
         d_bias=d_bias,
         count=float(x.size // x.shape[-1]),
     )
+    slope, a, b = (moments.like(vector, x) for vector in vectors)
     (placed,) = jax.vjp(max_pool_3x3, x)[1](cotangents[0])
-    dx = _like(slope) * placed.astype(jnp.float32) + _like(a) * x.astype(jnp.float32)
-    return (dx + _like(b)).astype(x.dtype), d_scale, d_bias
+    dx = slope * placed.astype(jnp.float32) + a * x.astype(jnp.float32)
+    return (
+        (dx + (b + a * minus_pivot)).astype(x.dtype),
+        d_scale,
+        d_bias,
+        jnp.zeros_like(scale),
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _pooled(epsilon, x, scale, bias):
-    return _forward(epsilon, x, scale, bias)[0]
+def _pooled(epsilon, x, scale, bias, pivot):
+    return _forward(epsilon, x, scale, bias, pivot)[0]
 
 
 _pooled.defvjp(_forward, _backward)
-
-
-def _like(vector):
-    """Gives a vector [c] the rank of images."""
-    return vector[None, None, None, :]

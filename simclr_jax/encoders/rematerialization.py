@@ -7,6 +7,7 @@ Compiled for a CPU this saves nothing: XLA drops there the barriers between the 
 computations of a value before it merges equal ones.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ import jax
 from flax import nnx
 
 from simclr_jax.core import registry
+
+_log = logging.getLogger("simclr_jax")
 
 
 def _is_convolution(primitive, *_, **__):
@@ -25,7 +28,7 @@ REMAT: dict[str, Callable[..., Any] | None] = {
     "convolutions": _is_convolution,
     "blocks": jax.checkpoint_policies.nothing_saveable,
 }
-"""Every choice of ``remat``, by growing thrift.
+"""Every choice of ``remat``, in the order of growing savings of memory.
 
 ``none`` keeps whatever the backward pass reads. ``convolutions`` keeps the input of
 every block and the outputs of its convolutions, and computes once more what is cheap:
@@ -34,47 +37,61 @@ the input alone and computes all once more.
 """
 
 
-def set_remat(encoder: Any, remat: str) -> Any:
-    """Sets what an encoder keeps for the backward pass; returns the encoder."""
-    if hasattr(encoder, "remat"):
-        encoder.remat = check(remat)
-    return encoder
+class Block(nnx.Module):
+    """Base class of the parts of an encoder whose activations may be recomputed.
 
+    A subclass defines ``forward(x)``; calling the block calls it. An encoder made of
+    blocks need not know about rematerialization: ``set_remat`` finds its blocks.
 
-def check(remat: str) -> str:
-    """Returns ``remat`` if it is one of the choices.
-
-    Raises:
-      UserError: if it is not; lists the choices.
+    Attributes:
+      remat: what is kept for the backward pass, a name in ``REMAT``.
     """
-    registry.lookup("remat", remat, REMAT)
-    return remat
+
+    remat: str = "none"
+
+    def forward(self, x: jax.Array) -> jax.Array:
+        """Returns the output of the block; defined by the subclass."""
+        raise NotImplementedError
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Returns ``forward(x)``; the backward pass may compute parts of it again.
+
+        Values, gradients and the paths of variables are the same for every choice.
+        Running statistics are updated by the forward pass alone, not again when it is
+        repeated.
+        """
+        forward, policy = type(self).forward, REMAT[self.remat]
+        if policy is None:
+            return forward(self, x)
+        # Tree mode hands back just the variables that were written, in any mode of
+        # flax.
+        repeat = nnx.remat(forward, policy=policy, graph=False, graph_updates=False)
+        return repeat(self, x)
 
 
-def call(
-    function: Callable[[Any, jax.Array], jax.Array],
-    block: nnx.Module,
-    x: jax.Array,
-    *,
-    remat: str,
-) -> jax.Array:
-    """Returns ``function(block, x)``, of which the backward pass may find little kept.
-
-    Values, gradients and the paths of variables are the same for every choice. Running
-    statistics are updated by the forward pass alone, not again when it is repeated.
+def set_remat(encoder: nnx.Module, remat: str) -> int:
+    """Sets what the blocks of an encoder keep for the backward pass.
 
     Args:
-      function: applies the block.
-      block: a part of an encoder.
-      x: activations [b h w c].
+      encoder: any module, built or abstract; changed in place. Its ``Block`` parts are
+        those that the choice is for.
       remat: a name in ``REMAT``.
 
     Returns:
-      The output of the function.
+      The number of blocks. An encoder without any is left as it is; for a choice other
+      than ``"none"`` one line of the log says so.
+
+    Raises:
+      UserError: if the choice is unknown; lists the choices.
     """
-    policy = REMAT[remat]
-    if policy is None:
-        return function(block, x)
-    # Tree mode hands back just the variables that were written, in any mode of flax.
-    repeat = nnx.remat(function, policy=policy, graph=False, graph_updates=False)
-    return repeat(block, x)
+    registry.lookup("remat", remat, REMAT)
+    blocks = [part for _, part in nnx.iter_modules(encoder) if isinstance(part, Block)]
+    for block in blocks:
+        block.remat = remat
+    if not blocks and remat != "none":
+        _log.warning(
+            "remat=%r has no effect: %s has no blocks (encoders.Block).",
+            remat,
+            type(encoder).__name__,
+        )
+    return len(blocks)

@@ -13,8 +13,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from simclr_jax.core import checks, registry, types
-from simclr_jax.encoders import layers, rematerialization
+from simclr_jax.core import checks, errors, registry, types
+from simclr_jax.encoders import layers
 
 BLOCKS_PER_GROUP = {
     18: (2, 2, 2, 2),
@@ -36,7 +36,7 @@ class ResNet(nnx.Module):
 
     Attributes:
       feature_dim: ``512 * width`` for 18 and 34, ``2048 * width`` for the deeper ones.
-      image_shape: the (h, w, c) that the encoder was built for.
+      num_channels: channels of the images, the only part of their shape that is fixed.
       stem_name: ``"imagenet"`` or ``"small_image"``.
     """
 
@@ -44,41 +44,41 @@ class ResNet(nnx.Module):
         self,
         depth: int,
         *,
-        image_shape: tuple[int, int, int],
+        image_shape: tuple[int, int, int] | None = None,
+        num_channels: int | None = None,
         width: int = 1,
         stem: str = "auto",
         dtype: DTypeLike = jnp.float32,
-        remat: str = "none",
         rngs: nnx.Rngs,
     ):
         """Builds the encoder.
 
         Args:
           depth: 18, 34, 50, 101, 152 or 200.
-          image_shape: (h, w, c) of the views.
+          image_shape: (h, w, c) of the views that it will be trained on: the channels,
+            and the size that ``stem="auto"`` goes by. It takes images of any size.
+          num_channels: c alone, instead of ``image_shape``; needs a ``stem`` by name.
           width: multiplies the channels of every stage, the stem's too.
           stem: ``"imagenet"`` (7x7 convolution of stride 2, then 3x3 max-pooling of
             stride 2), ``"small_image"`` (3x3 of stride 1, no pooling) or ``"auto"``:
             small_image up to 64 pixels.
           dtype: type of the activations; parameters and statistics are float32.
-          remat: what the blocks keep for the backward pass: ``"none"``,
-            ``"convolutions"`` or ``"blocks"``, see ``rematerialization.REMAT``.
           rngs: source of the initial weights.
 
         Raises:
-          UserError: if the depth, the stem, the width or ``remat`` is not one of those.
+          UserError: if the depth, the stem or the width is not one of those, or there
+            is neither an image shape nor a number of channels.
         """
         choices = {str(known): groups for known, groups in BLOCKS_PER_GROUP.items()}
         groups = registry.lookup("ResNet depth", str(depth), choices)
         checks.check_positive_int("width", width)
         options = {"dtype": dtype, "rngs": rngs}
+        self.num_channels = _find_num_channels(image_shape, num_channels)
         self.stem_name = choose_stem(stem, image_shape)
-        self.image_shape = image_shape
-        self.remat = rematerialization.check(remat)
         kernel_size, stride = (7, 2) if self.stem_name == "imagenet" else (3, 1)
         channels = 64 * width
         self.stem = layers.ConvNormReLU(
-            image_shape[-1], channels, kernel_size, stride=stride, **options
+            self.num_channels, channels, kernel_size, stride=stride, **options
         )
         blocks_of_groups = []
         for index, num_blocks in enumerate(groups):
@@ -115,34 +115,40 @@ class ResNet(nnx.Module):
         Returns:
           Arrays by name, in the order in which they are computed; ``features`` last.
         """
-        layers.check_image_shape("resnet", images, self.image_shape)
+        layers.check_num_channels("resnet", images, self.num_channels)
         is_imagenet = self.stem_name == "imagenet"
         x = self.stem.pooled(images) if is_imagenet else self.stem(images)
         stages = {"stem": x}
         for number, blocks in enumerate(self.groups, start=1):
             for block in blocks:
-                x = rematerialization.call(
-                    layers.ResidualBlock.__call__, block, x, remat=self.remat
-                )
+                x = block(x)
             stages[f"group{number}"] = x
         mean = jnp.mean(x.astype(jnp.float32), axis=(1, 2))
         stages["features"] = mean.astype(x.dtype)
         return stages
 
 
-def choose_stem(stem: str, image_shape: tuple[int, int, int]) -> str:
+def choose_stem(stem: str, image_shape: tuple[int, int, int] | None) -> str:
     """Returns the stem to build, with a warning where the choice looks wrong.
 
     Args:
       stem: ``"auto"``, ``"imagenet"`` or ``"small_image"``.
-      image_shape: (h, w, c) of the views.
+      image_shape: (h, w, c) of the views; None: any, and the stem is not ``"auto"``.
 
     Returns:
       ``"imagenet"`` or ``"small_image"``.
 
     Raises:
-      UserError: if ``stem`` is unknown.
+      UserError: if ``stem`` is unknown, or ``"auto"`` without a shape.
     """
+    if image_shape is None:
+        choices = {name: name for name in ("imagenet", "small_image")}
+        if stem == "auto":
+            raise errors.UserError(
+                "stem='auto' goes by the size of the views, so it needs image_shape "
+                "(h, w, c); got None. Set it, or a stem: imagenet or small_image."
+            )
+        return registry.lookup("stem", stem, choices)
     side = max(image_shape[:2])
     default = "small_image" if side <= SMALL_IMAGE_LIMIT else "imagenet"
     choices = {name: name for name in ("imagenet", "small_image")} | {"auto": default}
@@ -162,3 +168,21 @@ def choose_stem(stem: str, image_shape: tuple[int, int, int]) -> str:
             stacklevel=3,
         )
     return chosen
+
+
+def _find_num_channels(image_shape, num_channels):
+    """Returns the channels of the images, which either argument gives."""
+    if num_channels is None and image_shape is None:
+        raise errors.UserError(
+            "resnet needs image_shape (h, w, c) of the views, or num_channels; got "
+            "neither."
+        )
+    if num_channels is None:
+        return image_shape[-1]
+    checks.check_positive_int("num_channels", num_channels)
+    if image_shape is not None and image_shape[-1] != num_channels:
+        raise errors.UserError(
+            f"image_shape {tuple(image_shape)} (h, w, c) has {image_shape[-1]} "
+            f"channels and num_channels is {num_channels}; leave one of them out."
+        )
+    return num_channels

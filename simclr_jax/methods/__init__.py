@@ -1,7 +1,15 @@
 """Methods: what trains an encoder, each one file behind one small interface."""
 
-from simclr_jax.methods.base import METHODS, Method, Outputs, feature_std, stack_views
+from simclr_jax.methods.base import (
+    METHODS,
+    Method,
+    Outputs,
+    embed_together,
+    encoder_keys,
+    feature_std,
+)
 from simclr_jax.methods.byol import BYOL
+from simclr_jax.methods.moco import MoCo
 from simclr_jax.methods.simclr import SimCLR
 from simclr_jax.methods.supcon import SupCon
 from simclr_jax.methods.target import EXCEPT_TARGET, Target, copy_of, cosine_decay
@@ -11,12 +19,14 @@ __all__ = [
     "EXCEPT_TARGET",
     "METHODS",
     "Method",
+    "MoCo",
     "Outputs",
     "SimCLR",
     "SupCon",
     "Target",
     "copy_of",
     "cosine_decay",
+    "embed_together",
+    "encoder_keys",
     "feature_std",
-    "stack_views",
 ]

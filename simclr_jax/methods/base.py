@@ -14,12 +14,14 @@ with it.
 """
 
 import abc
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from simclr_jax import encoders
 from simclr_jax.core import execution as executions
 from simclr_jax.core import numerics, registry, types
 
@@ -123,17 +125,43 @@ class Method(nnx.Module, abc.ABC):
         return self.encoder(images)
 
 
-def stack_views(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Returns two views of each image as one batch, the views of an image neighbors.
+def embed_together(
+    encoder: Any, views: Sequence[jax.Array], keys: jax.Array
+) -> jax.Array:
+    """Embeds all views of each image in one pass of the encoder.
+
+    The views of an image are neighbors in the pass, so BatchNorm sees all of them, and
+    splitting the batch over devices splits no image.
 
     Args:
-      a: first views, [b h w c].
-      b: second views, [b h w c].
+      encoder: images [b h w c] to features [b d].
+      views: arrays of one shape [b h w c], one for each view.
+      keys: a key for each image, shape [b].
 
     Returns:
-      Views a0, b0, a1, b1, ..., [2b h w c].
+      Features, [b v d].
     """
-    return jnp.stack([a, b], axis=1).reshape(2 * a.shape[0], *a.shape[1:])
+    count = len(views)
+    rows = jnp.stack(views, axis=1).reshape(-1, *views[0].shape[1:])
+    row_keys = jnp.stack([encoder_keys(keys, view=v) for v in range(count)], axis=1)
+    h = encoders.apply(encoder, rows, keys=row_keys.reshape(-1))
+    return h.reshape(-1, count, h.shape[-1])
+
+
+def encoder_keys(keys: jax.Array, *, view: int) -> jax.Array:
+    """Returns the keys of what an encoder draws for a view, such as dropout.
+
+    Args:
+      keys: a key for each image, shape [b].
+      view: number of the view.
+
+    Returns:
+      Keys of shape [b], apart from those of the views themselves.
+    """
+    return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, _ENCODER + view)
+
+
+_ENCODER = 1_000_000  # beyond the number of any view, whose keys are ``split``
 
 
 def distinct_labels(labels: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from simclr_jax import augment, heads, losses
+from simclr_jax import augment, encoders, heads, losses
 from simclr_jax.core import checks
 from simclr_jax.methods import base, target
 
@@ -85,13 +85,15 @@ class BYOL(base.Method):
         ``target``, both [b 2 d'] in the order of the views.
         """
         views = augment.two_views(keys, batch["image"], self.augmentation)
-        h = [self.encoder(view) for view in views]
+        drawn = [base.encoder_keys(keys, view=number) for number in range(2)]
+        pairs = list(zip(views, drawn, strict=True))
+        h = [encoders.apply(self.encoder, view, keys=own) for view, own in pairs]
         predictions = [self.predictor(self.head(features)) for features in h]
-        targets = [jax.lax.stop_gradient(self.target(view)) for view in views]
+        targets = [self.target(view, keys=own) for view, own in pairs]
         return {
             "h": h[0],
             "prediction": jnp.stack(predictions, axis=1),
-            "target": jnp.stack(targets, axis=1),
+            "target": jax.lax.stop_gradient(jnp.stack(targets, axis=1)),
         }
 
     def loss(self, outputs, batch, *, step, execution):

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from simclr_jax import augment, heads, losses
-from simclr_jax.core import checks, errors, numerics
+from simclr_jax import augment, encoders, heads, losses
+from simclr_jax.core import checks, errors, normalization, numerics, shuffle
 from simclr_jax.methods import base, target
 
 HEAD = {"output_dim": 128, "batch_norm": False}
@@ -23,6 +23,8 @@ HEAD = {"output_dim": 128, "batch_norm": False}
 
 class Queue(nnx.Variable):
     """Keys of past batches; written by ``after_update`` alone."""
+
+_SHUFFLE = 2_000_000  # beyond the number of any view, whose keys are ``split``
 
 
 @final
@@ -87,8 +89,10 @@ class MoCo(base.Method):
         checks.check_in_range("decay", decay, low=0.0, high=1.0)
         per_step = batch_size * (2 if symmetric else 1)
         _check_queue(queue_size, per_step)
-        self.encoder = nn.set_norm_groups(encoder, norm_groups)
+        self.encoder = encoder
         self.head = heads.build(head, encoder, default=HEAD, dtype=dtype, rngs=rngs)
+        for module in (self.encoder, self.head):
+            normalization.set_batch_norm_groups(module, norm_groups)
         self.target = target.copy_of(encoder, self.head)
         shape = (queue_size, self.head.output_dim)
         rows = jax.random.normal(rngs.params(), shape, jnp.float32)
@@ -106,24 +110,31 @@ class MoCo(base.Method):
         s = 2 if symmetric, else 1. Row i of ``key[:, j]`` is the other view of row i of
         ``query[:, j]``.
         """
-        a, b = augment.two_views(keys, batch["image"], self.augmentation)
-        h = [self.encoder(view) for view in ((a, b) if self.symmetric else (a,))]
+        views = augment.two_views(keys, batch["image"], self.augmentation)
+        sides = (0, 1) if self.symmetric else (0,)
+        h = [
+            encoders.apply(
+                self.encoder, views[side], keys=base.encoder_keys(keys, view=side)
+            )
+            for side in sides
+        ]
         queries = [self.head(features) for features in h]
-        wanted = [self._keys(view, keys) for view in ((b, a) if self.symmetric else (b,))]
+        wanted = [self._embed_keys(views[1 - side], keys, side=side) for side in sides]
         return {
             "h": h[0],
             "query": jnp.stack(queries, axis=1),
-            "key": jnp.stack(wanted, axis=1),
+            "key": jax.lax.stop_gradient(jnp.stack(wanted, axis=1)),
         }
 
-    def _keys(self, view: jax.Array, keys: jax.Array) -> jax.Array:
-        """Returns the target's normalized embedding of a view, shuffled on the way."""
+    def _embed_keys(self, images: jax.Array, keys: jax.Array, *, side: int):
+        """Returns the target's normalized embeddings; it sees the images shuffled."""
+        drawn = base.encoder_keys(keys, view=1 - side)
         if self.norm_groups == 1:
-            found = self.target(view)
-        else:
-            order = nn.shuffled_order(keys)
-            found = nn.restore_order(self.target(view[order]), order)
-        return jax.lax.stop_gradient(numerics.l2_normalize(found))
+            return numerics.l2_normalize(self.target(images, keys=drawn))
+        order_key = jax.random.fold_in(keys[0], _SHUFFLE + side)
+        images, drawn = shuffle.shuffle_rows(order_key, (images, drawn))
+        found = shuffle.unshuffle_rows(order_key, self.target(images, keys=drawn))
+        return numerics.l2_normalize(found)
 
     def loss(self, outputs, batch, *, step, execution):
         """Computes InfoNCE in nats against the queue, the mean of the directions."""

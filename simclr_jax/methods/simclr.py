@@ -56,15 +56,11 @@ class SimCLR(base.Method):
         self.temperature = temperature
 
     def forward(self, batch, keys):
-        """Embeds two views of each image: ``h`` [b d] of the first, ``z`` [b 2 d'].
-
-        Both views of an image are neighbors in one pass of the encoder, so BatchNorm
-        sees both, and splitting the batch over devices splits no pair.
-        """
-        views = base.stack_views(*augment.two_views(keys, batch["image"], self.augmentation))
-        h = self.encoder(views)
-        z = self.head(h)
-        return {"h": h[::2], "z": z.reshape(z.shape[0] // 2, 2, -1)}
+        """Embeds two views of each image: ``h`` [b d] of the first, ``z`` [b 2 d']."""
+        views = augment.two_views(keys, batch["image"], self.augmentation)
+        h = base.embed_together(self.encoder, views, keys)
+        z = self.head(h.reshape(-1, h.shape[-1]))
+        return {"h": h[:, 0], "z": z.reshape(*h.shape[:2], -1)}
 
     def loss(self, outputs, batch, *, step, execution):
         """Computes NT-Xent in nats and the metrics of ``losses.ntxent_with_metrics``."""

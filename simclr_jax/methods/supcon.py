@@ -63,10 +63,10 @@ class SupCon(base.Method):
 
     def forward(self, batch, keys):
         """Embeds two views of each image: ``h`` [b d] of the first, ``z`` [b 2 d']."""
-        a, b = augment.two_views(keys, batch["image"], self.augmentation)
-        h = self.encoder(base.stack_views(a, b))
-        z = self.head(h)
-        return {"h": h[::2], "z": z.reshape(z.shape[0] // 2, 2, -1)}
+        views = augment.two_views(keys, batch["image"], self.augmentation)
+        h = base.embed_together(self.encoder, views, keys)
+        z = self.head(h.reshape(-1, h.shape[-1]))
+        return {"h": h[:, 0], "z": z.reshape(*h.shape[:2], -1)}
 
     def loss(self, outputs, batch, *, step, execution):
         """Computes L_out in nats, and the metrics of ``losses.supcon_with_metrics``."""

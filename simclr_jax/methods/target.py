@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from simclr_jax import encoders
 from simclr_jax.core import types
 
 EXCEPT_TARGET = nnx.All(nnx.Param, nnx.Not(nnx.PathContains("target")))
@@ -20,9 +21,11 @@ class Target(nnx.Module):
         self.encoder = encoder
         self.head = head
 
-    def __call__(self, images: types.Images) -> types.Embedding:
-        """Returns z [b d] of images [b h w c] in [0, 1]."""
-        return self.head(self.encoder(images))
+    def __call__(
+        self, images: types.Images, *, keys: jax.Array | None = None
+    ) -> types.Embedding:
+        """Returns z [b d] of images [b h w c] in [0, 1], with a key for each or none."""
+        return self.head(encoders.apply(self.encoder, images, keys=keys))
 
     def follow(self, encoder: Any, head: Any, *, decay: jax.Array | float) -> None:
         """Moves every parameter: ``decay * own + (1 - decay) * online``, in float32.

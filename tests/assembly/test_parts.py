@@ -64,7 +64,7 @@ def test_the_fields_for_batches_larger_than_memory_reach_the_method():
     method = nnx.eval_shape(
         lambda: assembly.build_method(config, image_shape=(28, 28, 1))
     )
-    assert (method.accumulate, method.encoder.remat) == (4, "blocks")
+    assert (method.accumulate, method.encoder.blocks[0].remat) == (4, "blocks")
 
 
 def test_view_shape_follows_the_recipe():

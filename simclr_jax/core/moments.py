@@ -1,0 +1,140 @@
+"""Mean and variance of channels in one pass over the data, accurate at any mean.
+
+``E[(x - p)^2] - E[x - p]^2`` loses digits where the pivot p is many standard deviations
+away from the mean. The running mean is a pivot that every device has already, so that
+the first and second moments need one all-reduce together; where it turns out to be too
+far away, as in the first steps of a run, a second pass about the mean follows. Which of
+the two it is depends on sums over the global batch alone.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+MAX_DISTANCE = 1.0
+"""Standard deviations between pivot and mean up to which one pass is enough.
+
+The variance is then off by two or three roundings of itself.
+"""
+
+
+class Moments(NamedTuple):
+    """The moments of each channel; the mean in two parts, of which one is small.
+
+    Attributes:
+      pivot: a number near the mean, float32, shape [*g c].
+      offset: the mean less the pivot, float32, shape [*g c].
+      variance: biased, float32, shape [*g c].
+    """
+
+    pivot: Float[Array, "*g c"]
+    offset: Float[Array, "*g c"]
+    variance: Float[Array, "*g c"]
+
+    @property
+    def mean(self) -> Float[Array, "*g c"]:
+        """The mean of each channel."""
+        return self.pivot + self.offset
+
+
+def moments(
+    x: Float[Array, "*rows c"], pivot: Float[Array, "*g c"], *, epsilon: float
+) -> Moments:
+    """Computes the moments over all axes of ``x`` between those of the pivot.
+
+    Args:
+      x: any float type, shape [*g rows c]; with g, each group has its own moments.
+      pivot: where to expect the mean, float32, shape [*g c]; the same on all devices.
+      epsilon: what a variance is compared with, in the unit of the variance: an error
+        far below it does not count.
+
+    Returns:
+      The moments, float32, through which no gradient is defined.
+    """
+    offset, variance = _about(x, pivot)
+
+    def again(x, pivot, offset, variance):
+        del variance
+        pivot = pivot + offset
+        centered = center(x, pivot)
+        return Moments(pivot, *_about(centered, jnp.zeros_like(pivot)))
+
+    def keep(x, pivot, offset, variance):
+        del x
+        return Moments(pivot, offset, variance)
+
+    far = is_far(offset, variance, epsilon=epsilon)
+    return jax.lax.cond(far, again, keep, x, pivot, offset, variance)
+
+
+def is_far(
+    offset: Float[Array, "*g c"],
+    variance: Float[Array, "*g c"],
+    *,
+    epsilon: float,
+    max_distance: float = MAX_DISTANCE,
+) -> jax.Array:
+    """Returns whether any channel's variance about a pivot has lost digits.
+
+    Args:
+      offset: the mean less the pivot.
+      variance: computed about the pivot.
+      epsilon: as for ``moments``.
+      max_distance: in standard deviations.
+
+    Returns:
+      A scalar of type bool.
+    """
+    return jnp.any(jnp.square(offset) > max_distance**2 * (variance + epsilon))
+
+
+def normalize(
+    x: Float[Array, "*rows c"],
+    found: Moments,
+    slope: Float[Array, "*g c"],
+    bias: Float[Array, "*g c"],
+) -> Float[Array, "*rows c"]:
+    """Returns ``(x - mean) * slope + bias``, computed in float32, of the type of x.
+
+    Args:
+      x: shape [*g rows c].
+      found: the moments of x, or running ones.
+      slope: float32, shape [*g c].
+      bias: float32, shape [*g c].
+
+    Returns:
+      The result, of the shape and type of ``x``.
+    """
+    centered = center(x, found.pivot)
+    y = centered * like(slope, x) + like(bias - found.offset * slope, x)
+    return y.astype(x.dtype)
+
+
+def center(
+    x: Float[Array, "*rows c"], pivot: Float[Array, "*g c"]
+) -> Float[Array, "*rows c"]:
+    """Returns ``x - pivot`` in float32."""
+    return x.astype(jnp.float32) - like(pivot, x)
+
+
+def like(vector: Float[Array, "*g c"], x: Float[Array, "*rows c"]) -> jax.Array:
+    """Gives vectors [*g c] the rank of ``x`` [*g rows c]."""
+    *groups, channels = vector.shape
+    ones = (1,) * (x.ndim - vector.ndim)
+    return vector.reshape(*groups, *ones, channels)
+
+
+def row_axes(vector: Float[Array, "*g c"], x: Float[Array, "*rows c"]) -> tuple:
+    """Returns the axes of ``x`` [*g rows c] that vectors [*g c] lack."""
+    return tuple(range(vector.ndim - 1, x.ndim - 1))
+
+
+def _about(x, pivot):
+    """Returns the mean less the pivot, and the variance from squares about the pivot."""
+    wide, axes = x.astype(jnp.float32), row_axes(pivot, x)
+    # Not the mean of x - pivot: XLA writes out on a CPU what two sums have in common.
+    offset = wide.mean(axes) - pivot
+    squares = jnp.square(wide - like(pivot, x)).mean(axes)
+    return offset, jnp.maximum(squares - jnp.square(offset), 0.0)
