@@ -116,4 +116,9 @@ def _byol(config: ml_collections.ConfigDict) -> None:
     config.augmentation.dtype = "bfloat16"
 
 
-VARIANTS = {"byol": _byol, "v1_paper": _v1_paper, "v2": _v2, "small_batch": _small_batch}
+VARIANTS = {
+    "byol": _byol,
+    "v1_paper": _v1_paper,
+    "v2": _v2,
+    "small_batch": _small_batch,
+}

@@ -104,7 +104,9 @@ def _checked(images: np.ndarray, num_channels: int) -> np.ndarray:
             "images must be uint8 in [0, 255] or float in [0, 1]; got "
             f"{images.dtype.name}."
         )
-    low, high = (float(np.min(images)), float(np.max(images))) if images.size else (0, 1)
+    low, high = (
+        (float(np.min(images)), float(np.max(images))) if images.size else (0, 1)
+    )
     if not (low >= 0.0 and high <= 1.0):
         raise errors.UserError(
             "float images must lie in [0, 1]; got values from "

@@ -165,9 +165,7 @@ class Run:
         mine = parts.to_json(self.config)
         lines = identity.differences(metadata["config"], mine)
         fingerprint = self.batches.fingerprint
-        lines += identity.differences(
-            {"data": metadata["data"]}, {"data": fingerprint}
-        )
+        lines += identity.differences({"data": metadata["data"]}, {"data": fingerprint})
         if lines:
             raise errors.ConfigMismatchError(
                 "The workdir holds a run of another config:\n" + "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ MOVED = {
     "loss": "execution.loss_algorithm",
     "loss.schedule": "execution.loss_algorithm",
     "num_devices": "execution.num_devices",
-    "optimizer.decay_all": "optimizer.rules, as ((\".*\", {\"decay\": 1.0}),)",
+    "optimizer.decay_all": 'optimizer.rules, as ((".*", {"decay": 1.0}),)',
     "remat": "execution.remat",
     "steps_per_call": "execution.steps_per_call",
     "temperature": "method.temperature",

@@ -103,7 +103,5 @@ def build(
         rngs=rngs,
     )
     chosen = tuple(sorted(options.items()))
-    encoder.spec = Spec(
-        name, chosen, image_shape, num_channels, jnp.dtype(dtype).name
-    )
+    encoder.spec = Spec(name, chosen, image_shape, num_channels, jnp.dtype(dtype).name)
     return encoder

@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 
 from simclr_jax.core import checks, errors, normalization, registry
 
-
 HEADS = registry.Registry("head", supplied=("dtype", "rngs"))
 """Every head: ``builder(input_dim, *, dtype, rngs, **options)``."""
 

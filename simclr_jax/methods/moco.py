@@ -24,6 +24,7 @@ HEAD = {"output_dim": 128, "batch_norm": False}
 class Queue(nnx.Variable):
     """Keys of past batches; written by ``after_update`` alone."""
 
+
 _SHUFFLE = 2_000_000  # beyond the number of any view, whose keys are ``split``
 
 

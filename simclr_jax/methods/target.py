@@ -68,9 +68,7 @@ def restart(method: Any, loaded: frozenset[str]) -> None:
             nnx.update(own, jax.tree.map(jnp.array, nnx.state(online)))
 
 
-def cosine_decay(
-    initial: float, *, step: jax.Array | int, num_steps: int
-) -> jax.Array:
+def cosine_decay(initial: float, *, step: jax.Array | int, num_steps: int) -> jax.Array:
     """Returns the decay of a moving average at a step, rising to 1 by half a cosine.
 
     ``1 - (1 - initial) (1 + cos(pi step / num_steps)) / 2``.

@@ -56,8 +56,7 @@ class Group:
         for name in ("trust", "constant_rate"):
             if not isinstance(getattr(self, name), bool):
                 raise errors.UserError(
-                    f"rules: {name} must be True or False; got "
-                    f"{getattr(self, name)!r}."
+                    f"rules: {name} must be True or False; got {getattr(self, name)!r}."
                 )
 
     @property

@@ -78,4 +78,3 @@ def pretrain(
         left = f"Stopped at step {step} and saved; the same command continues the run."
         print(done if is_done else left)
     return 0 if is_done else errors.PREEMPTED_EXIT_CODE
-

@@ -9,8 +9,8 @@ from simclr_jax.training.checkpoint import (
     read_meta,
     set_aside,
 )
-from simclr_jax.training.goodput import Goodput
 from simclr_jax.training.digest import compare_shapes
+from simclr_jax.training.goodput import Goodput
 from simclr_jax.training.hooks import Every, Hook, LogMetrics, SaveCheckpoint
 from simclr_jax.training.lock import WorkdirLock
 from simclr_jax.training.loop import run
@@ -62,8 +62,8 @@ __all__ = [
     "WorkdirLock",
     "abstract_state",
     "check_batch_size",
-    "create",
     "compare_shapes",
+    "create",
     "find_steps",
     "initialize",
     "make_mesh",

@@ -65,9 +65,7 @@ class Every:
 class Record:
     """Runs a hook of the user, writes what it returns, and counts its time."""
 
-    def __init__(
-        self, hook: Hook, *, log: "LogMetrics", goodput: goodput_lib.Goodput
-    ):
+    def __init__(self, hook: Hook, *, log: "LogMetrics", goodput: goodput_lib.Goodput):
         """Wraps the hook.
 
         Args:

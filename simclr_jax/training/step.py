@@ -48,9 +48,7 @@ def train_step(
     def loss_fn(params):
         # A copy, since BatchNorm writes into `rest`, which belongs to the outer trace.
         model = nnx.merge(method_def, params, rest, copy=True)
-        outputs = accumulation.forward(
-            model, batch, sample_keys, execution=execution
-        )
+        outputs = accumulation.forward(model, batch, sample_keys, execution=execution)
         loss, metrics = model.loss(outputs, batch, step=step, execution=execution)
         written = nnx.state(model, nnx.Not(method.trainable))
         return loss, (metrics, outputs, written)
