@@ -19,18 +19,18 @@ import tqdm
 from flax import nnx
 
 from simclr_jax import (
+    assembly,
     augment,
     data,
     encoders,
     evaluation,
-    heads,
     losses,
     methods,
     optim,
     plots,
     training,
 )
-from simclr_jax.core import checks, errors
+from simclr_jax.core import checks, errors, execution, keys
 from simclr_jax.programs import cli
 
 CPU_STEPS = 936  # about four minutes on two cores, evaluation included
@@ -55,11 +55,12 @@ def parse_arguments():
 
 
 def open_data(dataset, data_dir):
-    """Returns the training and the test images, decoded, in memory."""
+    """Returns the training and the test images, decoded, and where they come from."""
     spec = dataset if dataset == "mnist_sample" else f"tfds:{dataset}"
     try:
         splits = [data.open_source(spec, split=x, data_dir=data_dir) for x in SPLITS]
-        return [data.read_all(data.open_images(split)) for split in splits]
+        train, test = (data.read_all(data.open_images(split)) for split in splits)
+        return train, test, spec
     except errors.DataError as error:
         if data_dir or dataset != "mnist":
             raise
@@ -71,7 +72,7 @@ def main():
     """Trains, evaluates, and saves pictures and a checkpoint."""
     args = parse_arguments()
     workdir = training.prepare_workdir(pathlib.Path(args.workdir))
-    train, test = open_data(args.dataset, args.data_dir)
+    train, test, source = open_data(args.dataset, args.data_dir)
     order = data.BatchOrder(len(train), args.batch_size, sys.maxsize, args.seed)
     epochs = 30 if args.epochs is None else args.epochs
     checks.check_positive_int("epochs", epochs)
@@ -83,27 +84,27 @@ def main():
     # The method: encoder -> h, projection head -> z, NT-Xent on z.
     mesh = training.make_mesh()
     training.check_batch_size(args.batch_size, mesh)
-    rngs = nnx.Rngs(args.seed)
-    encoder = encoders.ConvNet(image_shape=(VIEW, VIEW, 1), rngs=rngs)
-    head = heads.ProjectionHead(
-        encoder.feature_dim, hidden_dim=128, output_dim=64, batch_norm=False, rngs=rngs
-    )
+    rngs = nnx.Rngs(keys.stream(args.seed, "init"))
+    encoder = encoders.build("convnet", image_shape=(VIEW, VIEW, 1), rngs=rngs)
     recipe = augment.mnist(size=VIEW)
     method = methods.SimCLR(
-        encoder, head, augmentation=recipe, temperature=args.temperature, mesh=mesh
+        encoder,
+        augmentation=recipe,
+        temperature=args.temperature,
+        head={"hidden_dim": 128, "output_dim": 64, "batch_norm": False},
+        rngs=rngs,
     )
-    untrained = nnx.clone(encoder, arrays=True)
     schedule = optim.warmup_cosine(
         args.learning_rate, num_steps=num_steps, warmup_steps=num_steps // 20
     )
-    adam = optim.build("adam", schedule, params={})
-    optimizer = nnx.Optimizer(method, adam, wrt=method.trainable)
+    adam = functools.partial(optim.build, "adam", schedule)
+    state = training.start_from(method, lambda x: adam(params=x), mesh=mesh)
 
     # Training. The images are on the device; batch t is a function of (seed, t).
     batches = data.Batches(train, order, mesh).start_at(0)
-    graphdef, arrays = nnx.split((method, optimizer))
-    arrays = jax.device_put(arrays, training.replicated(mesh))
-    key = jax.device_put(jax.random.key(args.seed), training.replicated(mesh))
+    step, graphdef, arrays = training.train_step, state.graphdef, state.arrays
+    how = execution.Execution(mesh)
+    key = training.place(keys.stream(args.seed, "views"), mesh)
     writer = training.JsonLinesWriter(workdir / "metrics.jsonl")
     history = []
     print(f"Training for {epochs} epochs...", flush=True)
@@ -112,7 +113,7 @@ def main():
         recent = []
         bar = {"unit": "images", "unit_scale": args.batch_size, "leave": False}
         for _ in tqdm.trange(order.steps_per_epoch, disable=None, **bar):
-            arrays, metrics = training.train_step(graphdef, arrays, next(batches), key)
+            arrays, metrics = step(graphdef, how, arrays, next(batches), key)
             recent.append(metrics["loss"])
             recent[-3:][0].block_until_ready()  # the host is two steps ahead at most
         for loss in map(float, recent):
@@ -122,8 +123,17 @@ def main():
         line = f"Epoch {epoch}/{epochs} | Loss: {mean:.4f} | Time: {seconds:.2f}s"
         print(line, flush=True)
     print("✓ Training completed!")
-    method, optimizer = nnx.merge(graphdef, arrays)
-    save_checkpoint(workdir, method, optimizer, train, num_steps)
+    state = training.TrainState(graphdef, arrays)
+    trained = state.method()
+    assembly.save_checkpoint(
+        workdir,
+        state,
+        step=num_steps,
+        images=train,
+        source=source,
+        data_dir=args.data_dir,
+        evaluation=FIT,
+    )
 
     # Linear evaluation on frozen features: of h, and of z to show why it is dropped.
     print("LINEAR EVALUATION", flush=True)
@@ -132,12 +142,12 @@ def main():
         embed = evaluation.freeze(module, augment.evaluation(**FIT))
         return [evaluation.extract(embed, x, mesh=mesh)[0] for x in (train, test)]
 
-    h = features_of(method.encoder)
+    h = features_of(trained.encoder)
     layers = {
         "pixels": [np.float32(x.images.reshape(len(x), -1)) for x in (train, test)],
-        "random encoder": features_of(untrained),
+        "random encoder": features_of(method.encoder),
         "learned h": h,
-        "learned z": [np.asarray(method.head(x)) for x in h],
+        "learned z": [np.asarray(trained.head(x)) for x in h],
     }
     table = {name: measure(x, train, test) for name, x in layers.items()}
     print(f"Test Accuracy: {table['learned h'][0]:.4f}  (h, the encoder's output)")
@@ -179,19 +189,6 @@ def save_pictures(workdir, train, test, recipe, test_features, history, args):
     plots.save_loss_curve(loss_path, steps, history, chance=chance, floor=floor)
     plots.save_class_map(map_path, test_features[rows], test.labels[rows], title=title)
     print(f"\nPictures: {views_path}, {loss_path}, {map_path}")
-
-
-def save_checkpoint(workdir, method, optimizer, train, num_steps):
-    """Saves what `python -m simclr_jax probe --checkpoint=WORKDIR` reads."""
-    data_config = {"source": "mnist_sample", "data_dir": None}
-    config = {"compute_dtype": "float32", "data": data_config, "evaluation": FIT}
-    data_meta = {"name": train.name, "image_shape": list(train.image_shape)}
-    meta = {"config": config | {"encoder": {"name": "convnet"}}, "data": data_meta}
-    state = training.TrainState(*nnx.split((method, optimizer)))
-    training.set_aside(workdir / "checkpoints", suffix="old")  # of an earlier run
-    checkpoints = training.Checkpoints(workdir / "checkpoints")
-    checkpoints.save(num_steps, state.items(), meta)
-    checkpoints.close()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import importlib
 import pathlib
 
-import jax
 import numpy as np
 import pytest
 
@@ -52,14 +51,16 @@ SLOW = {"imagenet_tpu_pod": pytest.mark.slow}
 def test_two_smoke_steps(recipe):
     config = load(recipe, "smoke")
     config.num_steps = 2
-    config.num_devices = 1
+    config.execution.num_devices = 1
     assembly.check(config)
     run = assembly.assemble(config)
     state = run.initial_state()
-    key = jax.device_put(assembly.root_key(config), training.replicated(run.mesh))
+    key = training.place(assembly.root_key(config), run.mesh)
     arrays, losses = state.arrays, []
     for batch in run.batches.start_at(0):
-        arrays, metrics = training.train_step(state.graphdef, arrays, batch, key)
+        arrays, metrics = training.train_step(
+            state.graphdef, run.execution, arrays, batch, key
+        )
         losses.append(float(metrics["loss"]))
     assert len(losses) == 2
     assert np.isfinite(losses).all()

@@ -23,7 +23,13 @@ from simclr_jax import assembly, augment, data, evaluation, losses, plots, train
 from simclr_jax.core import checks, errors
 from simclr_jax.programs import cli
 
-LARS = {"name": "lars", "weight_decay": 1e-4, "trust_coefficient": 0.001}
+LARS = {
+    "name": "lars",
+    "weight_decay": 1e-4,
+    "trust_coefficient": 0.001,
+    "learning_rate_scaling": "linear",
+    "rules": (),
+}
 LEARNING_RATES = {"lars": 1.0, "sgd": 0.06}  # for a batch of 256, 100 epochs
 
 
@@ -51,12 +57,14 @@ def make_config(args):
     checks.check_positive_int("epochs", args.epochs)
     config: assembly.Config = cifar10.get_config()
     config.data.update({"source": args.dataset, "data_dir": args.data_dir})
-    for name in ("epochs", "batch_size", "temperature", "seed"):
+    for name in ("epochs", "batch_size", "seed"):
         config[name] = getattr(args, name)
+    config.method.temperature = args.temperature
     if args.optimizer == "lars":
-        config.optimizer = LARS
-        config.warmup_epochs = min(10.0, args.epochs / 10)
-    config.learning_rate = args.learning_rate or LEARNING_RATES[args.optimizer]
+        warmup_epochs = min(10.0, args.epochs / 10)
+        config.optimizer = {**LARS, "warmup_epochs": warmup_epochs}
+    rate = args.learning_rate or LEARNING_RATES[args.optimizer]
+    config.optimizer.learning_rate = rate
     if args.smoke:
         config.update({"epochs": 2, "batch_size": 32, "compute_dtype": "float32"})
         config.data.source = "synthetic:32x32x3:128"
@@ -77,7 +85,7 @@ def main():
     print("✓ Training completed!")
     training.set_aside(workdir / "checkpoints", suffix="old")  # of an earlier run
     checkpoints = training.Checkpoints(workdir / "checkpoints")
-    checkpoints.save(len(history), state.items(), run.meta())
+    checkpoints.save(len(history), state.items(), run.metadata())
     checkpoints.close()
     save_pictures(run, workdir, history)
 
@@ -94,7 +102,7 @@ def main():
 def train(run, state, workdir):
     """Returns the trained state and the loss of every step."""
     graphdef, arrays = state.graphdef, state.arrays
-    key = jax.device_put(assembly.root_key(run.config), training.replicated(run.mesh))
+    key = training.place(assembly.root_key(run.config), run.mesh)
     batches = run.batches.start_at(0)
     writer = training.JsonLinesWriter(workdir / "metrics.jsonl")
     history = []
@@ -104,7 +112,7 @@ def train(run, state, workdir):
         with tqdm.tqdm(total=steps * run.config.batch_size, disable=None) as bar:
             for _ in range(steps):
                 arrays, metrics = training.train_step(
-                    graphdef, arrays, next(batches), key
+                    graphdef, run.execution, arrays, next(batches), key
                 )
                 pending.append(metrics["loss"])
                 pending[-3:][0].block_until_ready()  # at most two steps ahead
@@ -159,7 +167,9 @@ def save_pictures(run, workdir, history):
         range(1, len(history) + 1),
         history,
         chance=losses.chance_loss(config.batch_size),
-        floor=losses.floor_loss(config.batch_size, temperature=config.temperature),
+        floor=losses.floor_loss(
+            config.batch_size, temperature=config.method.temperature
+        ),
     )
     print(f"Pictures: {paths[0]}, {paths[1]}")
 

@@ -22,6 +22,7 @@ from simclr_jax.assembly.parts import (
     view_shape,
 )
 from simclr_jax.assembly.run import Run, assemble
+from simclr_jax.assembly.saved import save_checkpoint
 from simclr_jax.assembly.schema import Config, check, import_modules
 from simclr_jax.assembly.sweeps import sweep
 
@@ -50,6 +51,7 @@ __all__ = [
     "load",
     "open_images",
     "root_key",
+    "save_checkpoint",
     "sweep",
     "to_json",
     "view_shape",

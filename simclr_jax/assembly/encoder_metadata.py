@@ -54,25 +54,30 @@ def describe(
 
 
 def of_format_1(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Describes the encoder of a checkpoint of format 1, which carried a config alone.
+    """Returns what the metadata of format 1 lacks; it carried a config instead.
 
     Args:
       meta: the metadata of the checkpoint.
+
+    Returns:
+      ``encoder`` and ``source``, as later formats have them.
     """
     config = meta["config"]
     height, width, channels = meta["data"]["image_shape"]
     evaluation = augment.evaluation(**config["evaluation"])
     shape = parts.view_shape(evaluation, (height, width, channels))
     options = dict(config["encoder"])
-    return {
+    encoder = {
         "name": options.pop("name"),
         "options": options,
         "image_shape": list(shape),
         "dtype": config["compute_dtype"],
         "preprocessing": config["evaluation"],
         "stored_shape": [height, width, channels],
-        "is_canvas": config.get("data", {}).get("canvas") is not None,
+        "is_canvas": config["data"].get("canvas") is not None,
     }
+    source = {"spec": config["data"]["source"], "data_dir": config["data"]["data_dir"]}
+    return {"encoder": encoder, "source": source}
 
 
 def build(described: Mapping[str, Any]) -> nnx.Module:

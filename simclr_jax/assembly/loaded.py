@@ -146,7 +146,7 @@ def _read(
 ) -> LoadedEncoder:
     meta = training.read_meta(step_directory)
     if meta["format"] == 1:
-        meta["encoder"] = encoder_metadata.of_format_1(meta)
+        meta |= encoder_metadata.of_format_1(meta)
     described = meta["encoder"]
     try:
         module = encoder or encoder_metadata.build(described)

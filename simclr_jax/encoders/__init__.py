@@ -79,7 +79,8 @@ def build(
       image_shape: (h, w, c) of the views that it will be trained on. A ResNet takes its
         channels and its default stem from them, and then images of any size; the
         convnet takes images of that shape alone.
-      num_channels: c, for an encoder that needs no size.
+      num_channels: c, for an encoder that needs no size; that of ``image_shape``
+        where there is one.
       dtype: type of the activations; parameters and statistics are float32.
       rngs: source of the initial weights.
       **options: what the encoder's constructor takes, e.g. ``width=2``.
@@ -94,6 +95,7 @@ def build(
     """
     if image_shape is not None:
         image_shape = tuple(image_shape)
+        num_channels = image_shape[-1]
     encoder = ENCODERS.build(
         name,
         options,

@@ -3,13 +3,15 @@
 import jax
 import jax.numpy as jnp
 
+from jaxtyping import Array, Float
+
 from simclr_jax.core import numerics, types
 
 
 def info_nce(
     query: types.Embedding,
     key: types.Embedding,
-    negatives: types.Embedding | None,
+    negatives: Float[Array, "m d"] | None,
     *,
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
@@ -41,7 +43,7 @@ def info_nce(
 def info_nce_with_metrics(
     query: types.Embedding,
     key: types.Embedding,
-    negatives: types.Embedding | None,
+    negatives: Float[Array, "m d"] | None,
     *,
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,

@@ -38,11 +38,8 @@ def main() -> None:
     workdir = pathlib.Path(_CHECKPOINT.value)
     encoder = assembly.load(workdir, step=_STEP.value)
     # The dataset of the run, if no other; its split is that of training.
-    dataset = (
-        _DATASET.value
-        or data.split_spec(encoder.metadata["config"]["data"]["source"])[0]
-    )
-    data_dir = _DATA_DIR.value or encoder.metadata["config"]["data"]["data_dir"]
+    dataset = _DATASET.value or data.split_spec(encoder.metadata["source"]["spec"])[0]
+    data_dir = _DATA_DIR.value or encoder.metadata["source"]["data_dir"]
     splits = [
         _open(data.open_source(dataset, split=split, data_dir=data_dir), encoder)
         for split in (_TRAIN_SPLIT.value, _TEST_SPLIT.value)

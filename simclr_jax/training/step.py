@@ -58,7 +58,7 @@ def train_step(
     nnx.update(method, written)
     optimizer.update(method, grads)
     method.after_update(jax.lax.stop_gradient(outputs), step=step)
-    metrics = {"loss": loss, "gradient_norm": optax.global_norm(grads)} | metrics
+    metrics = {"loss": loss, "gradient_norm": optax.tree.norm(grads)} | metrics
     return _replicate(nnx.state((method, optimizer)), execution.mesh), metrics
 
 

@@ -17,13 +17,14 @@ def test_shapes_are_those_of_a_run():
     config = mnist.get_config("smoke")
     run = assembly.assemble(config)
     initial = run.initial_state()
-    _, arrays, batch, key = assembly.abstract_arguments(
+    _, execution, arrays, batch, key = assembly.abstract_arguments(
         config,
         mesh=run.mesh,
         num_images=len(run.images),
         image_shape=run.images.image_shape,
     )
     describe = lambda leaf: (leaf.shape, leaf.dtype, leaf.sharding)
+    assert execution == run.execution
     found = jax.tree.map(describe, arrays)
     assert found == jax.tree.map(describe, initial.arrays)
     real = next(run.batches.start_at(0))["image"]

@@ -13,39 +13,6 @@ def smoke(**changes):
     return config
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"num_steps": None, "epochs": 0}, r"epochs must be a number > 0; got 0"),
-        ({"num_steps": 0}, r"num_steps must be a whole number >= 1; got 0"),
-        ({"temperature": 0.0}, r"temperature must be a number > 0; got 0.0"),
-        ({"temperature": -1.0}, r"temperature must be a number > 0; got -1.0"),
-        ({"batch_size": 0}, r"batch_size must be a whole number >= 1; got 0"),
-        ({"batch_size": 1}, r"batch_size must be at least 2"),
-        ({"accumulate": 0}, r"accumulate must be a whole number >= 1; got 0"),
-        ({"remat": "block"}, r"Unknown remat 'block'. Did you mean 'blocks'"),
-        ({"loss": {"schedule": "rign"}}, r"loss.schedule 'rign'. Did you mean 'ring'"),
-        (
-            {"steps_per_call": 3, "log_every_steps": 6, "checkpoint_every_steps": 10},
-            r"checkpoint_every_steps must be a multiple of 3; got 10",
-        ),
-        ({"learning_rate": 0.0}, r"learning_rate must be a number > 0"),
-        ({"log_every_steps": 0}, r"log_every_steps must be a whole number >= 1"),
-        ({"compute_dtype": "float16"}, r"Unknown compute_dtype 'float16'"),
-        (
-            {"encoder": {"name": "convnte"}},
-            r"encoder 'convnte'. Did you mean 'convnet'",
-        ),
-        ({"optimizer": {"name": "adma"}}, r"optimizer 'adma'. Did you mean 'adam'"),
-        ({"augmentation": {"name": "mnits"}}, r"Did you mean 'mnist'"),
-        ({"data": {"num_workers": -1}}, r"data.num_workers must be in \[0.0, inf\]"),
-    ],
-)
-def test_bad_values_are_named(changes, message):
-    with pytest.raises(errors.UserError, match=message):
-        assembly.check(smoke(**changes))
-
-
 def test_steps_win_over_epochs():
     config = smoke(num_steps=7, epochs=3, batch_size=10)
     assert assembly.compute_length(config, num_images=105).num_steps == 7
@@ -55,16 +22,46 @@ def test_steps_win_over_epochs():
 
 
 def test_a_warmup_takes_half_of_a_short_run_at_most():
-    config = smoke(num_steps=10, warmup_epochs=5.0, batch_size=10)
+    config = smoke(num_steps=10, batch_size=10)
+    config.optimizer.warmup_epochs = 5.0
     assert assembly.compute_length(config, num_images=100).warmup_steps == 5
 
 
-def test_the_fields_for_batches_larger_than_memory_reach_the_method():
-    config = smoke(accumulate=4, remat="blocks")
-    method = nnx.eval_shape(
-        lambda: assembly.build_method(config, image_shape=(28, 28, 1))
+def build(config):
+    length = assembly.compute_length(config, num_images=100)
+    return nnx.eval_shape(
+        lambda: assembly.build_method(
+            config, image_shape=(28, 28, 1), length=length, num_images=100
+        )
     )
-    assert (method.accumulate, method.encoder.blocks[0].remat) == (4, "blocks")
+
+
+def test_remat_reaches_the_blocks_of_the_encoder():
+    config = smoke()
+    config.execution.remat = "blocks"
+    assert build(config).encoder.blocks[0].remat == "blocks"
+
+
+def test_frozen_parameters_are_not_trainable():
+    config = smoke()
+    config.freeze = ("^encoder/",)
+    method = build(config)
+    trainable = nnx.to_pure_dict(nnx.state(method, method.trainable))
+    assert set(trainable) == {"head"}
+
+
+@pytest.mark.parametrize(
+    ("freeze", "message"),
+    [
+        (("nothing",), r"'nothing', which matches no parameter. Paths are like"),
+        ((".*",), r"leaves no parameter to train"),
+    ],
+)
+def test_wrong_patterns_of_freeze(freeze, message):
+    config = smoke()
+    config.freeze = freeze
+    with pytest.raises(errors.UserError, match=message):
+        build(config)
 
 
 def test_view_shape_follows_the_recipe():
@@ -91,7 +88,7 @@ def test_images_of_many_sizes_get_the_canvas_of_the_config(tmp_path):
 
 def test_options_of_the_learning_rate():
     config = common.get_base()
-    config.update({"batch_size": 4096, "learning_rate": 0.3})
+    config.batch_size = 4096
     length = assembly.compute_length(config, num_images=1_281_167)
     assert length.steps_per_epoch == 312
     schedule, peak = assembly.build_schedule(config, length)

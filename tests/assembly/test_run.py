@@ -8,58 +8,67 @@ from simclr_jax.core import errors
 
 def smoke(**changes):
     config = mnist.get_config("smoke")
-    config.update(changes)
+    for name, value in changes.items():
+        config.update_from_flattened_dict({name: value})
     return config
 
 
 def test_a_run_of_another_config_is_refused_with_the_difference():
-    run = assembly.assemble(smoke(num_devices=1))
-    run.check_meta(run.meta())
-    other = assembly.assemble(smoke(num_devices=1, temperature=0.7))
+    run = assembly.assemble(smoke(**{"execution.num_devices": 1}))
+    run.check_metadata(run.metadata())
+    other = assembly.assemble(
+        smoke(**{"execution.num_devices": 1, "method.temperature": 0.7})
+    )
     with pytest.raises(errors.ConfigMismatchError) as caught:
-        other.check_meta(run.meta())
-    assert "temperature: 0.5 in the checkpoint, 0.7 now" in str(caught.value)
-    assert "another workdir" in str(caught.value)
+        other.check_metadata(run.metadata())
+    assert "method.temperature: 0.5 in the checkpoint, 0.7 now" in str(caught.value)
+    assert "another --workdir" in str(caught.value)
 
 
 def test_other_data_is_another_run():
-    run = assembly.assemble(smoke(num_devices=1))
-    meta = run.meta()
+    run = assembly.assemble(smoke(**{"execution.num_devices": 1}))
+    meta = run.metadata()
     meta["data"]["num_images"] = 17
     with pytest.raises(errors.ConfigMismatchError, match=r"data.num_images: 17 in the"):
-        run.check_meta(meta)
+        run.check_metadata(meta)
 
 
 def test_micro_batches_must_divide_the_batch():
     with pytest.raises(errors.UserError, match=r"batch_size must be a multiple of 6"):
-        assembly.assemble(smoke(num_devices=2, accumulate=3))
+        assembly.assemble(
+            smoke(**{"execution.num_devices": 2, "execution.accumulate": 3})
+        )
 
 
 def test_micro_batches_are_another_run_and_thrift_is_not():
-    run = assembly.assemble(smoke(num_devices=1))
-    assembly.assemble(smoke(num_devices=1, remat="blocks")).check_meta(run.meta())
-    other = assembly.assemble(smoke(num_devices=1, accumulate=2))
+    run = assembly.assemble(smoke(**{"execution.num_devices": 1}))
+    assembly.assemble(
+        smoke(**{"execution.num_devices": 1, "execution.remat": "blocks"})
+    ).check_metadata(run.metadata())
+    other = assembly.assemble(
+        smoke(**{"execution.num_devices": 1, "execution.accumulate": 2})
+    )
     with pytest.raises(errors.ConfigMismatchError, match=r"accumulate: 1 in the"):
-        other.check_meta(run.meta())
+        other.check_metadata(run.metadata())
 
 
 def test_one_image_is_not_enough(tmp_path):
     Image.new("RGB", (60, 40)).save(tmp_path / "only.png")
-    config = smoke(num_devices=1)
+    config = smoke(**{"execution.num_devices": 1})
     config.data.source = f"folder:{tmp_path}"
     with pytest.raises(errors.DataError, match=r"has 1 image; expected two at least"):
         assembly.assemble(config)
 
 
 def test_where_the_files_lie_does_not_matter(tmp_path):
-    metas = []
+    pages = []
     for place in ("here", "there"):
         (tmp_path / place).mkdir()
         for number in range(20):
             Image.new("RGB", (9, 8)).save(tmp_path / place / f"{number}.png")
-        config = smoke(num_devices=1)
+        config = smoke(**{"execution.num_devices": 1})
         config.data.source = f"folder:{tmp_path / place}"
         run = assembly.assemble(config)
-        metas.append(run.meta())
-    assert metas[0]["data"] == metas[1]["data"]
-    run.check_meta(metas[0])
+        pages.append(run.metadata())
+    assert pages[0]["data"] == pages[1]["data"]
+    run.check_metadata(pages[0])

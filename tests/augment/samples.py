@@ -32,6 +32,10 @@ IMAGES = (16, 24, 24, 3)
 """Shape of the batch that most tests use, for the same reason."""
 
 
+def keys(key):
+    return augment.sample_keys(key, IMAGES[0])
+
+
 def small(name, **options):
     return augment.build(name, **SMALL[name], **options)
 

@@ -152,7 +152,7 @@ def test_a_stage_that_needs_an_image_refuses_a_canvas(key, image):
         (augment.with_probability(flip, 0.5), crop),
     ):
         with pytest.raises(ValueError, match=message):
-            augment.views(key, canvas, recipe)
+            augment.views(augment.sample_keys(key, len(canvas.size)), canvas, recipe)
         one = types.Canvas(image, canvas.size[0])
         if callable(recipe) and recipe is not augment.random_horizontal_flip:
             with pytest.raises(ValueError, match=message):

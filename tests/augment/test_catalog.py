@@ -34,14 +34,14 @@ def assert_shape_and_range(made, name, channels):
 def test_shape_range_and_dtype(key, rng, name):
     # Black and white pixels make every overshoot visible.
     images = jnp.asarray(rng.integers(0, 2, samples.IMAGES) * 255, jnp.uint8)
-    made = samples.views(key, images, samples.small(name))
+    made = samples.views(samples.keys(key), images, samples.small(name))
     assert_shape_and_range(made, name, 3)
 
 
 @pytest.mark.parametrize("name", ["evaluation", "mnist", "byol"])
 def test_images_of_one_channel_keep_one(key, rng, name):
     images = jnp.asarray(rng.integers(0, 2, (16, 24, 24, 1)) * 255, jnp.uint8)
-    made = samples.views(key, images, samples.small(name))
+    made = samples.views(samples.keys(key), images, samples.small(name))
     assert_shape_and_range(made, name, 1)
 
 
@@ -49,8 +49,10 @@ def test_images_of_one_channel_keep_one(key, rng, name):
 @pytest.mark.parametrize("name", ["byol", "mnist", "simclr_v2", "supervised", "swav"])
 def test_bfloat16_views_are_near_the_float32_views(key, rng, name):
     images = jnp.asarray(rng.integers(0, 256, samples.IMAGES, dtype=np.uint8))
-    full = samples.views(key, images, samples.small(name))
-    half = samples.views(key, images, samples.small(name, dtype="bfloat16"))
+    full = samples.views(samples.keys(key), images, samples.small(name))
+    half = samples.views(
+        samples.keys(key), images, samples.small(name, dtype="bfloat16")
+    )
     for got, expected in zip(half, full, strict=True):
         assert got.dtype == jnp.bfloat16
         difference = np.asarray(got.astype(jnp.float32)) - np.asarray(expected)
@@ -82,7 +84,7 @@ def test_equal_builds_are_equal_and_share_a_compilation(name):
 def test_constant_gray_image_stays_constant(key, name):
     """No operation may draw borders: neither the crop nor the blur."""
     images = jnp.full(samples.IMAGES, 128, jnp.uint8)
-    for view in samples.views(key, images, samples.small(name)):
+    for view in samples.views(samples.keys(key), images, samples.small(name)):
         spread = jnp.max(view, axis=(2, 3)) - jnp.min(view, axis=(2, 3))
         assert float(jnp.max(spread)) < helpers.TOLERANCE["image"]["atol"]
 

@@ -1,4 +1,4 @@
-"""Views depend on the step's key and the global index of the image, on nothing else."""
+"""Views depend on the key of the image, on nothing else."""
 
 import os
 
@@ -34,10 +34,16 @@ def assert_views_close(got, expected):
         np.testing.assert_allclose(a, b, **helpers.TOLERANCE["image"])
 
 
-def one_by_one(key, image, index, recipe):
+@pytest.fixture
+def key():
+    """The keys of the images."""
+    return augment.sample_keys(jax.random.key(0), samples.IMAGES[0])
+
+
+def one_by_one(keys, image, index, recipe):
     """The views of one image, each made alone and without jit, grouped by size."""
     augmentations = augment.members(recipe)
-    keys = jax.random.split(jax.random.fold_in(key, index), len(augmentations))
+    keys = jax.random.split(keys[index], len(augmentations))
     made = {}
     for augmentation, view_key in zip(augmentations, keys, strict=True):
         view = augmentation(view_key, image)
@@ -100,14 +106,8 @@ def test_a_loop_over_large_images_makes_the_same_views(request, key, monkeypatch
 def test_views_of_a_part_are_part_of_the_views(request, key, name, kind):
     recipe, batch = samples.small(name), request.getfixturevalue(kind)
     last = jax.tree.map(lambda x: x[8:], batch)
-    part = views(key, last, recipe, first_index=8)
+    part = samples.views(key[8:], last, recipe)
     assert_views_close(part, [array[8:] for array in views(key, batch, recipe)])
-
-
-def test_views_of_every_fourth_image_are_part_of_the_views(key, images):
-    recipe = samples.small("mnist")
-    part = views(key, images[1::4], recipe, first_index=1, index_step=4)
-    assert_views_close(part, [array[1::4] for array in views(key, images, recipe)])
 
 
 def test_jit_equals_eager(key, images):
@@ -121,7 +121,7 @@ def test_jit_equals_eager(key, images):
 def test_views_differ_between_keys_views_and_images(key, images, name):
     recipe = samples.small(name)
     images = jnp.broadcast_to(images[:1], images.shape)
-    other = views(jax.random.key(1), images, recipe)
+    other = views(augment.sample_keys(jax.random.key(1), 16), images, recipe)
     for made, others in zip(views(key, images, recipe), other, strict=True):
         a, b = made[:, 0], made[:, 1]
         for left, right in ((a, b), (a, others[:, 0]), (a, jnp.roll(a, 1, axis=0))):
@@ -168,12 +168,6 @@ def test_an_augmentation_and_a_pair_of_it_make_the_same_views(key, images):
     assert_views_close(views(key, images, recipe), views(key, images, (recipe, recipe)))
 
 
-def test_sample_keys_are_folded_global_indices(key):
-    keys = augment.sample_keys(key, 3, first_index=5)
-    for index in range(3):
-        assert keys[index] == jax.random.fold_in(key, 5 + index)
-
-
 def test_errors(key, images):
     def trace(function, recipe):
         return jax.eval_shape(lambda key, x: function(key, x, recipe), key, images)
@@ -183,5 +177,7 @@ def test_errors(key, images):
     crop = augment.bind(augment.random_resized_crop, size=8)
     with pytest.raises(ValueError, match=r"two views of one size.*3 of 8 x 8"):
         trace(augment.two_views, (crop,) * 3)
+    with pytest.raises(ValueError, match=r"a key for each of the 16 images; got keys"):
+        augment.views(key[:3], images, crop)
     with pytest.raises(ValueError, match=r"one augmentation for each view; got none"):
         trace(augment.views, ())

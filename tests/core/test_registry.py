@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 
 from simclr_jax.core import errors, registry
@@ -16,3 +18,57 @@ def test_unknown_name_lists_choices_and_nearest_match():
 
 def test_no_hint_where_nothing_is_near():
     assert "Did you mean" not in registry.unknown_name("encoder", "zzz", ["convnet"])
+
+
+@pytest.fixture
+def shapes():
+    known = registry.Registry("shape", supplied=("color",))
+
+    @known.register("square")
+    def square(*, side, color, filled=False):
+        return ("square", side, color, filled)
+
+    @known.register("dot")
+    class Dot:
+        def __init__(self, x, *, size=1):
+            self.x, self.size = x, size
+
+    known.register("big_dot")(functools.partial(Dot, size=9))
+    return known
+
+
+def test_a_builder_gets_its_options_and_what_it_names_of_the_supplied(shapes):
+    assert shapes.build("square", {"side": 2}, color="red") == (
+        "square",
+        2,
+        "red",
+        False,
+    )
+    assert shapes.build("dot", {"size": 3}, 7, color="red").size == 3
+    assert shapes.build("big_dot", None, 7, color="red").size == 9
+
+
+def test_it_is_a_mapping_of_names(shapes):
+    assert sorted(shapes) == ["big_dot", "dot", "square"]
+    assert set(shapes.options("square")) == {"side", "filled"}
+    assert not shapes.options("big_dot")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("sqare", {}, r"Unknown shape 'sqare'. Did you mean 'square'"),
+        ("square", {"sied": 1}, r"Unknown option of shape 'square': 'sied'.*'side'"),
+        ("square", {"color": 1}, r"Unknown option of shape 'square': 'color'"),
+        ("square", {}, r"The shape 'square' needs the option 'side'"),
+        ("big_dot", {"size": 1}, r"Unknown option of shape 'big_dot'.*Choices: none"),
+    ],
+)
+def test_wrong_names_and_options(shapes, name, options, message):
+    with pytest.raises(errors.UserError, match=message):
+        shapes.build(name, options, color="red")
+
+
+def test_a_name_belongs_to_one_builder(shapes):
+    with pytest.raises(errors.UserError, match=r"'dot' is registered already, by"):
+        shapes.register("dot")(lambda: None)

@@ -61,8 +61,8 @@ def test_lars_is_the_original(problem):
 
 
 def test_lars_does_not_adapt_a_kernel_of_zeros():
-    params = {"conv": {"kernel": jnp.zeros(3)}}
-    grads = {"conv": {"kernel": jnp.ones(3)}}
+    params = {"conv": {"kernel": jnp.zeros((3, 1))}}
+    grads = {"conv": {"kernel": jnp.ones((3, 1))}}
     got = run(optim.build("lars", 0.5, params=params), params, [grads])
     np.testing.assert_allclose(got["conv"]["kernel"], -0.5)
 
@@ -89,15 +89,16 @@ def test_sgd_with_nesterov_and_decay(problem):
 def test_sgd_can_decay_everything():
     params = {"norm": {"scale": jnp.ones(2)}}
     grads = {"norm": {"scale": jnp.zeros(2)}}
-    sgd = optim.build("sgd", 1.0, params=params, weight_decay=0.1, decay_all=True)
+    rules = ((".*", {"decay": 1}),)
+    sgd = optim.build("sgd", 1.0, params=params, weight_decay=0.1, rules=rules)
     assert float(run(sgd, params, [grads])["norm"]["scale"][0]) < 1.0
     sgd = optim.build("sgd", 1.0, params=params, weight_decay=0.1)
     assert float(run(sgd, params, [grads])["norm"]["scale"][0]) == 1.0
 
 
 def test_adamw_decays_kernels_only():
-    params = {"a": {"kernel": jnp.ones(2), "bias": jnp.ones(2)}}
-    grads = {"a": {"kernel": jnp.zeros(2), "bias": jnp.zeros(2)}}
+    params = {"a": {"kernel": jnp.ones((2, 1)), "bias": jnp.ones(2)}}
+    grads = {"a": {"kernel": jnp.zeros((2, 1)), "bias": jnp.zeros(2)}}
     got = run(
         optim.build("adamw", 0.1, params=params, weight_decay=0.5), params, [grads]
     )
@@ -108,16 +109,55 @@ def test_adamw_decays_kernels_only():
 def test_adam_is_optax_adam(problem):
     params, gradients = problem
     gradients = [as_jax(grads) for grads in gradients]
-    ours = run(optim.build("adam", 0.1, params={}), as_jax(params), gradients)
+    adam = optim.build("adam", 0.1, params=as_jax(params))
+    ours = run(adam, as_jax(params), gradients)
     theirs = run(optax.adam(0.1), as_jax(params), gradients)
     for name in params:
         np.testing.assert_array_equal(ours[name], theirs[name])
 
 
+def steps_of(rules, *, learning_rate=1.0, peak=None, num_steps=3):
+    """Returns the values of a parameter whose gradient is 1, step by step."""
+    params = {"a": jnp.zeros((1, 1)), "b": jnp.zeros((1, 1))}
+    sgd = optim.build(
+        "sgd", learning_rate, params=params, rules=rules, peak=peak, momentum=0.5
+    )
+    state, values = sgd.init(params), []
+    for _ in range(num_steps):
+        grads = {"a": jnp.ones((1, 1)), "b": jnp.ones((1, 1))}
+        updates, state = sgd.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+        values.append((float(params["a"][0, 0]), float(params["b"][0, 0])))
+    return values
+
+
+def test_a_rate_scales_the_steps_of_a_group():
+    for a, b in steps_of((("^a$", {"rate": 0.25}),)):
+        assert a == pytest.approx(0.25 * b)
+
+
+def test_frozen_steps_change_neither_the_parameter_nor_its_momentum():
+    free = [b for _, b in steps_of((), num_steps=2)]
+    held = [a for a, _ in steps_of((("^a$", {"frozen_steps": 2}),), num_steps=4)]
+    assert held == [0.0, 0.0, *free]
+
+
+def test_a_constant_rate_is_the_peak_from_the_first_step_on():
+    schedule = lambda step: 0.1 * step
+    rules = (("^a$", {"constant_rate": True}),)
+    (first, *_), constant = (
+        steps_of(rules, learning_rate=schedule, peak=0.5),
+        steps_of((), learning_rate=0.5),
+    )
+    assert first == (constant[0][0], 0.0)
+    with pytest.raises(errors.UserError, match=r"needs the peak"):
+        steps_of(rules, learning_rate=schedule)
+
+
 def test_errors():
     with pytest.raises(errors.UserError, match=r"Unknown optimizer 'lasr'.*'lars'"):
-        optim.build("lasr", 0.1, params={})
+        optim.build("lasr", 0.1, params={"a": jnp.zeros(1)})
     with pytest.raises(
         errors.UserError, match=r"option of optimizer 'adam': 'momentum'"
     ):
-        optim.build("adam", 0.1, params={}, momentum=0.9)
+        optim.build("adam", 0.1, params={"a": jnp.zeros(1)}, momentum=0.9)

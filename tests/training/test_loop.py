@@ -15,6 +15,7 @@ def run(hooks, stop, mesh=None, **options):
         tiny.build_state(mesh),
         tiny.build_batches(mesh).start_at(options["start_step"]),
         key=tiny.root_key(mesh),
+        execution=tiny.execution(mesh),
         hooks=hooks,
         stop=stop,
         **options,

@@ -10,7 +10,7 @@ from flax import nnx
 from helpers import TOLERANCE
 from training import tiny
 
-from simclr_jax import training
+from simclr_jax import augment, training
 
 pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.quick]
 
@@ -22,7 +22,7 @@ def run(mesh, num_steps=4, state=None, start=0):
         range(num_steps), tiny.build_batches(mesh).start_at(start), strict=False
     ):
         arrays, metrics = training.train_step(
-            state.graphdef, arrays, batch, tiny.root_key(mesh)
+            state.graphdef, tiny.execution(mesh), arrays, batch, tiny.root_key(mesh)
         )
         losses.append(float(metrics["loss"]))
     return training.TrainState(state.graphdef, arrays), losses
@@ -34,7 +34,7 @@ def test_one_step_changes_weights_statistics_and_the_count():
     state, _ = run(mesh, num_steps=2)
     after = state.items()
     assert int(after["opt"]["step"]) == 2
-    first = lambda items: items["model"]["encoder"]["first"]
+    first = lambda items: items["encoder"]["first"]
     assert not np.array_equal(
         first(before)["conv"]["kernel"], first(after)["conv"]["kernel"]
     )
@@ -77,15 +77,18 @@ def test_gradient_norm_is_that_of_the_loss():
     batch = next(tiny.build_batches(mesh).start_at(0))
     method_def, params, rest = nnx.split(state.method(), nnx.Param, ...)
     key = jax.random.fold_in(tiny.root_key(mesh), 0)
+    keys = augment.sample_keys(key, tiny.BATCH_SIZE)
+    execution = tiny.execution(mesh)
 
     def loss(params):
         method = nnx.merge(method_def, params, rest, copy=True)
-        return method.loss(batch, key=key, step=jnp.int32(0))[0]
+        outputs = method.forward(batch, keys)
+        return method.loss(outputs, batch, step=jnp.int32(0), execution=execution)[0]
 
     grads = jax.jit(jax.grad(loss))(params)
     expected = np.sqrt(sum(np.sum(np.square(g)) for g in jax.tree.leaves(grads)))
     _, metrics = training.train_step(
-        state.graphdef, state.arrays, batch, tiny.root_key(mesh)
+        state.graphdef, tiny.execution(mesh), state.arrays, batch, tiny.root_key(mesh)
     )
     np.testing.assert_allclose(metrics["gradient_norm"], expected, rtol=1e-4)
 
@@ -93,7 +96,7 @@ def test_gradient_norm_is_that_of_the_loss():
 def several_at_once(mesh):
     state = tiny.build_state(mesh)
     batches = tuple(itertools.islice(tiny.build_batches(mesh).start_at(0), 2))
-    return state, (state.arrays, batches, tiny.root_key(mesh))
+    return state, (tiny.execution(mesh), state.arrays, batches, tiny.root_key(mesh))
 
 
 def test_several_steps_in_one_call_are_those_of_several_calls():
@@ -131,7 +134,7 @@ def test_the_loss_of_one_batch_falls():
     arrays, losses = state.arrays, []
     for _ in range(40):
         arrays, metrics = training.train_step(
-            state.graphdef, arrays, batch, tiny.root_key(mesh)
+            state.graphdef, tiny.execution(mesh), arrays, batch, tiny.root_key(mesh)
         )
         losses.append(float(metrics["loss"]))
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])

@@ -3,28 +3,28 @@
 import jax
 from flax import nnx
 
-from simclr_jax import augment, data, encoders, heads, methods, optim, training
+from simclr_jax import augment, data, encoders, methods, optim, training
+from simclr_jax.core import execution as executions
 
 NUM_STEPS = 12
 BATCH_SIZE = 16
 SCHEDULE = optim.warmup_cosine(3e-3, num_steps=NUM_STEPS, warmup_steps=2)
 
 
-def build_method(mesh):
+def build_method():
     rngs = nnx.Rngs(0)
-    encoder = encoders.ConvNet(image_shape=(12, 12, 1), rngs=rngs)
-    head = heads.ProjectionHead(
-        encoder.feature_dim, hidden_dim=8, output_dim=8, batch_norm=False, rngs=rngs
-    )
-    recipe = augment.mnist(size=12)
     return methods.SimCLR(
-        encoder, head, augmentation=recipe, temperature=0.5, mesh=mesh
+        encoders.build("convnet", image_shape=(12, 12, 1), rngs=rngs),
+        augmentation=augment.mnist(size=12),
+        temperature=0.5,
+        head={"hidden_dim": 8, "output_dim": 8, "batch_norm": False},
+        rngs=rngs,
     )
 
 
 def build_state(mesh, learning_rate=SCHEDULE):
     return training.initialize(
-        lambda: build_method(mesh),
+        build_method,
         lambda params: optim.build("adam", learning_rate, params=params),
         mesh=mesh,
     )
@@ -38,3 +38,7 @@ def build_batches(mesh):
 
 def root_key(mesh):
     return jax.device_put(jax.random.key(0), training.replicated(mesh))
+
+
+def execution(mesh):
+    return executions.Execution(mesh)

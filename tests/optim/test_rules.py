@@ -1,0 +1,75 @@
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+from simclr_jax import encoders, heads, optim
+from simclr_jax.core import errors
+
+
+def test_the_groups_of_resnet50_with_its_head_are_pinned():
+    def build():
+        rngs = nnx.Rngs(0)
+        encoder = encoders.build("resnet50", image_shape=(224, 224, 3), rngs=rngs)
+        return nnx.Dict(encoder=encoder, head=heads.ProjectionHead(2048, rngs=rngs))
+
+    params = nnx.to_pure_dict(nnx.state(nnx.eval_shape(build), nnx.Param))
+    # 53 convolutions and 2 linear maps are decayed; 53 + 2 BatchNorms are not, of which
+    # the head's last has no shift.
+    assert optim.table(params) == [
+        "55 arrays, 27,911,360 numbers: decay 1, trust",
+        "109 arrays, 57,472 numbers: decay 0, no trust",
+    ]
+    groups = optim.resolve(params)
+    names = optim.path_names(params)
+    leaves = jax.tree.leaves(groups)
+    decayed = {n for n, group in zip(names, leaves, strict=True) if group.decay}
+    assert all(name.endswith("kernel") for name in decayed)
+    assert "head/norms/1/scale" not in decayed
+
+
+@pytest.mark.parametrize("name", ["bn1", "gn", "ln1", "downsample.1", "norm"])
+def test_a_norm_of_any_name_is_neither_decayed_nor_adapted(name):
+    params = {name: {"scale": jnp.ones(4), "weight": jnp.ones(4)}}
+    for group in jax.tree.leaves(optim.resolve(params)):
+        assert (group.decay, group.trust) == (0.0, False)
+
+
+def test_the_first_match_wins_and_leaves_other_fields_at_their_defaults():
+    params = {
+        "a": {"kernel": jnp.zeros((2, 2)), "bias": jnp.zeros(2)},
+        "b": jnp.zeros((2, 2)),
+    }
+    groups = optim.resolve(
+        params, [("^a/kernel$", {"rate": 3.0}), ("^a/", {"rate": 0.5, "trust": True})]
+    )
+    assert groups["a"]["kernel"] == optim.Group(rate=3.0)
+    assert groups["a"]["bias"] == optim.Group(decay=0.0, trust=True, rate=0.5)
+    assert groups["b"] == optim.Group()
+
+
+def test_the_table_names_what_is_unusual():
+    params = {"a": jnp.zeros((2, 3)), "b": jnp.zeros((4, 4))}
+    rules = [("a", {"group": "prototypes", "frozen_steps": 5, "constant_rate": True})]
+    assert optim.table(params, rules) == [
+        "1 arrays, 16 numbers: decay 1, trust",
+        "1 arrays, 6 numbers: prototypes, decay 1, trust, constant rate, frozen for 5 "
+        "steps",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ([("nothing", {})], r"rule 'nothing' matches no parameter. Paths are like 'a'"),
+        ([("a(", {})], r"'a\(' is no regular expression"),
+        ([("a", {"dceay": 0})], r"'dceay'. Did you mean 'decay'"),
+        ([("a",)], r"must be a pair"),
+        ([("a", {"decay": -1})], r"decay must be in \[0.0, inf\]; got -1"),
+        ([("a", {"trust": 1})], r"trust must be True or False; got 1"),
+        ([("a", {"frozen_steps": 1.5})], r"frozen_steps must be a whole number"),
+    ],
+)
+def test_wrong_rules_are_refused(rules, message):
+    with pytest.raises(errors.UserError, match=message):
+        optim.resolve({"a": jnp.zeros(1)}, rules)
