@@ -112,8 +112,9 @@ def _as_images(source: Any, config: schema.Config) -> data.Decoded:
                 f"{source.dtype.name} of shape {source.shape}."
             )
         labels = np.full(len(source), -1, np.int32)
+        digest = hashlib.sha256(np.ascontiguousarray(source)).hexdigest()[:12]
         return data.ArraySource(
-            name=f"array {hashlib.sha256(np.ascontiguousarray(source)).hexdigest()[:12]}",
+            name=f"array {digest}",
             images=source,
             labels=labels,
             num_classes=None,

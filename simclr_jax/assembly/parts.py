@@ -261,7 +261,7 @@ def build_optimizer(
 
 
 def optimizer_rules(config: schema.Config) -> Any:
-    """Returns the rules of the optimizer of a config, as ``optim.resolve`` takes them."""
+    """Returns the rules of the optimizer, as ``optim.resolve`` takes them."""
     return schema.options_of(config.optimizer)["rules"]
 
 

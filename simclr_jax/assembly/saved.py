@@ -1,4 +1,4 @@
-"""Saving a method that was trained by a loop of one's own, for ``load`` and ``probe``."""
+"""Saving what a training loop of one's own has trained, for ``load`` and ``probe``."""
 
 import os
 from collections.abc import Mapping

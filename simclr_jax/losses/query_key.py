@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-
 from jaxtyping import Array, Float
 
 from simclr_jax.core import numerics, types

@@ -9,8 +9,8 @@ once the optimizer has changed the parameters. A new method is one file:
 2. name the fields of the batch that it reads in ``inputs``;
 3. register it: ``@METHODS.register("name")``.
 
-Training, accumulation, several processes, checkpoints, resuming and evaluation then work
-with it.
+Training, accumulation, several processes, checkpoints, resuming and evaluation then
+work with it.
 """
 
 import abc

@@ -105,10 +105,10 @@ class MoCo(base.Method):
         self.norm_groups = norm_groups
 
     def forward(self, batch, keys):
-        """Embeds one view of each image as a query, the other as a key; or both as both.
+        """Embeds one view of each image as a query, the other as a key.
 
         Returns ``h`` [b d] of the first view, ``query`` and ``key``, both [b s d'] with
-        s = 2 if symmetric, else 1. Row i of ``key[:, j]`` is the other view of row i of
+        s = 2 if symmetric (both views are both), else 1. Row i of ``key[:, j]`` is the other view of row i of
         ``query[:, j]``.
         """
         views = augment.two_views(keys, batch["image"], self.augmentation)

@@ -63,7 +63,7 @@ class SimCLR(base.Method):
         return {"h": h[:, 0], "z": z.reshape(*h.shape[:2], -1)}
 
     def loss(self, outputs, batch, *, step, execution):
-        """Computes NT-Xent in nats and the metrics of ``losses.ntxent_with_metrics``."""
+        """Computes NT-Xent in nats; metrics as ``losses.ntxent_with_metrics``."""
         del batch, step
         z = outputs["z"]
         return losses.ntxent_with_metrics(

@@ -24,7 +24,7 @@ class Target(nnx.Module):
     def __call__(
         self, images: types.Images, *, keys: jax.Array | None = None
     ) -> types.Embedding:
-        """Returns z [b d] of images [b h w c] in [0, 1], with a key for each or none."""
+        """Returns z [b d] of images [b h w c] in [0, 1]; keys [b] or None."""
         return self.head(encoders.apply(self.encoder, images, keys=keys))
 
     def follow(self, encoder: Any, head: Any, *, decay: jax.Array | float) -> None:

@@ -20,7 +20,7 @@ import jax
 
 from simclr_jax.core import checks, errors, registry
 
-Rules = Sequence[tuple[str, Mapping[str, Any]]]
+Rules = Sequence[Any]
 """Pairs (regular expression searched in the path, fields of ``Group`` to set)."""
 
 
@@ -46,18 +46,6 @@ class Group:
     frozen_steps: int = 0
     constant_rate: bool = False
     group: str = ""
-
-    def __post_init__(self):
-        for name in ("decay", "rate"):
-            value = getattr(self, name)
-            checks.check_in_range(f"rules: {name}", value, low=0.0, high=math.inf)
-        if self.frozen_steps != 0:
-            checks.check_positive_int("rules: frozen_steps", self.frozen_steps)
-        for name in ("trust", "constant_rate"):
-            if not isinstance(getattr(self, name), bool):
-                raise errors.UserError(
-                    f"rules: {name} must be True or False; got {getattr(self, name)!r}."
-                )
 
     @property
     def label(self) -> str:
@@ -145,11 +133,28 @@ def _parse(rule: Any) -> tuple[re.Pattern[str], dict[str, Any]]:
                 registry.unknown_name("field of an optimizer's rule:", name, known)
             )
     try:
-        return re.compile(pattern), dict(fields)
+        return re.compile(pattern), _checked(fields)
     except (re.error, TypeError) as error:
         raise errors.UserError(
             f"The optimizer's rule {pattern!r} is no regular expression: {error}."
         ) from error
+
+
+def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a rule if their values make sense; numbers as floats."""
+    checked = dict(fields)
+    for name, value in fields.items():
+        what = f"The field {name!r} of an optimizer's rule"
+        if name in ("decay", "rate"):
+            checks.check_in_range(what, value, low=0.0, high=math.inf)
+            checked[name] = float(value)
+        elif name == "frozen_steps" and value != 0:
+            checks.check_positive_int(what, value)
+        elif name in ("trust", "constant_rate") and not isinstance(value, bool):
+            raise errors.UserError(f"{what} must be True or False; got {value!r}.")
+        elif name == "group":
+            checked[name] = str(value)
+    return checked
 
 
 def _join(path: tuple) -> str:

@@ -3,9 +3,10 @@
 A step is a folder with the items ``encoder``, ``method`` (the method's other arrays),
 ``opt`` and ``meta`` (JSON: step, config, description of the encoder, versions,
 fingerprint of the data, digest of every array). In format 1 the first two were one item
-``model``; its encoder can be read, but its run cannot be continued. Saving is asynchronous and
-atomic. Added here: arrays are verified when they are read, an unreadable step is set
-aside and an older one used, and a failed save is noticed as soon as it has failed.
+``model``; its encoder can be read, but its run cannot be continued. Saving is
+asynchronous and atomic. Added here: arrays are verified when they are read, an
+unreadable step is set aside and an older one used, and a failed save is noticed as soon
+as it has failed.
 
 Arrays are stored without their placement, so a run may resume on other devices.
 """

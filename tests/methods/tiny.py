@@ -1,6 +1,7 @@
 """The smallest run of any method: an encoder of two layers on images of 10x10."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -21,7 +22,7 @@ SMALL = {
 class TinyEncoder(nnx.Module):
     """A strided convolution, a norm and the mean over positions."""
 
-    def __init__(self, *, num_channels, norm=True, dtype=None, rngs):
+    def __init__(self, *, num_channels, norm=True, dtype=jnp.float32, rngs):
         self.convolution = nnx.Conv(
             num_channels, 12, (3, 3), strides=2, dtype=dtype, rngs=rngs
         )

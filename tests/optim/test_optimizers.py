@@ -113,7 +113,7 @@ def test_adam_is_optax_adam(problem):
     ours = run(adam, as_jax(params), gradients)
     theirs = run(optax.adam(0.1), as_jax(params), gradients)
     for name in params:
-        np.testing.assert_array_equal(ours[name], theirs[name])
+        np.testing.assert_allclose(ours[name], theirs[name], **TOLERANCE["optimizer"])
 
 
 def steps_of(rules, *, learning_rate=1.0, peak=None, num_steps=3):

@@ -10,8 +10,10 @@ import pytest
 from flax import nnx
 from helpers import TOLERANCE
 
-from simclr_jax import augment, encoders, heads, losses, methods, optim, training
+from simclr_jax import augment, encoders, losses, methods, optim, training
 from simclr_jax.core import errors, normalization
+from simclr_jax.core import execution as executions
+from simclr_jax.training import accumulation
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -31,6 +33,7 @@ class Tiny(nnx.Module):
     def __init__(self, norm, *, rngs):
         self.linear = nnx.Linear(64, 24, use_bias=False, rngs=rngs)
         self.norm = norm(24, rngs)
+        self.feature_dim = 24
 
     def __call__(self, images):
         pixels = images.reshape(images.shape[0], -1)
@@ -47,18 +50,14 @@ def batch_norm(width, rngs):
     return norm
 
 
-def build(norm, *, mesh=None, accumulate=1):
+def build(norm):
     rngs = nnx.Rngs(0)
-    head = heads.ProjectionHead(
-        24, hidden_dim=16, output_dim=8, batch_norm=False, rngs=rngs
-    )
     return methods.SimCLR(
         Tiny(norm, rngs=rngs),
-        head,
         augmentation=noisy,
         temperature=0.5,
-        mesh=mesh,
-        accumulate=accumulate,
+        head={"hidden_dim": 16, "output_dim": 8, "batch_norm": False},
+        rngs=rngs,
     )
 
 
@@ -71,14 +70,16 @@ def update(norm, images, *, num_devices, accumulate):
     """Makes one step with momentum, whose first trace is the gradient."""
     mesh = training.make_mesh(num_devices=num_devices)
     state = training.initialize(
-        lambda: build(norm, mesh=mesh, accumulate=accumulate),
+        lambda: build(norm),
         lambda params: optim.build("sgd", 0.1, params=params, weight_decay=0.0),
         mesh=mesh,
     )
     split = jax.NamedSharding(mesh, jax.P("data"))
     batch = jax.device_put({"image": images}, split)
     key = jax.device_put(jax.random.key(0), training.replicated(mesh))
-    lowered = training.train_step.lower(state.graphdef, state.arrays, batch, key)
+    execution = executions.Execution(mesh, accumulate)
+    step = training.train_step
+    lowered = step.lower(state.graphdef, execution, state.arrays, batch, key)
     compiled = lowered.compile(compiler_options=FAST_TO_COMPILE)
     arrays, metrics = compiled(state.arrays, batch, key)
     items = training.TrainState(state.graphdef, arrays).items()
@@ -122,12 +123,13 @@ def check_update(images, num_devices, whole, metrics):
 
 def reference(method, images, key):
     """Loss and gradient with BatchNorm by micro-batch, written out."""
-    a, b = augment.two_views(key, images, noisy)
+    a, b = augment.two_views(augment.sample_keys(key, BATCH_SIZE), images, noisy)
     graphdef, params, rest = nnx.split(method, nnx.Param, ...)
     chunks = [(a[i::COUNT], b[i::COUNT]) for i in range(COUNT)]
 
     def project(params, views):
-        return nnx.merge(graphdef, params, rest, copy=True).project(views)
+        merged = nnx.merge(graphdef, params, rest, copy=True)
+        return merged.head(merged.encoder(views))
 
     def loss(params):
         z = [project(params, jnp.concatenate(chunk)) for chunk in chunks]
@@ -157,7 +159,7 @@ def test_batch_norm_by_micro_batch_and_one_update_of_its_averages(images):
     expected = nnx.to_pure_dict(gradient)
     (trace,) = (t for t in traces(items["opt"]) if same_names(t, expected))
     assert_equal_in_norm(trace, expected)
-    norm, start = items["model"]["encoder"]["norm"], method.encoder.norm
+    norm, start = items["encoder"]["norm"], method.encoder.norm
     averages = 0.9 * start.mean[...] + 0.1 * means
     np.testing.assert_allclose(norm["mean"], averages, **CLOSE)
     averages = 0.9 * start.var[...] + 0.1 * variances
@@ -179,45 +181,29 @@ def same_names(tree, other):
     return flat(tree).keys() == flat(other).keys()
 
 
-def test_one_micro_batch_is_the_program_of_before(images, key):
-    method = build(batch_norm)
-    graphdef, state = nnx.split(method)
-
-    def loss(state):
-        return nnx.merge(graphdef, state).loss({"image": images}, key=key, step=0)
-
-    def written_out(state):
-        method = nnx.merge(graphdef, state)
-        a, b = augment.two_views(key, images, noisy)
-        views = jnp.stack([a, b], axis=1).reshape(2 * BATCH_SIZE, 8, 8, 1)
-        z = method.project(views).reshape(BATCH_SIZE, 2, -1)
-        return losses.ntxent_with_metrics(z[:, 0], z[:, 1], temperature=0.5)
-
-    assert str(jax.make_jaxpr(loss)(state)) == str(jax.make_jaxpr(written_out)(state))
-
-
 def test_the_views_are_the_same_in_any_micro_batch(images, key):
-    def draw(_, images, first_index):
-        return augment.two_views(
-            key, images, noisy, first_index=first_index, index_step=COUNT
-        )
+    keys = augment.sample_keys(key, BATCH_SIZE)
+
+    def draw(_, part):
+        images, keys = part
+        return augment.two_views(keys, images, noisy)
 
     jit = functools.partial(jax.jit, compiler_options=FAST_TO_COMPILE)
     run = jit(
-        lambda images: methods.map_micro_batches(
-            Tiny(layer_norm, rngs=nnx.Rngs(0)), draw, images, num_micro_batches=COUNT
+        lambda batch: training.map_micro_batches(
+            Tiny(layer_norm, rngs=nnx.Rngs(0)), draw, batch, num_micro_batches=COUNT
         )
     )
-    expected = jit(lambda images: augment.two_views(key, images, noisy))(images)
-    for got, want in zip(run(images), expected, strict=True):
+    expected = jit(lambda images: augment.two_views(keys, images, noisy))(images)
+    for got, want in zip(run((images, keys)), expected, strict=True):
         np.testing.assert_allclose(got, want, **TOLERANCE["image"])
 
 
 def test_random_streams_go_on_from_one_micro_batch_to_the_next():
     dropout = nnx.Dropout(0.5, rngs=nnx.Rngs(0))
     x = jnp.ones((6, 40))
-    drop = lambda module, x, _: module(x)
-    masks = methods.map_micro_batches(dropout, drop, x, num_micro_batches=3)
+    drop = lambda module, x: module(x)
+    masks = training.map_micro_batches(dropout, drop, x, num_micro_batches=3)
     again = nnx.Dropout(0.5, rngs=nnx.Rngs(0))
     expected = jnp.stack([again(x[:2]) for _ in range(3)], axis=1).reshape(6, 40)
     np.testing.assert_array_equal(masks, expected)
@@ -229,24 +215,23 @@ def test_what_would_be_forgotten_is_refused():
         def __init__(self):
             self.calls = nnx.Variable(jnp.zeros(()))
 
-    def count(module, x, _):
+    def count(module, x):
         module.calls[...] += 1
         return x
 
     with pytest.raises(errors.UserError, match=r"calls of type Variable was written"):
-        methods.map_micro_batches(
+        training.map_micro_batches(
             Counter(), count, jnp.ones((4, 1)), num_micro_batches=2
         )
 
 
 def test_a_batch_that_does_not_divide(images, key, make_mesh):
+    keys = augment.sample_keys(key, BATCH_SIZE)
     for accumulate, mesh, multiple in ((3, None, 3), (8, make_mesh(8), 64)):
-        method = build(layer_norm, mesh=mesh, accumulate=accumulate)
-        loss = functools.partial(method.loss, key=key, step=0)
+        execution = executions.Execution(mesh, accumulate)
+        forward = functools.partial(accumulation.forward, execution=execution)
         with pytest.raises(errors.UserError, match=f"must be a multiple of {multiple}"):
-            jax.eval_shape(loss, {"image": images})
-    with pytest.raises(errors.UserError, match=r"accumulate must be a whole number"):
-        build(layer_norm, accumulate=0)
+            nnx.eval_shape(forward, build(layer_norm), {"image": images}, keys)
 
 
 def temporaries(accumulate):
@@ -254,15 +239,12 @@ def temporaries(accumulate):
 
     def make():
         rngs = nnx.Rngs(0)
-        encoder = encoders.ResNet(18, image_shape=(16, 16, 3), rngs=rngs)
-        head = heads.ProjectionHead(encoder.feature_dim, output_dim=8, rngs=rngs)
-        recipe = augment.bind(augment.random_resized_crop, size=16)
         return methods.SimCLR(
-            encoder,
-            head,
-            augmentation=recipe,
+            encoders.build("resnet18", image_shape=(16, 16, 3), rngs=rngs),
+            augmentation=augment.bind(augment.random_resized_crop, size=16),
             temperature=0.5,
-            accumulate=accumulate,
+            head={"output_dim": 8},
+            rngs=rngs,
         )
 
     graphdef, params, rest = nnx.split(nnx.eval_shape(make), nnx.Param, ...)
@@ -270,7 +252,10 @@ def temporaries(accumulate):
     def loss(params, rest, images):
         method = nnx.merge(graphdef, params, rest, copy=True)
         batch = {"image": images}
-        return method.loss(batch, key=jax.random.key(0), step=0)[0]
+        keys = augment.sample_keys(jax.random.key(0), 64)
+        execution = executions.Execution(accumulate=accumulate)
+        outputs = accumulation.forward(method, batch, keys, execution=execution)
+        return method.loss(outputs, batch, step=jnp.int32(0), execution=execution)[0]
 
     images = jax.ShapeDtypeStruct((64, 20, 20, 3), jnp.uint8)
     gradient = jax.jit(
