@@ -12,12 +12,14 @@ Variants: smoke (noise images; a laptop runs it).
 
 import ml_collections
 
-from configs import common
+from . import common
+
+VARIANTS = ("smoke",)
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """Returns the recipe."""
-    common.check_variant(variant, ("smoke",))
+    common.check_variant(variant, VARIANTS)
     config = common.get_base()
     config.epochs = 1000
     config.batch_size = 512

@@ -1,7 +1,11 @@
 """What every recipe has. A recipe changes what it needs and adds nothing unknown."""
 
+from collections.abc import Iterable
+
 import ml_collections
 from ml_collections import config_dict
+
+from simclr_jax.core import errors, registry
 
 
 def get_base() -> ml_collections.ConfigDict:
@@ -56,14 +60,14 @@ def get_base() -> ml_collections.ConfigDict:
     return config
 
 
-def check_variant(variant: str, choices: tuple[str, ...]) -> str:
-    """Returns the part of ``--config=FILE.py:VARIANT`` after the colon, if it is known.
+def check_variant(variant: str, choices: Iterable[str]) -> str:
+    """Returns the part of ``--config=NAME:VARIANT`` after the colon, if it is known.
 
     Raises:
-      ValueError: lists the choices.
+      UserError: lists the choices.
     """
     if variant and variant not in choices:
-        raise ValueError(f"Unknown variant {variant!r}. Choices: {', '.join(choices)}.")
+        raise errors.UserError(registry.unknown_name("variant", variant, choices))
     return variant
 
 

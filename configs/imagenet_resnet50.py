@@ -24,12 +24,12 @@ Variants:
 
 import ml_collections
 
-from configs import common
+from . import common
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """Returns the recipe."""
-    common.check_variant(variant, (*VARIANTS, "smoke"))
+    common.check_variant(variant, VARIANTS)
     config = common.get_base()
     config.epochs = 100
     config.batch_size = 4096
@@ -61,16 +61,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             "trust_coefficient": 0.001,
         }
     )
-    if variant in VARIANTS:
+    if variant:
         VARIANTS[variant](config)
-    elif variant == "smoke":
-        common.make_smoke(config)
-        config.batch_size = 8
-        config.encoder.name = "resnet18"
-        config.augmentation.size = 96
-        config.evaluation.size = 96
-        config.data.source = "synthetic:112x112x3:32"
-        config.data.canvas = 128
     return config
 
 
@@ -97,4 +89,19 @@ def _small_batch(config: ml_collections.ConfigDict) -> None:
     config.head.num_layers = 3
 
 
-VARIANTS = {"v1_paper": _v1_paper, "v2": _v2, "small_batch": _small_batch}
+def _smoke(config: ml_collections.ConfigDict) -> None:
+    common.make_smoke(config)
+    config.batch_size = 8
+    config.encoder.name = "resnet18"
+    config.augmentation.size = 96
+    config.evaluation.size = 96
+    config.data.source = "synthetic:112x112x3:32"
+    config.data.canvas = 128
+
+
+VARIANTS = {
+    "v1_paper": _v1_paper,
+    "v2": _v2,
+    "small_batch": _small_batch,
+    "smoke": _smoke,
+}

@@ -1,6 +1,7 @@
 """From a config to objects: the one room of the library that knows configs."""
 
 from simclr_jax.assembly.abstract import abstract_arguments
+from simclr_jax.assembly.config_files import Recipe, list_recipes, load_config
 from simclr_jax.assembly.parts import (
     DTYPES,
     Config,
@@ -28,6 +29,7 @@ __all__ = [
     "DTYPES",
     "Config",
     "Length",
+    "Recipe",
     "RestoredEncoder",
     "Run",
     "abstract_arguments",
@@ -42,6 +44,8 @@ __all__ = [
     "check",
     "compute_length",
     "default_canvas",
+    "list_recipes",
+    "load_config",
     "open_images",
     "restore_encoder",
     "root_key",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from flax import nnx
 
 from simclr_jax import augment, training
 from simclr_jax.assembly import parts
-from simclr_jax.core import errors
+from simclr_jax.core import errors, paths
 
 _log = logging.getLogger("simclr_jax")
 
@@ -38,7 +39,7 @@ class RestoredEncoder:
 
 
 def restore_encoder(
-    workdir: pathlib.Path, *, step: int | None = None
+    workdir: str | os.PathLike[str], *, step: int | None = None
 ) -> RestoredEncoder:
     """Reads the encoder of a run, and nothing else, from its newest checkpoint.
 
@@ -55,7 +56,7 @@ def restore_encoder(
     Raises:
       CheckpointError: if there is no such checkpoint or none is readable.
     """
-    folder = pathlib.Path(workdir)
+    folder = paths.local_path(workdir, what="checkpoint")
     if not folder.is_dir():
         raise errors.CheckpointError(
             f"{str(folder)!r} is not a folder. Expected the workdir of a run."

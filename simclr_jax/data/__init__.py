@@ -8,7 +8,7 @@ them to the devices. Only ``placement`` knows jax: worker processes run the rest
 from simclr_jax.data.decoded import Decoded, open_images
 from simclr_jax.data.loading import default_num_workers, load
 from simclr_jax.data.memory import num_decoded_bytes, read_all
-from simclr_jax.data.opening import open_source
+from simclr_jax.data.opening import absolute_data_dir, absolute_spec, open_source
 from simclr_jax.data.order import BatchOrder
 from simclr_jax.data.placement import Batches, to_devices
 from simclr_jax.data.sources import ArraySource, Samples, Source
@@ -21,6 +21,8 @@ __all__ = [
     "Decoded",
     "Samples",
     "Source",
+    "absolute_data_dir",
+    "absolute_spec",
     "default_num_workers",
     "load",
     "num_decoded_bytes",

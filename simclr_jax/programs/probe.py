@@ -1,7 +1,6 @@
 """Reads a checkpoint with a linear classifier on its frozen encoder."""
 
 import json
-import os
 import pathlib
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 from absl import flags
 
 from simclr_jax import assembly, data, evaluation, training
-from simclr_jax.core import errors
+from simclr_jax.core import errors, paths
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "The workdir of a pretraining run; the newest step is read."
@@ -26,7 +25,9 @@ _LABELS_PER_CLASS = flags.DEFINE_integer(
 )
 _L2 = flags.DEFINE_float("l2", 1e-3, "Weight of the penalty on the classifier.")
 _SEED = flags.DEFINE_integer("seed", 0, "Draws the labels, where not all are used.")
-_OUTPUT = flags.DEFINE_string("output", None, "None: probe.json in the workdir.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The JSON file to write; None: probe.json in the workdir."
+)
 
 
 def main() -> None:
@@ -35,8 +36,9 @@ def main() -> None:
         raise errors.UserError(
             "probe needs --checkpoint=DIR, the workdir of a pretraining run."
         )
-    workdir = pathlib.Path(_CHECKPOINT.value)
+    workdir = paths.local_path(_CHECKPOINT.value, what="checkpoint")
     encoder = assembly.restore_encoder(workdir, step=_STEP.value)
+    output = _output_file(workdir)
     # The dataset of the run, if no other; its split is that of training.
     dataset = _DATASET.value or data.split_spec(encoder.config.data.source)[0]
     data_dir = _DATA_DIR.value or encoder.config.data.data_dir
@@ -45,9 +47,26 @@ def main() -> None:
         for split in (_TRAIN_SPLIT.value, _TEST_SPLIT.value)
     ]
     result = _measure(encoder, *splits)
-    output = pathlib.Path(_OUTPUT.value or workdir / "probe.json")
-    _write_whole(output, result)
-    print(f"Test Accuracy: {result['accuracy']:.4f}\nWritten to {output}.")
+    # Printed first: the work is not lost where the file cannot be written.
+    print(f"Test Accuracy: {result['accuracy']:.4f}", flush=True)
+    paths.write_text(output, json.dumps(result, indent=2) + "\n", what="output")
+    print(f"Written to {output}.")
+
+
+def _output_file(workdir: pathlib.Path) -> pathlib.Path:
+    """Returns the file for the result, before the work.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
+    if _OUTPUT.value:
+        return paths.output_file(_OUTPUT.value, what="output")
+    try:
+        return paths.output_file(workdir / "probe.json", what="output")
+    except errors.UserError as error:
+        raise errors.UserError(
+            f"{error} Where the checkpoint is read-only, give --output=FILE."
+        ) from error
 
 
 def _open(source: data.Source, encoder: assembly.RestoredEncoder) -> data.Decoded:
@@ -115,9 +134,3 @@ def _measure(
             encoder.meta["config"] | {"images": encoder.meta["data"]}
         ),
     }
-
-
-def _write_whole(path: pathlib.Path, result: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=2) + "\n")
-    os.replace(temporary, path)

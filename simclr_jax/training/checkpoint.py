@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from simclr_jax.core import errors
+from simclr_jax.core import errors, paths
 from simclr_jax.training import digest
 
 FORMAT = 1
@@ -55,7 +55,7 @@ class Checkpoints:
             removed, so the caller must be alone here (``lock.WorkdirLock``).
           keep: how many of the newest steps are kept.
         """
-        self._directory = pathlib.Path(directory).absolute()
+        self._directory = paths.local_path(directory, what="checkpoints")
         self._directory.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(
             self._directory,
@@ -260,7 +260,7 @@ def read_meta(step_directory: pathlib.Path) -> dict[str, Any]:
     reader = ocp.Checkpointer(
         ocp.JsonCheckpointHandler(), multiprocessing_options=_alone()
     )
-    page = digest.unseal(reader.restore(step_directory / "meta"))
+    page = digest.unseal(reader.restore(_absolute(step_directory) / "meta"))
     if page["format"] != FORMAT:
         raise errors.CheckpointError(
             f"The checkpoint has format {page['format']}; this version reads {FORMAT}."
@@ -296,9 +296,14 @@ def read_item(
         ocp.PyTreeCheckpointHandler(multiprocessing_options=_alone()),
         multiprocessing_options=_alone(),
     )
-    item = reader.restore(step_directory / name, args=arguments)
+    item = reader.restore(_absolute(step_directory) / name, args=arguments)
     digest.verify_leaves(item, meta["digests"][name])
     return item
+
+
+def _absolute(step_directory: pathlib.Path) -> pathlib.Path:
+    """Returns the path of a step as Orbax wants it, absolute."""
+    return paths.local_path(step_directory, what="checkpoint")
 
 
 def _alone() -> Any:
