@@ -12,6 +12,7 @@ file imports others by
 
 import dataclasses
 import hashlib
+import importlib.machinery
 import importlib.util
 import logging
 import pathlib
@@ -30,7 +31,6 @@ PACKAGE = "simclr_jax.configs"
 """The package of the recipes, also where they lie beside ``simclr_jax``."""
 
 _FILE = re.compile(r"(?P<path>.*?\.py)(?::(?P<variant>.*))?", re.DOTALL)
-_NAME = re.compile(r"(?P<name>[^:]*)(?::(?P<variant>.*))?", re.DOTALL)
 _NOT_RECIPES = ("__init__", "common")
 
 _log = logging.getLogger("simclr_jax")
@@ -77,11 +77,11 @@ def load_config(spec: str) -> ml_collections.ConfigDict:
     """
     match = _FILE.fullmatch(spec)
     if match is not None:
-        path = _find_file(match["path"])
+        path, variant = _find_file(match["path"]), match["variant"]
     else:
-        match = _NAME.fullmatch(spec)
-        path = _find_recipe(match["name"])
-    arguments = [] if match["variant"] is None else [match["variant"]]
+        name, colon, rest = spec.partition(":")
+        path, variant = _find_recipe(name), rest if colon else None
+    arguments = [] if variant is None else [variant]
     with siblings.importable(path.parent):
         try:
             module = _load(path)

@@ -88,8 +88,9 @@ def _parse_flags(arguments: list[str]) -> None:
     try:
         unparsed = flags.FLAGS(arguments)[1:]
     except (flags.Error, AttributeError, KeyError, OSError, TypeError) as error:
-        if isinstance(error.__cause__ or error.__context__, errors.UserError):
-            raise (error.__cause__ or error.__context__) from None
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, errors.UserError):  # of a flag's parser
+            raise cause from None
         raise errors.UserError(_plain_message(error)) from error
     if unparsed:
         raise errors.UserError(
