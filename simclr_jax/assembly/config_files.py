@@ -15,6 +15,7 @@ import hashlib
 import importlib.machinery
 import importlib.util
 import logging
+import os
 import pathlib
 import re
 import sys
@@ -129,7 +130,7 @@ def _find_recipe(name: str) -> pathlib.Path:
 def _find_file(text: str) -> pathlib.Path:
     """Returns the config file at a path, symbolic links resolved."""
     path = paths.local_path(text, what="config")
-    if path.is_file():
+    if os.path.isfile(path):
         return path.resolve()
     recipes = _recipe_files()
     if pathlib.PurePath(text).parts == ("configs", path.name) and path.stem in recipes:

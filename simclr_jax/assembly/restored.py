@@ -57,7 +57,7 @@ def restore_encoder(
       CheckpointError: if there is no such checkpoint or none is readable.
     """
     folder = paths.local_path(workdir, what="checkpoint")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise errors.CheckpointError(
             f"{str(folder)!r} is not a folder. Expected the workdir of a run."
         )

@@ -138,9 +138,9 @@ def absolute_data_dir(data_dir: str | None) -> str | None:
     readers = ("gcsfs", "tensorflow")
     if not any(importlib.util.find_spec(name) for name in readers):
         raise errors.DataError(
-            f"data_dir {data_dir!r} is a bucket, and the package that reads buckets is "
-            "not installed. Install the extra gcs of simclr_jax, or gcsfs alone: "
-            "pip install gcsfs; or mount the bucket with gcsfuse."
+            f"data_dir {data_dir!r} is a bucket, and gcsfs, which reads buckets, is not "
+            'installed. Run: pip install "simclr_jax[gcs]", or mount the bucket with '
+            "gcsfuse."
         )
     return data_dir
 

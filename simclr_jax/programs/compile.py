@@ -40,7 +40,7 @@ def main() -> None:
             "e.g. --config=imagenet_resnet50 --topology=v5e:16x16."
         )
     checks.check_positive_int("num_images", _NUM_IMAGES.value)
-    output = _OUTPUT.value and paths.output_file(_OUTPUT.value, what="output")
+    output = _OUTPUT.value and paths.output_file(_OUTPUT.value, what="--output")
     aot.forget_devices()
     where = aot.describe(_TOPOLOGY.value)
     variants = assembly.sweep(_CONFIG.value, _SWEEP.value)
@@ -64,7 +64,7 @@ def main() -> None:
     text = page(outcomes)
     print(text)
     if output:
-        paths.write_text(output, text + "\n", what="output")
+        paths.write_text(output, text + "\n", what="--output")
 
 
 def parse_shape(text: str | None) -> tuple[int, int, int] | None:

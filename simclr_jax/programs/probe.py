@@ -1,7 +1,6 @@
 """Reads a checkpoint with a linear classifier on its frozen encoder."""
 
 import json
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,8 @@ def main() -> None:
         )
     workdir = paths.local_path(_CHECKPOINT.value, what="checkpoint")
     encoder = assembly.restore_encoder(workdir, step=_STEP.value)
-    output = _output_file(workdir)
+    # Tried before the work; the workdir may be read-only.
+    output = paths.output_file(_OUTPUT.value or workdir / "probe.json", what="--output")
     # The dataset of the run, if no other; its split is that of training.
     dataset = _DATASET.value or data.split_spec(encoder.config.data.source)[0]
     data_dir = _DATA_DIR.value or encoder.config.data.data_dir
@@ -49,24 +49,8 @@ def main() -> None:
     result = _measure(encoder, *splits)
     # Printed first: the work is not lost where the file cannot be written.
     print(f"Test Accuracy: {result['accuracy']:.4f}", flush=True)
-    paths.write_text(output, json.dumps(result, indent=2) + "\n", what="output")
+    paths.write_text(output, json.dumps(result, indent=2) + "\n", what="--output")
     print(f"Written to {output}.")
-
-
-def _output_file(workdir: pathlib.Path) -> pathlib.Path:
-    """Returns the file for the result, before the work.
-
-    Raises:
-      UserError: if it cannot be written.
-    """
-    if _OUTPUT.value:
-        return paths.output_file(_OUTPUT.value, what="output")
-    try:
-        return paths.output_file(workdir / "probe.json", what="output")
-    except errors.UserError as error:
-        raise errors.UserError(
-            f"{error} Where the checkpoint is read-only, give --output=FILE."
-        ) from error
 
 
 def _open(source: data.Source, encoder: assembly.RestoredEncoder) -> data.Decoded:

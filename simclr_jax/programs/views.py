@@ -30,7 +30,7 @@ def main() -> None:
             "views needs --source, e.g. --source=folder:PATH or --source=mnist_sample."
         )
     checks.check_positive_int("num_images", _NUM_IMAGES.value)
-    out = paths.output_file(_OUT.value, what="out")
+    out = paths.output_file(_OUT.value, what="--out")
     size = {} if _SIZE.value is None else {"size": _SIZE.value}
     recipe = augment.build(_RECIPE.value, **size)
     source = data.open_source(
