@@ -82,13 +82,28 @@ def open_source(
     if kind == "mnist_sample" and not rest:
         return embedded.open_mnist_sample(split=split)
     if kind == "tfds" and rest:
-        absolute_data_dir(tfds_source.default_data_dir())  # may be a bucket too
-        data_dir = absolute_data_dir(data_dir)
-        return tfds_source.open_tfds(rest, split=split, data_dir=data_dir)
+        return _open_tfds(rest, split=split, data_dir=absolute_data_dir(data_dir))
     if kind in _OPENERS and rest:
         return _OPENERS[kind](rest, split=split)
     message = registry.unknown_name("data source", spec, _KINDS)
     raise errors.DataError(f"{_suggestion(spec)}{message}")
+
+
+def _open_tfds(name: str, *, split: str, data_dir: str | None) -> sources.Source:
+    """Opens a TFDS set from a local folder or a bucket."""
+    place = data_dir or absolute_data_dir(tfds_source.default_data_dir()) or ""
+    try:
+        return tfds_source.open_tfds(name, split=split, data_dir=data_dir)
+    except errors.UserError:
+        raise
+    except Exception as error:  # Of the packages that read buckets, of many types.
+        if paths.url_scheme(place) is None:
+            raise
+        raise errors.DataError(
+            f"tfds:{name} cannot be read from the bucket {place!r}: "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]} Check its "
+            "name and your credentials (gcloud auth application-default login)."
+        ) from error
 
 
 def absolute_spec(spec: str) -> str:
@@ -138,9 +153,9 @@ def absolute_data_dir(data_dir: str | None) -> str | None:
     readers = ("gcsfs", "tensorflow")
     if not any(importlib.util.find_spec(name) for name in readers):
         raise errors.DataError(
-            f"data_dir {data_dir!r} is a bucket, and gcsfs, which reads buckets, is not "
-            'installed. Run: pip install "simclr_jax[gcs]", or mount the bucket with '
-            "gcsfuse."
+            f"data_dir {data_dir!r} is a bucket, and gcsfs, which reads buckets, is "
+            'not installed. Run: pip install "simclr_jax[gcs]", or mount the bucket '
+            "with gcsfuse."
         )
     return data_dir
 

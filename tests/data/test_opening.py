@@ -170,9 +170,23 @@ def test_a_bucket_of_tfds_sets_needs_an_extra(monkeypatch):
     monkeypatch.setattr(opening.importlib.util, "find_spec", lambda name: None)
     for given, environment in (("gs://b/tfds", ""), (None, "gs://b/tfds")):
         monkeypatch.setenv("TFDS_DATA_DIR", environment or "/nowhere")
-        with pytest.raises(errors.DataError, match=r"'gs://b/tfds'.*simclr_jax\[gcs\]") as e:
+        with pytest.raises(
+            errors.DataError, match=r"'gs://b/tfds'.*simclr_jax\[gcs\]"
+        ) as e:
             data.open_source("tfds:mnist", data_dir=given)
         assert "\n" not in str(e.value)
+
+
+def test_a_bucket_that_cannot_be_read_is_one_line(monkeypatch):
+    def refuse(name, **kwargs):
+        raise ConnectionError("Anonymous caller\nhas no access.")
+
+    monkeypatch.setattr(opening.importlib.util, "find_spec", lambda name: "found")
+    monkeypatch.setattr(opening.tfds_source, "open_tfds", refuse)
+    with pytest.raises(errors.DataError, match=r"'gs://b/tfds'.*caller has no access"):
+        data.open_source("tfds:mnist", data_dir="gs://b/tfds")
+    with pytest.raises(ConnectionError):
+        data.open_source("tfds:mnist", data_dir="/data/tfds")
 
 
 def test_a_folder_of_tfds_sets_is_made_absolute(here):
