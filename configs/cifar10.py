@@ -18,12 +18,11 @@ Method: simclr. Variants with another method, not yet measured with this library
 
 import ml_collections
 
-from configs import common
+from . import common
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """Returns the recipe."""
-    variants = common.split_variant(variant, (*METHODS, "smoke"))
     config = common.get_base()
     config.epochs = 1000
     config.batch_size = 512
@@ -47,12 +46,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     )
     config.evaluation = ml_collections.ConfigDict({"size": 32})
     _set_sgd(config, learning_rate=0.03, weight_decay=5e-4)
-    for name in variants:
-        if name == "smoke":
-            common.make_smoke(config)
-            config.data.source = "synthetic:32x32x3:64"
-        else:
-            METHODS[name](config)
+    common.apply_variants(config, variant, VARIANTS)
     return config
 
 
@@ -119,4 +113,9 @@ def _moco(config: ml_collections.ConfigDict) -> None:
     _set_sgd(config, learning_rate=0.03, weight_decay=5e-4)
 
 
-METHODS = {"byol": _byol, "moco": _moco, "supcon": _supcon}
+def _smoke(config: ml_collections.ConfigDict) -> None:
+    common.make_smoke(config)
+    config.data.source = "synthetic:32x32x3:64"
+
+
+VARIANTS = {"byol": _byol, "moco": _moco, "supcon": _supcon, "smoke": _smoke}

@@ -1,8 +1,11 @@
 """What the recipes share. A recipe changes what it needs and adds nothing unknown."""
 
+from collections.abc import Callable, Iterable, Mapping
+
 import ml_collections
 
 from simclr_jax import assembly
+from simclr_jax.core import errors, registry
 
 
 def get_base() -> ml_collections.ConfigDict:
@@ -15,18 +18,18 @@ def set_method(config: ml_collections.ConfigDict, name: str, **options: object) 
     config.method = ml_collections.ConfigDict({"name": name, **options})
 
 
-def split_variant(variant: str, choices: tuple[str, ...]) -> list[str]:
-    """Returns the variants in ``--config=FILE.py:VARIANT[,VARIANT...]``.
+def apply_variants(
+    config: ml_collections.ConfigDict,
+    variant: str,
+    choices: Mapping[str, Callable[[ml_collections.ConfigDict], None]],
+) -> None:
+    """Changes a config by the variants in ``--config=NAME:VARIANT[,VARIANT...]``.
 
     Raises:
-      ValueError: for an unknown one; lists the choices.
+      UserError: for an unknown one; lists the choices.
     """
-    variants = [name for name in variant.split(",") if name]
-    for name in variants:
-        if name not in choices:
-            listed = ", ".join(choices)
-            raise ValueError(f"Unknown variant {name!r}. Choices: {listed}.")
-    return variants
+    for name in filter(None, variant.split(",")):
+        registry.lookup("variant", name, choices)(config)
 
 
 def make_smoke(config: ml_collections.ConfigDict) -> None:
@@ -35,3 +38,13 @@ def make_smoke(config: ml_collections.ConfigDict) -> None:
     config.batch_size = 16
     config.log_every_steps = 1
     config.checkpoint_every_steps = 2
+
+
+def check_variant(variant: str, choices: Iterable[str]) -> None:
+    """Raises unless the part of ``--config=NAME:VARIANT`` after the colon is known.
+
+    Raises:
+      UserError: lists the choices.
+    """
+    if variant and variant not in choices:
+        raise errors.UserError(registry.unknown_name("variant", variant, choices))

@@ -27,12 +27,11 @@ Variants:
 
 import ml_collections
 
-from configs import common
+from . import common
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """Returns the recipe."""
-    variants = common.split_variant(variant, (*VARIANTS, "smoke"))
     config = common.get_base()
     config.epochs = 100
     config.batch_size = 4096
@@ -65,11 +64,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             "rules": (),
         }
     )
-    for name in variants:
-        if name == "smoke":
-            _smoke(config)
-        else:
-            VARIANTS[name](config)
+    common.apply_variants(config, variant, VARIANTS)
     return config
 
 
@@ -121,4 +116,5 @@ VARIANTS = {
     "v1_paper": _v1_paper,
     "v2": _v2,
     "small_batch": _small_batch,
+    "smoke": _smoke,
 }

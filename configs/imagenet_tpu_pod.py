@@ -15,16 +15,18 @@ Variants: smoke (as configs/imagenet_resnet50.py:smoke; a laptop runs it).
 
 import ml_collections
 
-from configs import common, imagenet_resnet50
+from . import common, imagenet_resnet50
+
+VARIANTS = ("smoke",)
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """Returns the recipe."""
-    variants = common.split_variant(variant, ("smoke",))
+    common.check_variant(variant, VARIANTS)
     config = imagenet_resnet50.get_config(variant)
     config.optimizer.learning_rate = 0.075
     config.optimizer.learning_rate_scaling = "sqrt"
-    if "smoke" in variants:
+    if variant == "smoke":
         return config
     config.epochs = 800
     config.batch_size = 8192

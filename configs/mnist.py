@@ -13,12 +13,11 @@ Variants: byol, moco, supcon, smoke; several with commas, as in byol,smoke.
 
 import ml_collections
 
-from configs import common
+from . import common
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """Returns the recipe."""
-    variants = common.split_variant(variant, (*METHODS, "smoke"))
     config = common.get_base()
     config.epochs = 2
     config.batch_size = 128
@@ -33,12 +32,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.optimizer.learning_rate = 6e-3
     config.optimizer.learning_rate_scaling = "none"
     config.optimizer.warmup_epochs = 0.1
-    for name in variants:
-        if name == "smoke":
-            common.make_smoke(config)
-            config.data.source = "mnist_sample"
-        else:
-            METHODS[name](config)
+    common.apply_variants(config, variant, VARIANTS)
     return config
 
 
@@ -62,4 +56,9 @@ def _moco(config: ml_collections.ConfigDict) -> None:
     config.optimizer.learning_rate = 3e-3
 
 
-METHODS = {"byol": _byol, "moco": _moco, "supcon": _supcon}
+def _smoke(config: ml_collections.ConfigDict) -> None:
+    common.make_smoke(config)
+    config.data.source = "mnist_sample"
+
+
+VARIANTS = {"byol": _byol, "moco": _moco, "supcon": _supcon, "smoke": _smoke}

@@ -9,7 +9,6 @@ until the end, when a linear classifier reads the frozen features.
 
 import argparse
 import functools
-import pathlib
 import sys
 import time
 
@@ -71,7 +70,7 @@ def open_data(dataset, data_dir):
 def main():
     """Trains, evaluates, and saves pictures and a checkpoint."""
     args = parse_arguments()
-    workdir = training.prepare_workdir(pathlib.Path(args.workdir))
+    workdir = training.prepare_workdir(args.workdir)
     train, test, source = open_data(args.dataset, args.data_dir)
     order = data.BatchOrder(len(train), args.batch_size, sys.maxsize, args.seed)
     epochs = 30 if args.epochs is None else args.epochs

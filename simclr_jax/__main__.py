@@ -1,12 +1,15 @@
 """``python -m simclr_jax PROGRAM ...``, the same as ``simclr PROGRAM ...``."""
 
 import importlib
+import os
 import sys
 
+import simclr_jax
 from simclr_jax.core import registry
 
 PROGRAMS = {
     "compile": "predicts the speed of a training step on TPUs that are not there",
+    "configs": "lists the recipes for --config",
     "pretrain": "learns an encoder from images without labels",
     "probe": "reads a checkpoint with a linear classifier",
     "views": "draws the views that a recipe makes of some images",
@@ -15,6 +18,7 @@ PROGRAMS = {
 
 def main() -> None:
     """Runs the program that the first argument names."""
+    _search_current_folder_last()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())
@@ -27,6 +31,21 @@ def main() -> None:
 
     program = importlib.import_module(f"simclr_jax.programs.{name}")
     sys.exit(cli.run(program.main, [f"simclr {name}", *arguments[1:]]))
+
+
+def _search_current_folder_last() -> None:
+    """Moves the folder that ``python -m`` puts first in ``sys.path`` to its end.
+
+    A ``secrets.py`` or ``numbers.py`` there would be imported by libraries. Where it
+    holds this package itself, a checkout, it stays: worker processes must find the same
+    package.
+    """
+    here = os.getcwd()
+    holds_package = os.path.realpath(here) == os.path.dirname(
+        os.path.dirname(os.path.realpath(simclr_jax.__file__))
+    )
+    if sys.path and sys.path[0] in ("", here) and not holds_package:
+        sys.path.append(sys.path.pop(0))
 
 
 def _usage() -> str:

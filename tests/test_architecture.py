@@ -64,6 +64,7 @@ TESTED_ELSEWHERE = {
     "plots/maps.py": "plots/test_plots.py",
     "plots/sheets.py": "plots/test_plots.py",
     "plots/views.py": "plots/test_plots.py",
+    "programs/configs.py": "programs/test_configs_program.py",
     "programs/views.py": "programs/test_views_program.py",
     "training/session.py": "programs/test_pretrain.py",
 }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from simclr_jax import assembly, training
+from simclr_jax.core import errors
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 RECIPES = sorted(
@@ -36,7 +37,8 @@ def test_the_full_recipe_is_well_formed(recipe):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_an_unknown_variant_lists_the_choices(recipe):
-    with pytest.raises(ValueError, match=r"Unknown variant 'somke'. Choices: .*smoke"):
+    message = r"Unknown variant 'somke'. Did you mean 'smoke'\? Choices: .*smoke"
+    with pytest.raises(errors.UserError, match=message):
         load(recipe, "somke")
 
 

@@ -11,7 +11,6 @@ becomes a run, and what is done with it by hand: train, save, read out.
 """
 
 import argparse
-import pathlib
 import sys
 import time
 
@@ -51,11 +50,8 @@ def parse_arguments():
 
 def make_config(args):
     """Returns the recipe of configs/cifar10.py with what the flags change."""
-    sys.path.insert(0, str(pathlib.Path(__file__).absolute().parents[2]))
-    from configs import cifar10
-
     checks.check_positive_int("epochs", args.epochs)
-    config: assembly.Config = cifar10.get_config()
+    config: assembly.Config = assembly.load_config("cifar10")
     config.data.update({"source": args.dataset, "data_dir": args.data_dir})
     for name in ("epochs", "batch_size", "seed"):
         config[name] = getattr(args, name)
@@ -76,7 +72,7 @@ def main():
     """Trains, saves, evaluates."""
     args = parse_arguments()
     config = make_config(args)
-    workdir = training.prepare_workdir(pathlib.Path(args.workdir))
+    workdir = training.prepare_workdir(args.workdir)
     run = assembly.assemble(config)
     state = run.initial_state()
     untrained = run.initial_state()

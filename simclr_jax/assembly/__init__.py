@@ -2,6 +2,7 @@
 
 from simclr_jax.assembly.abstract import abstract_arguments
 from simclr_jax.assembly.base_config import base_config
+from simclr_jax.assembly.config_files import Recipe, list_recipes, load_config
 from simclr_jax.assembly.fit import fit
 from simclr_jax.assembly.identity import config_digest, differences
 from simclr_jax.assembly.loaded import LoadedEncoder, load
@@ -30,6 +31,7 @@ __all__ = [
     "Config",
     "Length",
     "LoadedEncoder",
+    "Recipe",
     "Run",
     "abstract_arguments",
     "assemble",
@@ -48,7 +50,9 @@ __all__ = [
     "differences",
     "fit",
     "import_modules",
+    "list_recipes",
     "load",
+    "load_config",
     "open_images",
     "root_key",
     "save_checkpoint",

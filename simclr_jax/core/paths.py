@@ -107,7 +107,7 @@ def output_file(text: str | os.PathLike[str], *, what: str) -> pathlib.Path:
       UserError: if it is a folder or cannot be written to, or as ``local_path``.
     """
     path = local_path(text, what=what)
-    if path.is_dir() or os.fspath(text).endswith("/"):
+    if os.path.isdir(path) or os.fspath(text).endswith("/"):
         raise errors.UserError(
             f"{what} {os.fspath(text)!r} is a folder; expected the path of a file."
         )
@@ -119,6 +119,8 @@ def output_file(text: str | os.PathLike[str], *, what: str) -> pathlib.Path:
         trial = folder / _temporary_name()
         trial.touch(exist_ok=False)
         trial.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            path.lstat()  # raises where the name is too long
     except OSError as error:
         raise _not_writable(path, what, error) from error
     return path
@@ -173,7 +175,7 @@ def write_text(path: pathlib.Path, text: str, *, what: str) -> None:
 
 def _is_special(path: pathlib.Path) -> bool:
     """Returns whether something is there that is no regular file, such as a pipe."""
-    return path.exists() and not path.is_file()
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _temporary_name() -> str:

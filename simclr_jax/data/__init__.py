@@ -9,7 +9,7 @@ from simclr_jax.core.fields import Field
 from simclr_jax.data.decoded import Decoded, open_images
 from simclr_jax.data.loading import default_num_workers, load
 from simclr_jax.data.memory import num_decoded_bytes, read_all
-from simclr_jax.data.opening import open_source
+from simclr_jax.data.opening import absolute_data_dir, absolute_spec, open_source
 from simclr_jax.data.order import BatchOrder
 from simclr_jax.data.placement import Batches, batch_spec, to_devices
 from simclr_jax.data.record_fields import available_fields
@@ -24,6 +24,8 @@ __all__ = [
     "Field",
     "Samples",
     "Source",
+    "absolute_data_dir",
+    "absolute_spec",
     "available_fields",
     "batch_spec",
     "default_num_workers",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from simclr_jax.core import errors
+from simclr_jax.core import paths as core_paths
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
 """The image files that are read, by the lower-case end of their name."""
@@ -56,7 +57,11 @@ def find_files(pattern: str, *, split: str, kind: str) -> list[str]:
             f"{where}: no file matches {pattern!r}. Expected a pattern such as "
             f"{kind}:/data/train-*, or /data/{{split}}-* for several splits."
         )
-    return sorted(os.path.abspath(path) for path in paths)
+    here = os.getcwd()
+    return sorted(
+        str(core_paths.local_path(os.path.join(here, path), what=kind))
+        for path in paths
+    )
 
 
 def put_split(pattern: str, *, split: str, kind: str) -> str:

@@ -1,8 +1,10 @@
 """Opens a source by its name, as ``config.data.source`` writes it. No jax here."""
 
+import glob
+import importlib.util
 import os
 
-from simclr_jax.core import errors, registry
+from simclr_jax.core import errors, paths, registry
 from simclr_jax.data import (
     array_record,
     arrays,
@@ -44,6 +46,10 @@ _KIND_OF_EXTENSION = {
 }
 
 
+_PATH_KINDS = ("folder", "arrays")
+_PATTERN_KINDS = ("arrayrecord", "webdataset")
+
+
 def open_source(
     spec: str, *, split: str = "train", data_dir: str | None = None
 ) -> sources.Source:
@@ -61,7 +67,8 @@ def open_source(
         package), ``synthetic:HxWxC:N`` (noise). ``tfds`` and ``hf`` may end in a split,
         ``tfds:mnist:train[:90%]``, which wins over ``split``.
       split: e.g. ``"train"`` or ``"test"``.
-      data_dir: where TFDS sets lie; None: TFDS's own folder.
+      data_dir: where TFDS sets lie, a local folder or ``gs://BUCKET/FOLDER``; None:
+        TFDS's own folder.
 
     Returns:
       The source.
@@ -69,17 +76,88 @@ def open_source(
     Raises:
       DataError: if the set is unknown, not there or not readable.
     """
-    plain, split_in_spec = splits.split_spec(spec)
+    plain, split_in_spec = splits.split_spec(absolute_spec(spec))
     split = split_in_spec or split
     kind, _, rest = plain.partition(":")
     if kind == "mnist_sample" and not rest:
         return embedded.open_mnist_sample(split=split)
     if kind == "tfds" and rest:
-        return tfds_source.open_tfds(rest, split=split, data_dir=data_dir)
+        return _open_tfds(rest, split=split, data_dir=absolute_data_dir(data_dir))
     if kind in _OPENERS and rest:
         return _OPENERS[kind](rest, split=split)
     message = registry.unknown_name("data source", spec, _KINDS)
     raise errors.DataError(f"{_suggestion(spec)}{message}")
+
+
+def _open_tfds(name: str, *, split: str, data_dir: str | None) -> sources.Source:
+    """Opens a TFDS set from a local folder or a bucket."""
+    place = data_dir or absolute_data_dir(tfds_source.default_data_dir()) or ""
+    try:
+        return tfds_source.open_tfds(name, split=split, data_dir=data_dir)
+    except errors.UserError:
+        raise
+    except Exception as error:  # Of the packages that read buckets, of many types.
+        if paths.url_scheme(place) is None:
+            raise
+        raise errors.DataError(
+            f"tfds:{name} cannot be read from the bucket {place!r}: "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]} Check its "
+            "name and your credentials (gcloud auth application-default login)."
+        ) from error
+
+
+def absolute_spec(spec: str) -> str:
+    """Returns the name of a data set with the path in it made absolute.
+
+    Args:
+      spec: as ``config.data.source`` writes it, e.g. ``"folder:~/photos"``.
+
+    Returns:
+      A name that means the same in every working directory,
+      e.g. ``"folder:/home/me/photos"``.
+
+    Raises:
+      UserError: if the path in it is a URL or names an unknown home folder.
+    """
+    kind, _, rest = spec.partition(":")
+    if not rest or kind not in (*_PATH_KINDS, *_PATTERN_KINDS, "hf"):
+        return spec
+    expanded = paths.local_pattern(rest, what=f"The path of {kind}:")
+    if kind == "hf":  # A name, unless such a folder is here.
+        name, split = splits.split_spec(f"hf:{expanded}")
+        path = paths.local_path(name.removeprefix("hf:"), what="hf:")
+        where = f"hf:{path}" if path.exists() else name
+        return where if split is None else f"{where}:{split}"
+    if kind in _PATH_KINDS:
+        return f"{kind}:{paths.local_path(rest, what=kind)}"
+    here = os.getcwd()
+    if os.path.isabs(expanded) or not os.path.isdir(here) or glob.escape(here) != here:
+        return f"{kind}:{expanded}"
+    return f"{kind}:{os.path.join(here, expanded)}"
+
+
+def absolute_data_dir(data_dir: str | None) -> str | None:
+    """Returns the folder of TFDS sets, absolute; ``gs://`` buckets stay as they are.
+
+    Args:
+      data_dir: as ``config.data.data_dir`` writes it, None for TFDS's own.
+
+    Raises:
+      UserError: for a URL of another kind than ``gs://``, or if the package that reads
+        buckets is missing.
+    """
+    if data_dir is None:
+        return None
+    if paths.url_scheme(data_dir) != "gs":
+        return str(paths.local_path(data_dir, what="data_dir"))
+    readers = ("gcsfs", "tensorflow")
+    if not any(importlib.util.find_spec(name) for name in readers):
+        raise errors.DataError(
+            f"data_dir {data_dir!r} is a bucket, and gcsfs, which reads buckets, is "
+            'not installed. Run: pip install "simclr_jax[gcs]", or mount the bucket '
+            "with gcsfuse."
+        )
+    return data_dir
 
 
 def _suggestion(spec: str) -> str:

@@ -108,8 +108,8 @@ class MoCo(base.Method):
         """Embeds one view of each image as a query, the other as a key.
 
         Returns ``h`` [b d] of the first view, ``query`` and ``key``, both [b s d'] with
-        s = 2 if symmetric (both views are both), else 1. Row i of ``key[:, j]`` is the other view of row i of
-        ``query[:, j]``.
+        s = 2 if symmetric (each view is both), else 1. Row i of ``key[:, j]`` is the
+        other view of row i of ``query[:, j]``.
         """
         views = augment.two_views(keys, batch["image"], self.augmentation)
         sides = (0, 1) if self.symmetric else (0,)

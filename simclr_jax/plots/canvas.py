@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from simclr_jax.core import errors
+from simclr_jax.core import errors, paths
 
 
 def new_figure(*, width: float, height: float) -> Any:
@@ -29,8 +29,12 @@ def new_figure(*, width: float, height: float) -> Any:
 
 
 def save(figure: Any, path: pathlib.Path) -> pathlib.Path:
-    """Writes a figure as PNG and returns the path."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")
+    """Writes a figure as PNG, as a whole, and returns the absolute path.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
+    path = paths.output_file(path, what="picture")
+    with paths.replacing(path, what="picture") as temporary:
+        figure.savefig(temporary, format="png")
     return path

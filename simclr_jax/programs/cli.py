@@ -1,6 +1,7 @@
 """What the programs share: flags, errors without tracebacks, the compilation cache."""
 
 import ast
+import io
 import logging
 import os
 import pathlib
@@ -8,9 +9,32 @@ import sys
 from collections.abc import Callable
 
 import jax
+import ml_collections
 from absl import flags
+from ml_collections import config_flags
 
-from simclr_jax.core import errors
+from simclr_jax import assembly
+from simclr_jax.core import errors, paths
+
+
+class _ConfigParser(flags.ArgumentParser):
+    """Loads what ``--config`` names."""
+
+    def parse(self, argument: str) -> ml_collections.ConfigDict:
+        config = assembly.load_config(argument)
+        config.lock()  # no field may be added
+        return config
+
+
+def define_config() -> flags.FlagHolder:
+    """Defines ``--config``, whose fields ``--config.FIELD=VALUE`` changes."""
+    holder = config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "RECIPE, FILE.py, or either with :VARIANT; simclr configs lists the recipes.",
+    )
+    flags.FLAGS["config"].parser = _ConfigParser()
+    return holder
 
 
 def run(main: Callable[[], int | None], arguments: list[str]) -> int:
@@ -44,8 +68,11 @@ def guard(main: Callable[[], int | None]) -> int:
         format="%(levelname)s: %(message)s", stream=sys.stderr, force=True
     )
     logging.getLogger("simclr_jax").setLevel(logging.INFO)
-    _enable_compilation_cache()
+    for stream in (sys.stdout, sys.stderr):  # A path may have letters they lack.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
+        _enable_compilation_cache()
         return main() or 0
     except errors.UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -58,10 +85,12 @@ def _parse_flags(arguments: list[str]) -> None:
     Raises:
       UserError: for an unknown flag, config file, field or variant.
     """
-    _find_configs(arguments)
     try:
         unparsed = flags.FLAGS(arguments)[1:]
     except (flags.Error, AttributeError, KeyError, OSError, TypeError) as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, errors.UserError):  # of a flag's parser
+            raise cause from None
         raise errors.UserError(_plain_message(error)) from error
     if unparsed:
         raise errors.UserError(
@@ -80,32 +109,22 @@ def _plain_message(error: BaseException) -> str:
     return " ".join(text.split())
 
 
-def _find_configs(arguments: list[str]) -> None:
-    """Lets ``configs/x.py`` say ``from configs import common`` from any directory.
+def _enable_compilation_cache() -> None:
+    """Keeps compiled programs for the next run, in a folder of the user's own.
 
     Raises:
-      UserError: if a config file is not there.
+      UserError: if ``JAX_COMPILATION_CACHE_DIR`` is no path and no bucket.
     """
-    for index, argument in enumerate(arguments):
-        name, separator, value = argument.lstrip("-").partition("=")
-        if name == "config":
-            value = value if separator else "".join(arguments[index + 1 : index + 2])
-            path = pathlib.Path(value.split(":")[0])
-            if not path.is_file():
-                raise errors.UserError(
-                    f"The config file {str(path)!r} is not there. Expected "
-                    "--config=FILE.py or --config=FILE.py:VARIANT."
-                )
-            sys.path.insert(0, str(path.absolute().parent.parent))
-
-
-def _enable_compilation_cache() -> None:
-    """Keeps compiled programs for the next run, in a folder of the user's own."""
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-        folder = pathlib.Path(home, "simclr_jax", "compiled")
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError:
-            return
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+    chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if chosen:  # JAX reads it too, but knows no ``~``.
+        if paths.url_scheme(chosen) != "gs":
+            chosen = str(paths.local_path(chosen, what="JAX_COMPILATION_CACHE_DIR"))
+        jax.config.update("jax_compilation_cache_dir", chosen)
+        return
+    home = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    folder = pathlib.Path(home, "simclr_jax", "compiled")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -3,19 +3,18 @@
 import datetime
 import importlib.metadata
 import logging
-import pathlib
 import re
 import shlex
 import sys
 import time
 
 from absl import flags
-from ml_collections import config_flags
 
 from simclr_jax import aot, assembly, training
-from simclr_jax.core import checks, errors
+from simclr_jax.core import checks, errors, paths
+from simclr_jax.programs import cli
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "FILE.py or FILE.py:VARIANT.")
+_CONFIG = cli.define_config()
 _TOPOLOGY = flags.DEFINE_string("topology", None, "The chips, e.g. v5e:16x16.")
 _SWEEP = flags.DEFINE_multi_string(
     "sweep",
@@ -28,7 +27,7 @@ _NUM_IMAGES = flags.DEFINE_integer(
 _IMAGE_SHAPE = flags.DEFINE_string(
     "image_shape", None, "HxWxC of images of one size; None: many, on a canvas."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "A .md file for what is printed.")
+_OUTPUT = flags.DEFINE_string("output", None, "File for what is printed, Markdown.")
 
 _log = logging.getLogger("simclr_jax")
 
@@ -37,10 +36,11 @@ def main() -> None:
     """Runs the program with the parsed flags."""
     if _CONFIG.value is None or not _TOPOLOGY.value:
         raise errors.UserError(
-            "compile needs --config=FILE.py and --topology=CHIP:GRID, e.g. "
-            "--config=configs/imagenet_resnet50.py --topology=v5e:16x16."
+            "compile needs --config=RECIPE (or FILE.py) and --topology=CHIP:GRID, "
+            "e.g. --config=imagenet_resnet50 --topology=v5e:16x16."
         )
     checks.check_positive_int("num_images", _NUM_IMAGES.value)
+    output = _OUTPUT.value and paths.output_file(_OUTPUT.value, what="--output")
     aot.forget_devices()
     where = aot.describe(_TOPOLOGY.value)
     variants = assembly.sweep(_CONFIG.value, _SWEEP.value)
@@ -63,8 +63,8 @@ def main() -> None:
         outcomes[name] = found
     text = page(outcomes)
     print(text)
-    if _OUTPUT.value:
-        pathlib.Path(_OUTPUT.value).write_text(text + "\n")
+    if output:
+        paths.write_text(output, text + "\n", what="--output")
 
 
 def parse_shape(text: str | None) -> tuple[int, int, int] | None:

@@ -1,20 +1,20 @@
 """Learns an encoder from images without labels; resumes by itself from its workdir."""
 
 import contextlib
-import pathlib
+import os
 
 from absl import flags
-from ml_collections import config_flags
 
-from simclr_jax import assembly, training
-from simclr_jax.core import errors
+from simclr_jax import assembly, data, training
+from simclr_jax.core import errors, paths
+from simclr_jax.programs import cli
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "FILE.py or FILE.py:VARIANT.")
+_CONFIG = cli.define_config()
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Where checkpoints and metrics go; a run in it is continued."
+    "workdir",
+    None,
+    "Local folder for checkpoints and metrics; a run in it is continued.",
 )
-
-
 _COORDINATOR = flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of the first of several processes."
 )
@@ -29,9 +29,10 @@ def main() -> int:
     """Runs the program with the parsed flags."""
     if _CONFIG.value is None or not _WORKDIR.value:
         raise errors.UserError(
-            "pretrain needs --config=FILE.py and --workdir=DIR, e.g. "
-            "--config=configs/mnist.py --workdir=runs/mnist."
+            "pretrain needs --config=RECIPE (or FILE.py) and --workdir=DIR, e.g. "
+            "--config=mnist --workdir=runs/mnist. simclr configs lists the recipes."
         )
+    workdir = paths.local_path(_WORKDIR.value, what="workdir")
     steps = _PROFILE_STEPS.value
     profile_steps = None if steps is None else training.parse_steps(steps)
     training.processes.join(
@@ -39,13 +40,16 @@ def main() -> int:
         num_processes=_NUM_PROCESSES.value,
         process_id=_PROCESS_ID.value,
     )
-    workdir = pathlib.Path(_WORKDIR.value)
-    return pretrain(_CONFIG.value, workdir, profile_steps=profile_steps)
+    config = _CONFIG.value
+    # So that the data are found from the checkpoint alone, whatever folder is current.
+    config.data.source = data.absolute_spec(config.data.source)
+    config.data.data_dir = data.absolute_data_dir(config.data.data_dir)
+    return pretrain(config, workdir, profile_steps=profile_steps)
 
 
 def pretrain(
     config: assembly.Config,
-    workdir: pathlib.Path,
+    workdir: str | os.PathLike[str],
     *,
     profile_steps: tuple[int, int] | None = None,
 ) -> int:
@@ -53,7 +57,7 @@ def pretrain(
 
     Args:
       config: a recipe, see ``configs/common.py``.
-      workdir: where checkpoints and ``metrics.jsonl`` go.
+      workdir: the local folder where checkpoints and ``metrics.jsonl`` go.
       profile_steps: first and last step of a trace to be written.
 
     Returns:

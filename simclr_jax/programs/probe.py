@@ -1,15 +1,13 @@
 """Reads a checkpoint with a linear classifier on its frozen encoder."""
 
 import json
-import os
-import pathlib
 from typing import Any
 
 import numpy as np
 from absl import flags
 
 from simclr_jax import assembly, data, evaluation, training
-from simclr_jax.core import errors
+from simclr_jax.core import errors, paths
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "The workdir of a pretraining run; the newest step is read."
@@ -26,7 +24,9 @@ _LABELS_PER_CLASS = flags.DEFINE_integer(
 )
 _L2 = flags.DEFINE_float("l2", 1e-3, "Weight of the penalty on the classifier.")
 _SEED = flags.DEFINE_integer("seed", 0, "Draws the labels, where not all are used.")
-_OUTPUT = flags.DEFINE_string("output", None, "None: probe.json in the workdir.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The JSON file to write; None: probe.json in the workdir."
+)
 
 
 def main() -> None:
@@ -35,8 +35,10 @@ def main() -> None:
         raise errors.UserError(
             "probe needs --checkpoint=DIR, the workdir of a pretraining run."
         )
-    workdir = pathlib.Path(_CHECKPOINT.value)
+    workdir = paths.local_path(_CHECKPOINT.value, what="checkpoint")
     encoder = assembly.load(workdir, step=_STEP.value)
+    # Tried before the work; the workdir may be read-only.
+    output = paths.output_file(_OUTPUT.value or workdir / "probe.json", what="--output")
     # The dataset of the run, if no other; its split is that of training.
     dataset = _DATASET.value or data.split_spec(encoder.metadata["source"]["spec"])[0]
     data_dir = _DATA_DIR.value or encoder.metadata["source"]["data_dir"]
@@ -45,9 +47,10 @@ def main() -> None:
         for split in (_TRAIN_SPLIT.value, _TEST_SPLIT.value)
     ]
     result = _measure(encoder, *splits)
-    output = pathlib.Path(_OUTPUT.value or workdir / "probe.json")
-    _write_whole(output, result)
-    print(f"Test Accuracy: {result['accuracy']:.4f}\nWritten to {output}.")
+    # Printed first: the work is not lost where the file cannot be written.
+    print(f"Test Accuracy: {result['accuracy']:.4f}", flush=True)
+    paths.write_text(output, json.dumps(result, indent=2) + "\n", what="--output")
+    print(f"Written to {output}.")
 
 
 def _open(source: data.Source, encoder: assembly.LoadedEncoder) -> data.Decoded:
@@ -115,9 +118,3 @@ def _measure(
             encoder.metadata["config"] | {"images": encoder.metadata["data"]}
         ),
     }
-
-
-def _write_whole(path: pathlib.Path, result: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=2) + "\n")
-    os.replace(temporary, path)

@@ -1,7 +1,6 @@
 """Draws the views that a recipe makes of some images, with what was drawn for each."""
 
 import functools
-import pathlib
 import textwrap
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 from absl import flags
 
 from simclr_jax import augment, data, plots
-from simclr_jax.core import checks, errors, types
+from simclr_jax.core import checks, errors, paths, types
 
 _SOURCE = flags.DEFINE_string("source", None, "The images, e.g. folder:PATH.")
 _SPLIT = flags.DEFINE_string("split", "train", "Which split of them.")
@@ -31,6 +30,7 @@ def main() -> None:
             "views needs --source, e.g. --source=folder:PATH or --source=mnist_sample."
         )
     checks.check_positive_int("num_images", _NUM_IMAGES.value)
+    out = paths.output_file(_OUT.value, what="--out")
     size = {} if _SIZE.value is None else {"size": _SIZE.value}
     recipe = augment.build(_RECIPE.value, **size)
     source = data.open_source(
@@ -42,7 +42,7 @@ def main() -> None:
     samples = images.read(chosen)
     batch = augment.as_float(data.to_devices(samples, is_canvas=images.is_canvas))
     path = plots.save_contact_sheet(
-        pathlib.Path(_OUT.value),
+        out,
         [
             pixels[:height, :width] / np.float32(255)
             for pixels, (height, width) in zip(

@@ -23,7 +23,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from simclr_jax.core import errors
+from simclr_jax.core import errors, paths
 from simclr_jax.training import digest
 
 FORMAT = 2
@@ -59,7 +59,7 @@ class Checkpoints:
             removed, so the caller must be alone here (``lock.WorkdirLock``).
           keep: how many of the newest steps are kept.
         """
-        self._directory = pathlib.Path(directory).absolute()
+        self._directory = paths.local_path(directory, what="checkpoints")
         self._directory.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(
             self._directory,
@@ -265,7 +265,7 @@ def read_meta(step_directory: pathlib.Path) -> dict[str, Any]:
     reader = ocp.Checkpointer(
         ocp.JsonCheckpointHandler(), multiprocessing_options=_alone()
     )
-    page = digest.unseal(reader.restore(step_directory / "meta"))
+    page = digest.unseal(reader.restore(_absolute(step_directory) / "meta"))
     if page["format"] not in READABLE_FORMATS:
         raise errors.CheckpointError(
             f"The checkpoint has format {page['format']}; this version reads "
@@ -302,7 +302,7 @@ def read_item(
         ocp.PyTreeCheckpointHandler(multiprocessing_options=_alone()),
         multiprocessing_options=_alone(),
     )
-    item = reader.restore(step_directory / name, args=arguments)
+    item = reader.restore(_absolute(step_directory) / name, args=arguments)
     digest.verify_leaves(item, meta["digests"][name])
     return item
 
@@ -316,6 +316,11 @@ def _check_format(meta: dict[str, Any]) -> None:
             "another workdir; --config.init_from.checkpoint=DIR starts from its "
             "arrays."
         )
+
+
+def _absolute(step_directory: pathlib.Path) -> pathlib.Path:
+    """Returns the path of a step as Orbax wants it, absolute."""
+    return paths.local_path(step_directory, what="checkpoint")
 
 
 def _alone() -> Any:

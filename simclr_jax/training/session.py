@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import os
 import pathlib
 import platform
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -16,7 +17,7 @@ import optax
 import orbax.checkpoint as ocp
 
 import simclr_jax
-from simclr_jax.core import errors, types
+from simclr_jax.core import errors, paths, types
 from simclr_jax.core import execution as executions
 from simclr_jax.training import goodput as goodput_lib
 from simclr_jax.training import hooks as hooks_lib
@@ -236,7 +237,9 @@ class Session:
         return outputs
 
 
-def open_workdir(workdir: pathlib.Path, stack: contextlib.ExitStack) -> pathlib.Path:
+def open_workdir(
+    workdir: str | os.PathLike[str], stack: contextlib.ExitStack
+) -> pathlib.Path:
     """Makes and locks a working directory in the first process.
 
     Args:
@@ -255,10 +258,10 @@ def open_workdir(workdir: pathlib.Path, stack: contextlib.ExitStack) -> pathlib.
         stack.enter_context(lock.WorkdirLock(prepare_workdir(workdir)))
 
     processes.run_on_first(take)
-    return pathlib.Path(workdir).absolute()
+    return paths.local_path(workdir, what="workdir")
 
 
-def prepare_workdir(workdir: pathlib.Path) -> pathlib.Path:
+def prepare_workdir(workdir: str | os.PathLike[str]) -> pathlib.Path:
     """Makes a working directory, or makes sure that one can be written to.
 
     Args:
@@ -270,7 +273,7 @@ def prepare_workdir(workdir: pathlib.Path) -> pathlib.Path:
     Raises:
       UserError: if it cannot be made or written to.
     """
-    workdir = pathlib.Path(workdir).absolute()
+    workdir = paths.local_path(workdir, what="workdir")
     probe = workdir / ".writable"
     try:
         workdir.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import time
 ROOT = pathlib.Path(__file__).parents[2]
 
 TINY = (
-    "--config=configs/mnist.py:smoke",
+    "--config=mnist:smoke",
     "--config.batch_size=16",
     "--config.augmentation.size=12",
     "--config.evaluation.size=12",
@@ -44,11 +44,11 @@ def start(program, *arguments, num_devices=1):
     )
 
 
-def run(program, *arguments, num_devices=1, timeout=200):
+def run(program, *arguments, num_devices=1, timeout=200, cwd=ROOT, **changes):
     return subprocess.run(
         command(program, *arguments),
-        cwd=ROOT,
-        env=environment(num_devices),
+        cwd=cwd,
+        env=environment(num_devices, **changes),
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -1,3 +1,4 @@
+import jax
 import pytest
 from programs import running
 
@@ -35,3 +36,17 @@ def test_usage_and_unknown_programs():
     unknown = running.run("prtrain")
     assert unknown.returncode == 2
     assert "Did you mean 'pretrain'?" in unknown.stdout + unknown.stderr
+
+
+def test_the_compilation_cache_may_be_in_the_home_folder(monkeypatch, tmp_path, capsys):
+    before = jax.config.jax_compilation_cache_dir
+    monkeypatch.setenv("HOME", str(tmp_path))
+    try:
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "~/compiled/")
+        assert cli.guard(lambda: None) == 0
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "compiled")
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "s3://bucket/compiled")
+    assert cli.guard(lambda: None) == 2
+    assert "JAX_COMPILATION_CACHE_DIR 's3://" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from simclr_jax.programs import compile as program
 def test_what_is_wrong_is_said_before_anything_is_compiled():
     config = "--config=configs/mnist.py:smoke"
     for arguments, message in (
-        ((), "compile needs --config=FILE.py and --topology"),
+        ((), "compile needs --config=RECIPE (or FILE.py) and --topology"),
         ((config, "--topology=v5:2x2"), "Unknown chip of a topology 'v5'"),
         (
             (config, "--topology=v5e:2x2", "--sweep=batch_size=8,9"),

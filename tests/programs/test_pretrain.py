@@ -202,7 +202,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         (["--config=configs/nothing.py"], 2, "nothing.py"),
         (["--config=configs/mnist.py:somke"], 2, "Unknown variant 'somke'"),
         (["--wrokdir=/tmp/x"], 2, "wrokdir"),
+        (["--config=mnits"], 2, "Did you mean 'mnist'?"),
         (["--workdir=/proc/none"], 2, "cannot be written to"),
+        (["--workdir=gs://bucket/run"], 2, "Mount the bucket with gcsfuse"),
+        (["--workdir=~nobody-here/run"], 2, "home folder of a user who is unknown"),
+        (["--config.data.source=folder:s3://b/x"], 2, "is a URL; expected a path"),
+        (["--config.data.data_dir=s3://b/x"], 2, "is a URL; expected a path"),
         (["--config.data.source=tfds:mnist", "--config.data.data_dir=/no"], 4, "/no"),
     ],
 )
@@ -224,7 +229,7 @@ def test_a_batch_that_does_not_divide_is_refused(tmp_path):
 def test_flags_that_are_missing():
     done = running.run("pretrain")
     assert done.returncode == 2
-    assert "pretrain needs --config=FILE.py and --workdir=DIR" in done.stderr
+    assert "pretrain needs --config=RECIPE (or FILE.py) and" in done.stderr
 
 
 def test_a_full_disk_is_told_before_training(tmp_path):

@@ -1,0 +1,149 @@
+import os
+import pathlib
+import threading
+
+import pytest
+
+from simclr_jax.core import errors, paths
+
+pytestmark = pytest.mark.quick
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The current folder, which is the home folder too."""
+    folder = tmp_path.resolve() / "a b été"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("run", "run"),
+        ("./run/", "run"),
+        ("runs//x/.", "runs/x"),
+        ("~/run", "run"),
+        ("~", ""),
+        ("./~/run", "~/run"),
+        ("./~nobody-here", "~nobody-here"),
+        ("x/../run", "run"),
+        ("ü b/Ω", "ü b/Ω"),
+        ("a:b/run", "a:b/run"),
+        ("C:/x", "C:/x"),
+        (pathlib.Path("~/run"), "run"),
+    ],
+)
+def test_every_form_of_a_path_becomes_absolute(here, text, expected):
+    path = paths.local_path(text, what="workdir")
+    assert path.is_absolute()
+    assert path == here / expected
+
+
+def test_the_folder_above_is_that_of_the_operating_system(here):
+    (here / "far" / "away").mkdir(parents=True)
+    (here / "link").symlink_to("far/away")
+    assert paths.local_path("link/../run", what="workdir") == here / "far" / "run"
+    assert paths.local_path("link/run", what="workdir") == here / "link" / "run"
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("gs://bucket/run", "gcsfuse"),
+        ("gs:/bucket/run", "gcsfuse"),
+        (pathlib.Path("gs://bucket/run"), "gcsfuse"),
+        ("S3://bucket/run", "mount-s3"),
+        ("file:///data", "without file://"),
+        ("https://host/x.npz", "Download it"),
+        ("dbfs:/mnt/x", "Use a local disk"),
+    ],
+)
+def test_a_url_is_refused_with_what_to_do(text, remedy):
+    with pytest.raises(errors.UserError, match=rf"^workdir .* is a URL.*{remedy}") as e:
+        paths.local_path(text, what="workdir")
+    assert "\n" not in str(e.value)
+
+
+def test_an_empty_path_and_an_unknown_home_are_refused():
+    with pytest.raises(errors.UserError, match="workdir is empty"):
+        paths.local_path("", what="workdir")
+    with pytest.raises(errors.UserError, match=r"unknown here. Write '\./~nobody-here"):
+        paths.local_path("~nobody-here/run", what="workdir")
+
+
+def test_a_pattern_keeps_its_wildcards_and_its_place(here):
+    assert paths.local_pattern("x-{0..9}/**/*.tar", what="x") == "x-{0..9}/**/*.tar"
+    assert paths.local_pattern("~/*.tar", what="x") == f"{here}/*.tar"
+
+
+def test_an_output_file_gets_its_folder_before_the_work(here):
+    path = paths.output_file("new/folder/é.json", what="output")
+    assert path == here / "new" / "folder" / "é.json"
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (".", "is a folder; expected the path of a file"),
+        ("new/", "is a folder; expected the path of a file"),
+        ("taken/x.json", "cannot be written: "),
+        ("/proc/none/x.json", "cannot be written: "),
+        ("x" * 300, "cannot be written: File name too long"),
+        ("x" * 300 + "/x", "cannot be written: File name too long"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    here, text, message
+):
+    (here / "taken").touch()
+    with pytest.raises(errors.UserError, match=message):
+        paths.output_file(text, what="output")
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(here):
+    path = here / "result.json"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError):
+        with paths.replacing(path, what="output") as temporary:
+            temporary.write_text("half")
+            _ = 1 // 0
+    assert path.read_text() == "old"
+    paths.write_text(path, "new é", what="output")
+    assert path.read_text(encoding="utf-8") == "new é"
+    assert [entry.name for entry in here.iterdir()] == ["result.json"]
+
+
+def test_a_name_of_the_greatest_length_can_be_replaced(here):
+    path = here / ("x" * 255)
+    paths.write_text(paths.output_file(path, what="output"), "text", what="output")
+    assert path.read_text() == "text"
+
+
+def test_a_link_stays_a_link(here):
+    (here / "far").mkdir()
+    (here / "link.json").symlink_to("far/real.json")
+    path = paths.output_file("link.json", what="output")
+    paths.write_text(path, "text", what="output")
+    assert path.is_symlink()
+    assert (here / "far" / "real.json").read_text() == "text"
+
+
+def test_a_pipe_is_written_to_and_not_replaced(here):
+    os.mkfifo(here / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((here / "pipe").read_text()))
+    reader.start()
+    path = paths.output_file("pipe", what="output")
+    paths.write_text(path, "text", what="output")
+    reader.join(timeout=10)
+    assert read == ["text"]
+    assert path.is_fifo()
+
+
+def test_a_failure_to_write_is_one_line(here):
+    with pytest.raises(errors.UserError, match=r"output .* cannot be written: No such"):
+        paths.write_text(here / "none" / "x.json", "text", what="output")

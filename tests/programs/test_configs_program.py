@@ -1,0 +1,26 @@
+from programs import running
+
+from simclr_jax import assembly
+from simclr_jax.programs import configs
+
+
+def test_a_recipe_has_its_summary_and_its_variants():
+    recipes = (
+        assembly.Recipe("long_name", "What it is.", ("small", "smoke")),
+        assembly.Recipe("short", "Another.", ()),
+    )
+    lines = configs.describe(recipes).splitlines()
+    assert lines[:3] == [
+        "long_name  What it is.",
+        "           variants: small, smoke",
+        "short      Another.",
+    ]
+
+
+def test_it_runs_in_any_folder_whatever_lies_there(tmp_path):
+    for name in ("secrets", "numbers", "random", "configs"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')")
+    done = running.run("configs", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for recipe in assembly.list_recipes():
+        assert f"{recipe.name} " in done.stdout
