@@ -40,7 +40,7 @@ def base_splits(split: str) -> list[str]:
 
 
 def name_and_bounds(split: str) -> tuple[str, tuple[str, str] | None]:
-    """Takes the bounds off one split: ``"train[:80%]"`` is ``"train"``, ``("", "80%")``.
+    """Splits ``"train[:80%]"`` into the name ``"train"`` and the range ``("", "80%")``.
 
     Args:
       split: a name, which may end in ``[START:STOP]``. Each is a number of records or a
@@ -50,12 +50,12 @@ def name_and_bounds(split: str) -> tuple[str, tuple[str, str] | None]:
       The name and the bounds as text, or None where there are none.
 
     Raises:
-      DataError: if the brackets are of another form, or several splits are added up.
+      DataError: if the brackets are of another form.
     """
     match = _NAME_AND_BOUNDS.fullmatch(split)
     if match:
         return match["name"], (match["start"], match["stop"])
-    if "[" in split or "+" in split:
+    if "[" in split:
         raise errors.DataError(
             f"Cannot read the split {split!r}. Expected a name with at most one range, "
             "e.g. train[:80%], train[80%:] or train[:1000]."
@@ -83,9 +83,10 @@ def slice_rows(bounds: tuple[str, str], *, num_records: int) -> tuple[int, int]:
     stop = _position(bounds[1], num_records, num_records)
     if not 0 <= start <= stop <= num_records:
         raise errors.DataError(
-            f"The range [{bounds[0]}:{bounds[1]}] does not lie inside the {num_records} "
-            f"records of the split: it would be records {start} to {stop}. Expected "
-            f"0 <= start <= stop <= {num_records}, or percentages from 0% to 100%."
+            f"The range [{bounds[0]}:{bounds[1]}] does not lie inside the "
+            f"{num_records} records of the split: it would be records {start} to "
+            f"{stop}. Expected 0 <= start <= stop <= {num_records}, or percentages "
+            "from 0% to 100%."
         )
     return start, stop
 

@@ -1,6 +1,7 @@
 """A part of the records of a source, as a source of its own. No jax here."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ class SubsetSource:
 
     @property
     def num_classes(self) -> int | None:
-        """The number of classes of the source, of which some may have no record here."""
+        """The number of classes of the source; some may have no record here."""
         return self.source.num_classes
 
     @property
@@ -111,7 +112,7 @@ def _groups(source: sources.Source, bounds: tuple[str, str]) -> list[tuple[int, 
     if (np.diff(labels) < 0).any() or not len(changes):
         return everything
     edges = [0, *changes.tolist(), len(source)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def _take_arrays(
