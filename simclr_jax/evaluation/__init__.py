@@ -15,7 +15,12 @@ from simclr_jax.evaluation.linear import (
     fit_linear_probe,
     take_per_class,
 )
-from simclr_jax.evaluation.measurement import measure_linear_probe, split_for_test
+from simclr_jax.evaluation.measurement import (
+    describe,
+    extract_train_and_test,
+    measure_linear_probe,
+    split_for_test,
+)
 from simclr_jax.evaluation.scores import balanced_accuracy, majority_rate
 
 __all__ = [
@@ -26,7 +31,9 @@ __all__ = [
     "balanced_accuracy",
     "class_name",
     "count_parameters",
+    "describe",
     "extract",
+    "extract_train_and_test",
     "fit_linear_probe",
     "freeze",
     "hold_out",

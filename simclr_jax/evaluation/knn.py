@@ -148,7 +148,8 @@ def _vote(
 
     def add(votes, neighbor):
         weight, label = neighbor
-        return votes + weight[:, None] * (label[:, None] == classes[None, :]), None
+        is_own = label[:, None] == classes[None, :]
+        return votes + jnp.where(is_own, weight[:, None], 0.0), None
 
     votes = jnp.zeros((len(labels), num_classes), jnp.float32)
     votes, _ = jax.lax.scan(add, votes, (weights.T, labels.T))

@@ -47,10 +47,10 @@ def class_name(source: object, number: int) -> str:
       number: number of the class, from 0.
 
     Returns:
-      The name in quotes, or the number where there is no name.
+      The name, or the number where there is no name.
     """
     names: Sequence[str] = getattr(source, "class_names", None) or ()
-    return repr(str(names[number])) if 0 <= number < len(names) else str(number)
+    return str(names[number]) if 0 <= number < len(names) else str(number)
 
 
 def leave_out_unlabeled(

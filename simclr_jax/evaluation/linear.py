@@ -111,17 +111,7 @@ def fit_linear_probe(
     )
     converged = bool(best.is_within(tolerance))
     if not converged:
-        _log.warning(
-            "The linear probe stopped after %d iterations with a gradient of norm %.1e; "
-            "its weights may be off by %.2g of their norm, where %.2g was wanted. "
-            "Raise l2 (now %g)%s.",
-            made,
-            best.norm,
-            best.distance,
-            tolerance,
-            l2,
-            " or num_iterations" if made == num_iterations else "",
-        )
+        _warn(best, tolerance, l2, made=int(made), most=num_iterations)
     kernel = np.zeros((features.shape[1], num_classes), np.float32)
     bias = np.full(num_classes, -np.inf, np.float32)
     kernel[:, present] = np.asarray(best.params["kernel"] * scale[None, :]).T
@@ -216,6 +206,20 @@ def _check_labels(num_rows: int, labels: np.ndarray, num_classes: int) -> np.nda
     return present
 
 
+def _warn(best: _Best, tolerance: float, l2: float, *, made: int, most: int) -> None:
+    _log.warning(
+        "The linear probe stopped after %d iterations with a gradient of norm %.1e; "
+        "its weights may be off by %.2g of their norm, where %.2g was wanted. Raise l2 "
+        "(now %g)%s.",
+        made,
+        best.norm,
+        best.distance,
+        tolerance,
+        l2,
+        " or num_iterations" if made == most else "",
+    )
+
+
 @functools.partial(jax.jit, donate_argnums=0)
 def _standardize(features: jax.Array, center: jax.Array, scale: jax.Array) -> jax.Array:
     return (features - center[None, :]) * scale[None, :]
@@ -262,8 +266,8 @@ def _minimize(
         value, grad = value_and_grad(params, state=state)
         norm = optax.tree.norm(grad)
         # The objective is l2-strongly convex in the kernel.
-        size = jnp.linalg.norm(params["kernel"])
-        distance = norm / (l2 * jnp.maximum(size, _SMALLEST_KERNEL))
+        size = jnp.maximum(jnp.linalg.norm(params["kernel"]), _SMALLEST_KERNEL)
+        distance = jnp.linalg.norm(grad["kernel"]) / (l2 * size)
         found = _Best(params, norm, distance)
         is_best = norm < best.norm
         best = jax.tree.map(lambda new, old: jnp.where(is_best, new, old), found, best)

@@ -1,12 +1,16 @@
 """The measurement of a linear probe: fits, scores, and refuses what means nothing."""
 
+import dataclasses
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jax.sharding import Mesh
 
+from simclr_jax import data
 from simclr_jax.core import errors
-from simclr_jax.evaluation import labels, linear, scores
+from simclr_jax.evaluation import features, labels, linear, scores
 
 _log = logging.getLogger("simclr_jax")
 
@@ -73,6 +77,43 @@ def measure_linear_probe(
     }
 
 
+def extract_train_and_test(
+    embed: features.Embed,
+    sets: Sequence[data.Decoded],
+    *,
+    test_share: float | None = None,
+    seed: int = 0,
+    mesh: Mesh | None = None,
+    num_workers: int = 0,
+) -> tuple[labels.LabeledFeatures, labels.LabeledFeatures]:
+    """Computes the features of the labeled images to fit a classifier on and to test.
+
+    Args:
+      embed: see ``features.freeze``.
+      sets: images to train on and images to test on, or, with ``test_share``, one set.
+      test_share: the share of every class of the one set that is held out, in (0, 1);
+        None: there are two sets. See ``labels.hold_out``.
+      seed: draws what is held out.
+      mesh: see ``features.extract``.
+      num_workers: see ``features.extract``.
+
+    Returns:
+      What to fit on and what to test on, without the images that have no label.
+
+    Raises:
+      DataError: if no image of a set has a label.
+      UserError: if the share is out of range or nothing can be held out.
+    """
+    parts = []
+    for images in sets:
+        found = features.extract(embed, images, mesh=mesh, num_workers=num_workers)
+        parts.append(labels.leave_out_unlabeled(images, *found))
+    if test_share is not None:
+        return split_for_test(parts[0], share=test_share, seed=seed)
+    train, test = parts
+    return train, test
+
+
 def split_for_test(
     whole: labels.LabeledFeatures, *, share: float, seed: int
 ) -> tuple[labels.LabeledFeatures, labels.LabeledFeatures]:
@@ -96,7 +137,27 @@ def split_for_test(
         )
     train = whole.take(train_rows, name=f"{whole.name}, {1 - share:g} of every class")
     test = whole.take(test_rows, name=f"{whole.name}, {share:g} of every class")
-    return train, test
+    return train, dataclasses.replace(test, num_unlabeled=0)  # counted once
+
+
+def describe(result: Mapping[str, Any]) -> str:
+    """Formats what ``measure_linear_probe`` returns as lines for a person.
+
+    Args:
+      result: its dictionary.
+
+    Returns:
+      Two lines, three where rows were left out.
+    """
+    lines = [
+        f"Test Accuracy: {result['accuracy']:.4f}",
+        f"balanced  {result['balanced_accuracy']:.4f} over the classes; the largest "
+        f"class alone is {result['majority_rate']:.4f} of the {result['num_test']:,} "
+        "test images",
+    ]
+    if result["num_unlabeled"]:
+        lines.append(f"left out  {result['num_unlabeled']:,} images without a label")
+    return "\n".join(lines)
 
 
 def _check_classes(part: labels.LabeledFeatures) -> None:
@@ -117,7 +178,7 @@ def _untrained_classes(
     """Returns the classes that only the test set has, with their counts; warns."""
     unknown = np.setdiff1d(test.labels, train.labels)
     counts = {
-        test.class_name(int(number)).strip("'"): int((test.labels == number).sum())
+        test.class_name(int(number)): int((test.labels == number).sum())
         for number in unknown
     }
     if counts:
