@@ -27,6 +27,12 @@ _SMALLEST_KERNEL = 1e-2  # by norm: below, logits are all but equal
 # iteration takes one, and 20 where its line search finds nothing but rounding.
 _PATIENCE = 200
 
+# Near the optimum, the objective changes by less than its rounding: a step is then
+# judged by its gradient, from a larger relative change on than optax's default.
+_SEARCH = optax.scale_by_zoom_linesearch(
+    max_linesearch_steps=20, initial_guess_strategy="one", approx_dec_rtol=1e-4
+)
+
 _log = logging.getLogger("simclr_jax")
 
 
@@ -238,6 +244,26 @@ def _predict(
 _product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
+def _penalized_loss(
+    params: dict[str, jax.Array],
+    features: jax.Array,
+    labels: jax.Array,
+    l2: jax.Array | float,
+) -> jax.Array:
+    logits = _product(features, params["kernel"].T) + params["bias"][None, :]
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return jnp.mean(losses) + 0.5 * l2 * jnp.sum(jnp.square(params["kernel"]))
+
+
+def _measured(
+    params: dict[str, jax.Array], grad: dict[str, jax.Array], l2: jax.Array | float
+) -> _Best:
+    # The objective is l2-strongly convex in the kernel.
+    size = jnp.maximum(jnp.linalg.norm(params["kernel"]), _SMALLEST_KERNEL)
+    distance = jnp.linalg.norm(grad["kernel"]) / (l2 * size)
+    return _Best(params, optax.tree.norm(grad), distance)
+
+
 @functools.partial(jax.jit, static_argnames=("num_classes", "num_iterations"))
 def _minimize(
     features: jax.Array,
@@ -249,27 +275,16 @@ def _minimize(
     num_iterations: int,
 ) -> tuple[_Best, jax.Array]:
     def objective(params):
-        logits = _product(features, params["kernel"].T) + params["bias"][None, :]
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return jnp.mean(losses) + 0.5 * l2 * jnp.sum(jnp.square(params["kernel"]))
+        return _penalized_loss(params, features, labels, l2)
 
-    # Near the optimum, the objective changes by less than its rounding: a step is then
-    # judged by its gradient, from a larger relative change on than optax's default.
-    search = optax.scale_by_zoom_linesearch(
-        max_linesearch_steps=20, initial_guess_strategy="one", approx_dec_rtol=1e-4
-    )
-    solver = optax.lbfgs(linesearch=search)
+    solver = optax.lbfgs(linesearch=_SEARCH)
     value_and_grad = optax.value_and_grad_from_state(objective)
 
     def step(carry):
         params, state, best, count, num_idle = carry
         value, grad = value_and_grad(params, state=state)
-        norm = optax.tree.norm(grad)
-        # The objective is l2-strongly convex in the kernel.
-        size = jnp.maximum(jnp.linalg.norm(params["kernel"]), _SMALLEST_KERNEL)
-        distance = jnp.linalg.norm(grad["kernel"]) / (l2 * size)
-        found = _Best(params, norm, distance)
-        is_best = norm < best.norm
+        found = _measured(params, grad, l2)
+        is_best = found.norm < best.norm
         best = jax.tree.map(lambda new, old: jnp.where(is_best, new, old), found, best)
         updates, state = solver.update(
             grad, state, params, value=value, grad=grad, value_fn=objective
