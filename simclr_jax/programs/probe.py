@@ -18,12 +18,8 @@ _DATASET = flags.DEFINE_string(
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS sets lie.")
 _STEP = flags.DEFINE_integer("step", None, "Which checkpoint; None: the newest.")
-_TRAIN_SPLIT = flags.DEFINE_string(
-    "train_split", "train", "Fits the classifier, e.g. train[:80%]."
-)
-_TEST_SPLIT = flags.DEFINE_string(
-    "test_split", None, "Measures its accuracy, e.g. train[80%:]; None: test."
-)
+_TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "E.g. train[:80%].")
+_TEST_SPLIT = flags.DEFINE_string("test_split", None, "E.g. train[80%:]; None: test.")
 _TEST_SHARE = flags.DEFINE_float(
     "test_share", None, "Holds so much of each class of the train split out as a test."
 )
@@ -43,8 +39,7 @@ def main() -> None:
         )
     if _TEST_SHARE.value is not None and _TEST_SPLIT.value is not None:
         raise errors.UserError(
-            "Both --test_split and --test_share were given; expected one of them: a "
-            "split of its own, or a share of the train split."
+            "--test_split and --test_share are both given; expected one of them."
         )
     workdir = pathlib.Path(_CHECKPOINT.value)
     encoder = assembly.restore_encoder(workdir, step=_STEP.value)
