@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -255,9 +256,7 @@ def _penalized_loss(
     return jnp.mean(losses) + 0.5 * l2 * jnp.sum(jnp.square(params["kernel"]))
 
 
-def _measured(
-    params: dict[str, jax.Array], grad: dict[str, jax.Array], l2: jax.Array | float
-) -> _Best:
+def _measured(params: dict[str, jax.Array], grad: Any, l2: jax.Array | float) -> _Best:
     # The objective is l2-strongly convex in the kernel.
     size = jnp.maximum(jnp.linalg.norm(params["kernel"]), _SMALLEST_KERNEL)
     distance = jnp.linalg.norm(grad["kernel"]) / (l2 * size)
