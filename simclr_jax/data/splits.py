@@ -2,11 +2,17 @@
 
 import re
 
+from simclr_jax.core import errors
+
 KINDS_WITH_SPLIT = ("tfds", "hf")
 """The kinds whose name may end in a split; elsewhere a colon may belong to a path."""
 
 _PART = r"[^:/\\\[\]+]+(?:\[[^\]]*\])?"
 _NAME_AND_SPLIT = re.compile(rf"(?P<name>.+?):(?P<split>{_PART}(?:\+{_PART})*)")
+_BOUND = r"-?\d+(?:\.\d+)?%|-?\d+|"
+_NAME_AND_BOUNDS = re.compile(
+    rf"(?P<name>[^\[\]]+)\[(?P<start>{_BOUND}):(?P<stop>{_BOUND})\]"
+)
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
 
 
@@ -31,3 +37,65 @@ def split_spec(spec: str) -> tuple[str, str | None]:
 def base_splits(split: str) -> list[str]:
     """Returns the names in ``"train[:90%]+test"``: ``["train", "test"]``."""
     return [part.partition("[")[0] for part in split.split("+")]
+
+
+def name_and_bounds(split: str) -> tuple[str, tuple[str, str] | None]:
+    """Splits ``"train[:80%]"`` into the name ``"train"`` and the range ``("", "80%")``.
+
+    Args:
+      split: a name, which may end in ``[START:STOP]``. Each is a number of records or a
+        percentage, counted from the end where it is negative, or empty.
+
+    Returns:
+      The name and the bounds as text, or None where there are none.
+
+    Raises:
+      DataError: if the brackets are of another form.
+    """
+    match = _NAME_AND_BOUNDS.fullmatch(split)
+    if match:
+        return match["name"], (match["start"], match["stop"])
+    if "[" in split:
+        raise errors.DataError(
+            f"Cannot read the split {split!r}. Expected a name with at most one range, "
+            "e.g. train[:80%], train[80%:] or train[:1000]."
+        )
+    return split, None
+
+
+def slice_rows(bounds: tuple[str, str], *, num_records: int) -> tuple[int, int]:
+    """Computes the first record of a range and the one after its last.
+
+    A percentage is rounded to the nearest record, so that ``[:80%]`` and ``[80%:]``
+    share none and leave none out.
+
+    Args:
+      bounds: as ``name_and_bounds`` returns them.
+      num_records: how many the whole split has.
+
+    Returns:
+      ``(start, stop)``, with 0 <= start <= stop <= num_records.
+
+    Raises:
+      DataError: if a bound lies outside the split or the range ends before it begins.
+    """
+    start = _position(bounds[0], 0, num_records)
+    stop = _position(bounds[1], num_records, num_records)
+    if not 0 <= start <= stop <= num_records:
+        raise errors.DataError(
+            f"The range [{bounds[0]}:{bounds[1]}] does not lie inside the "
+            f"{num_records} records of the split: it would be records {start} to "
+            f"{stop}. Expected 0 <= start <= stop <= {num_records}, or percentages "
+            "from 0% to 100%."
+        )
+    return start, stop
+
+
+def _position(bound: str, default: int, num_records: int) -> int:
+    if not bound:
+        return default
+    if bound.endswith("%"):
+        position = round(float(bound[:-1]) * num_records / 100)
+    else:
+        position = int(bound)
+    return position + num_records if bound.startswith("-") else position

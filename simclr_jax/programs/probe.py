@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import numpy as np
 from absl import flags
 
 from simclr_jax import assembly, data, evaluation, training
@@ -17,13 +16,16 @@ _DATASET = flags.DEFINE_string(
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS sets lie.")
 _STEP = flags.DEFINE_integer("step", None, "Which checkpoint; None: the newest.")
-_TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Fits the classifier.")
-_TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Measures its accuracy.")
+_TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "E.g. train[:80%].")
+_TEST_SPLIT = flags.DEFINE_string("test_split", None, "E.g. train[80%:]; None: test.")
+_TEST_SHARE = flags.DEFINE_float(
+    "test_share", None, "Holds so much of each class of the train split out as a test."
+)
 _LABELS_PER_CLASS = flags.DEFINE_integer(
     "labels_per_class", None, "Uses so many labels of each class; None: all."
 )
 _L2 = flags.DEFINE_float("l2", 1e-3, "Weight of the penalty on the classifier.")
-_SEED = flags.DEFINE_integer("seed", 0, "Draws the labels, where not all are used.")
+_SEED = flags.DEFINE_integer("seed", 0, "Draws what is held out, or a part of labels.")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The JSON file to write; None: probe.json in the workdir."
 )
@@ -35,6 +37,10 @@ def main() -> None:
         raise errors.UserError(
             "probe needs --checkpoint=DIR, the workdir of a pretraining run."
         )
+    if _TEST_SHARE.value is not None and _TEST_SPLIT.value is not None:
+        raise errors.UserError(
+            "--test_split and --test_share are both given; expected one of them."
+        )
     workdir = paths.local_path(_CHECKPOINT.value, what="checkpoint")
     encoder = assembly.load(workdir, step=_STEP.value)
     # Tried before the work; the workdir may be read-only.
@@ -42,13 +48,13 @@ def main() -> None:
     # The dataset of the run, if no other; its split is that of training.
     dataset = _DATASET.value or data.split_spec(encoder.metadata["source"]["spec"])[0]
     data_dir = _DATA_DIR.value or encoder.metadata["source"]["data_dir"]
-    splits = [
+    tested = [] if _TEST_SHARE.value is not None else [_TEST_SPLIT.value or "test"]
+    opened = [
         _open(data.open_source(dataset, split=split, data_dir=data_dir), encoder)
-        for split in (_TRAIN_SPLIT.value, _TEST_SPLIT.value)
+        for split in [_TRAIN_SPLIT.value, *tested]
     ]
-    result = _measure(encoder, *splits)
-    # Printed first: the work is not lost where the file cannot be written.
-    print(f"Test Accuracy: {result['accuracy']:.4f}", flush=True)
+    result = _measure(encoder, opened)
+    print(evaluation.describe(result), flush=True)
     paths.write_text(output, json.dumps(result, indent=2) + "\n", what="--output")
     print(f"Written to {output}.")
 
@@ -78,43 +84,31 @@ def _open(source: data.Source, encoder: assembly.LoadedEncoder) -> data.Decoded:
 
 
 def _measure(
-    encoder: assembly.LoadedEncoder, train: data.Decoded, test: data.Decoded
+    encoder: assembly.LoadedEncoder, opened: list[data.Decoded]
 ) -> dict[str, Any]:
     """Extracts the features once, fits the classifier and measures it."""
-    mesh = training.make_mesh()
+    sets = " and ".join(f"{images.name} ({len(images):,})" for images in opened)
     print(
         f"encoder   {encoder.metadata['encoder']['name']} of step {encoder.step}, frozen: "
         f"{evaluation.count_parameters(encoder.module):,} parameters, 0 trainable\n"
-        f"data      {train.name} ({len(train):,}) and {test.name} ({len(test):,})",
+        f"data      {sets}",
         flush=True,
     )
-    embed = encoder.embed_batch
-    num_workers = data.default_num_workers()
-    (features, labels), (test_features, test_labels) = (
-        evaluation.extract(embed, images, mesh=mesh, num_workers=num_workers)
-        for images in (train, test)
+    train, test = evaluation.extract_train_and_test(
+        encoder.embed_batch,
+        opened,
+        test_share=_TEST_SHARE.value,
+        seed=_SEED.value,
+        mesh=training.make_mesh(),
+        num_workers=data.default_num_workers(),
     )
-    rows = np.arange(len(train))
-    if _LABELS_PER_CLASS.value is not None:
-        rows = evaluation.take_per_class(
-            labels, num_per_class=_LABELS_PER_CLASS.value, seed=_SEED.value
-        )
-    probe = evaluation.fit_linear_probe(
-        features[rows],
-        labels[rows],
-        num_classes=train.num_classes or 0,
+    measured = evaluation.measure_linear_probe(
+        train,
+        test,
         l2=_L2.value,
+        labels_per_class=_LABELS_PER_CLASS.value,
+        seed=_SEED.value,
     )
-    return {
-        "accuracy": evaluation.accuracy(probe, test_features, test_labels),
-        "layer": "h",
-        "protocol": evaluation.PROTOCOL,
-        "l2": _L2.value,
-        "num_labels": len(rows),
-        "train": train.name,
-        "test": test.name,
-        "step": encoder.step,
-        "config_digest": assembly.config_digest(
-            encoder.metadata["config"] | {"images": encoder.metadata["data"]}
-        ),
-    }
+    config = encoder.metadata["config"] | {"images": encoder.metadata["data"]}
+    identity = {"step": encoder.step, "config_digest": assembly.config_digest(config)}
+    return {"layer": "h"} | measured | identity

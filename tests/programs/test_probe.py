@@ -30,12 +30,40 @@ def test_it_needs_only_the_checkpoint_and_the_data(workdir, tmp_path):
     assert "frozen" in result["protocol"]
     assert len(result["config_digest"]) == 12
     assert result["test"] == "synthetic:14x14x1:200:test"
+    assert result["majority_rate"] == 0.1
+    assert result["balanced_accuracy"] == pytest.approx(result["accuracy"])
+    assert "the largest class alone is 0.1000 of the 200 test images" in done.stdout
 
 
 def test_the_result_goes_to_the_workdir_and_can_use_few_labels(workdir):
     done = running.run("probe", f"--checkpoint={workdir}", "--labels_per_class=3")
     assert done.returncode == 0, done.stderr
     assert json.loads((workdir / "probe.json").read_text())["num_labels"] == 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "test"),
+    [
+        (
+            ["--train_split=train[:80%]", "--test_split=train[80%:]"],
+            "synthetic:14x14x1:100:train[80%:]",
+        ),
+        (["--test_share=0.2"], "synthetic:14x14x1:100:train, 0.2 of every class"),
+    ],
+)
+def test_a_part_of_the_training_split_is_held_out(workdir, tmp_path, arguments, test):
+    output = tmp_path / "probe.json"
+    done = running.run(
+        "probe",
+        f"--checkpoint={workdir}",
+        "--dataset=synthetic:14x14x1:100",
+        f"--output={output}",
+        *arguments,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(output.read_text())
+    assert (result["num_labels"], result["num_test"]) == (80, 20)
+    assert result["test"] == test
 
 
 def test_images_of_another_size_are_resized_and_it_says_so(workdir, tmp_path):
@@ -66,6 +94,9 @@ def test_images_of_other_channels_are_refused(workdir):
         (["--dataset=tfds:nothing"], 4, "tfds:nothing is not prepared"),
         (["--test_split=tset"], 4, "Did you mean 'test'"),
         (["--labels_per_class=1000"], 2, "1000 were asked for"),
+        (["--test_split=test", "--test_share=0.2"], 2, "expected one of them"),
+        (["--test_share=1.5"], 2, "above 0 and below 1; got 1.5"),
+        (["--dataset=synthetic:14x14x1:1"], 4, "are of one class, 0: an accuracy"),
     ],
 )
 def test_bad_input_gets_one_clear_message(workdir, arguments, code, message):
