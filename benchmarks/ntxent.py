@@ -14,7 +14,7 @@ One row is one jitted ``jax.value_and_grad`` with respect to both views, float32
 * optax: ``optax.losses.ntxent``, at ``--optax_batch_size`` beside tiled and dense, for
   it broadcasts to [2b 2b d].
 
-With ``--num_devices`` the table is that of the schedules on so many fake CPU devices:
+With ``--num_devices`` the table is that of the algorithms on so many fake CPU devices:
 seconds at ``--batch_size``, and megabytes on each device, arguments and results
 included, at ``--memory_batch_size``, for which nothing is run. Fake devices share the
 cores and send by copying: their seconds count the work and say nothing of a network.
@@ -79,7 +79,7 @@ def main() -> None:
     print(machine.header("optax"))
     print(f"{jax.devices()[0].device_kind}\n")
     if flags.num_devices:
-        _measure_schedules(flags)
+        _measure_algorithms(flags)
         return
     tiled = functools.partial(losses.ntxent, temperature=TEMPERATURE)
     small = functools.partial(losses.ntxent, temperature=SMALL_TEMPERATURE)
@@ -115,7 +115,7 @@ def _measure(forms: dict, batch_size: int, dim: int, rounds: int) -> None:
         )
 
 
-def _measure_schedules(flags: argparse.Namespace) -> None:
+def _measure_algorithms(flags: argparse.Namespace) -> None:
     auto = jax.sharding.AxisType.Auto
     mesh = jax.make_mesh((flags.num_devices,), ("data",), axis_types=(auto,))
     rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
@@ -127,15 +127,15 @@ def _measure_schedules(flags: argparse.Namespace) -> None:
         (flags.memory_batch_size, flags.dim), a.dtype, sharding=rows
     )
     compiled, memory = {}, {}
-    for name in losses.SCHEDULES:
+    for name in losses.ALGORITHMS:
         loss = functools.partial(
-            losses.ntxent, temperature=TEMPERATURE, mesh=mesh, schedule=name
+            losses.ntxent, temperature=TEMPERATURE, mesh=mesh, algorithm=name
         )
         step = jax.jit(jax.value_and_grad(loss, (0, 1)))
         compiled[name] = step.lower(a, b).compile()
         memory[name] = step.lower(large, large).compile().memory_analysis()
     print(
-        f"| devices | schedule | median s, b = {flags.batch_size} | min s "
+        f"| devices | algorithm | median s, b = {flags.batch_size} | min s "
         f"| MB per device, b = {flags.memory_batch_size} |\n|---|---|---|---|---|"
     )
     for name, taken in _seconds(compiled, a, b, flags.rounds).items():

@@ -73,7 +73,7 @@ def check(config: Config) -> None:
         )
     registry.lookup("encoder", config.encoder.name, encoders.ENCODERS)
     registry.lookup("optimizer", config.optimizer.name, optim.OPTIMIZERS)
-    registry.lookup("loss.schedule", config.loss.schedule, losses.SCHEDULES)
+    registry.lookup("loss.schedule", config.loss.schedule, losses.ALGORITHMS)
     registry.lookup("compute_dtype", config.compute_dtype, DTYPES)
     registry.lookup("remat", config.remat, encoders.REMAT)
     for name in ("num_workers", "num_threads", "resident_bytes"):

@@ -1,15 +1,23 @@
-"""Pure functions of arrays: the loss in nats and what is read beside it."""
+"""Pure functions of arrays: losses in nats and what is read beside them."""
 
 from simclr_jax.losses.bounds import chance_loss, floor_loss
 from simclr_jax.losses.contrastive import ntxent, ntxent_with_metrics
+from simclr_jax.losses.cosine import negative_cosine
+from simclr_jax.losses.query_key import info_nce, info_nce_with_metrics
 from simclr_jax.losses.reference import ntxent_reference
-from simclr_jax.losses.schedules import SCHEDULES
+from simclr_jax.losses.similarity.algorithms import ALGORITHMS
+from simclr_jax.losses.supervised_contrastive import supcon, supcon_with_metrics
 
 __all__ = [
-    "SCHEDULES",
+    "ALGORITHMS",
     "chance_loss",
     "floor_loss",
+    "info_nce",
+    "info_nce_with_metrics",
+    "negative_cosine",
     "ntxent",
     "ntxent_reference",
     "ntxent_with_metrics",
+    "supcon",
+    "supcon_with_metrics",
 ]

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from simclr_jax.core import numerics, types
-from simclr_jax.losses import diagnostics, inputs, log_sum_exp
+from simclr_jax.losses import diagnostics, inputs
+from simclr_jax.losses.similarity import log_sum_exp
 
 
 def ntxent(
@@ -14,7 +15,7 @@ def ntxent(
     *,
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
-    schedule: str = "auto",
+    algorithm: str = "auto",
 ) -> types.Scalar:
     """Normalized temperature-scaled cross entropy (NT-Xent), in memory O(b d).
 
@@ -30,7 +31,7 @@ def ntxent(
 
     With a mesh each device holds b / N images, meets the embeddings of all, computes
     the loss of its own rows, and in the backward pass the whole gradient of its own
-    rows. Value and gradient are those of one device, by whichever schedule: nothing is
+    rows. Value and gradient are those of one device, by whichever algorithm: nothing is
     left to average.
 
     The backward pass is a rule of its own, so forward-mode differentiation
@@ -42,10 +43,10 @@ def ntxent(
       b: second views, [b d]; row i shows the same image as ``a[i]``.
       temperature: tau > 0, dimensionless. A number, or a traced scalar, with respect
         to which the gradient is right too. Prefer a number of at least 1/30 where tau
-        is not learned: the triangular schedule needs it.
+        is not learned: the triangular algorithm needs it.
       mesh: the mesh over whose axis "data" the images are divided, or None for one
         device.
-      schedule: how rows meet columns, a name in ``SCHEDULES``:
+      algorithm: how rows meet columns, a name in ``ALGORITHMS``:
 
         * "gathered": each device gathers the columns of all, [2b d], once.
         * "ring": the columns travel round the devices; none ever holds them all.
@@ -63,7 +64,7 @@ def ntxent(
     Raises:
       UserError: if the shapes differ, the rank is not 2, b < 2, ``temperature`` is a
         number that is not positive, the mesh has no axis "data", that axis does not
-        divide b, or ``schedule`` is unknown.
+        divide b, or ``algorithm`` is unknown.
 
     References:
       Chen et al., "A Simple Framework for Contrastive Learning of Visual
@@ -72,7 +73,7 @@ def ntxent(
     _check("ntxent", a, b, mesh)
     x, bound = _scaled_views(a, b, temperature, mesh)
     logsumexp = log_sum_exp.logsumexp_over_others(
-        x, bound=bound, mesh=mesh, schedule=schedule
+        x, bound=bound, mesh=mesh, algorithm=algorithm
     )
     return jnp.mean(_row_losses(x, logsumexp))
 
@@ -83,7 +84,7 @@ def ntxent_with_metrics(
     *,
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
-    schedule: str = "auto",
+    algorithm: str = "auto",
 ) -> tuple[types.Scalar, types.Metrics]:
     """The loss of ``ntxent``, with what tells a healthy run from a collapsed one.
 
@@ -95,7 +96,7 @@ def ntxent_with_metrics(
       b: second views, [b d].
       temperature: tau > 0, as for ``ntxent``.
       mesh: as for ``ntxent``.
-      schedule: as for ``ntxent``.
+      algorithm: as for ``ntxent``.
 
     Returns:
       The loss, and float32 scalars by name:
@@ -123,7 +124,7 @@ def ntxent_with_metrics(
     x, bound = _scaled_views(a, b, temperature, mesh)
     tau = jax.lax.stop_gradient(jnp.asarray(temperature, jnp.float32))
     logsumexp, neighbors = log_sum_exp.logsumexp_and_neighbors(
-        x, bound=bound, mesh=mesh, schedule=schedule, distance_scale=tau
+        x, bound=bound, mesh=mesh, algorithm=algorithm, distance_scale=tau
     )
     of_rows = diagnostics.of_rows(x, logsumexp, neighbors, temperature=tau)
     of_rows["loss"] = _row_losses(x, logsumexp)

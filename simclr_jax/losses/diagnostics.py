@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from simclr_jax.core import types
-from simclr_jax.losses import log_sum_exp
+from simclr_jax.losses.similarity import log_sum_exp
 
 _TIE = 4e-6
 """Cosines closer than this are equal: they come from sums in different order."""

@@ -6,17 +6,17 @@ import jax.numpy as jnp
 from simclr_jax.core import checks, errors, types
 
 
-def check_views(name: str, a: jax.Array, b: jax.Array) -> None:
-    """Raises unless ``a`` and ``b`` are float, of one shape [b d], with b >= 2."""
+def check_views(name: str, a: jax.Array, b: jax.Array, *, fewest: int = 2) -> None:
+    """Raises unless ``a``, ``b`` are float, of one shape [b d], with b >= fewest."""
     if a.ndim != 2 or a.shape != b.shape:
         raise errors.UserError(
             f"{name} needs two batches of views of the same shape [b d]; "
             f"got a {tuple(a.shape)}, b {tuple(b.shape)}."
         )
-    if a.shape[0] < 2:
+    if a.shape[0] < fewest:
+        why = ", or there is no negative" if fewest > 1 else ""
         raise errors.UserError(
-            f"{name} needs at least 2 images, or there is no negative; "
-            f"got {a.shape[0]}."
+            f"{name} needs at least {fewest} images{why}; got {a.shape[0]}."
         )
     for view in (a, b):
         if not jnp.issubdtype(view.dtype, jnp.floating):

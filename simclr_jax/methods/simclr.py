@@ -47,7 +47,7 @@ class SimCLR(nnx.Module):
           mesh: devices over whose axis ``data`` the batch is split; None: one device.
           accumulate: micro-batches that a batch is embedded in, one after the other.
           schedule: how the devices meet each other's rows in the loss, a name in
-            ``losses.SCHEDULES``; changes no number.
+            ``losses.ALGORITHMS``; changes no number.
 
         Raises:
           UserError: if the temperature or ``accumulate`` is not positive, or the
@@ -55,7 +55,7 @@ class SimCLR(nnx.Module):
         """
         checks.check_positive("temperature", temperature)
         checks.check_positive_int("accumulate", accumulate)
-        registry.lookup("schedule", schedule, losses.SCHEDULES)
+        registry.lookup("schedule", schedule, losses.ALGORITHMS)
         self.encoder = encoder
         self.head = head
         self.augmentation = augmentation
@@ -117,7 +117,7 @@ class SimCLR(nnx.Module):
             z[:, 1],
             temperature=self.temperature,
             mesh=self.mesh,
-            schedule=self.schedule,
+            algorithm=self.schedule,
         )
 
     def after_update(self, step: jax.Array) -> None:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from simclr_jax.core import types
-from simclr_jax.losses import one_sided, plans, tiles
+from simclr_jax.losses.similarity import one_sided, plans, tiles
 
 
 def forward(
@@ -40,7 +40,7 @@ def backward(
     )
 
 
-SCHEDULE = plans.Schedule(forward, backward)
+ALGORITHM = plans.Algorithm(forward, backward)
 
 
 def _gather_columns(rows, plan):

@@ -11,8 +11,8 @@ A contrastive loss is a few elementwise operations on L. With g_i = dloss / dL_i
 so the backward pass recomputes each tile of S once, and a device that meets the L and g
 of all rows finds the whole gradient of its own rows. Memory is O(n d + tile).
 
-The rule for differentiation is that of one device and its rows; a schedule says how it
-meets the rows of the others, see ``schedules``.
+The rule for differentiation is that of one device and its rows; an algorithm says how it
+meets the rows of the others, see ``algorithms``.
 """
 
 import functools
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from simclr_jax.core import types
-from simclr_jax.losses import plans, schedules, tiles
+from simclr_jax.losses.similarity import algorithms, plans, tiles
 
 _ROWS = PartitionSpec(None, types.DATA_AXIS)
 _REPLICATED = PartitionSpec()
@@ -44,7 +44,7 @@ class Neighbors(NamedTuple):
 
 
 def logsumexp_over_others(
-    x: jax.Array, *, bound: float | None, mesh: Mesh | None, schedule: str
+    x: jax.Array, *, bound: float | None, mesh: Mesh | None, algorithm: str
 ) -> jax.Array:
     """Log-sum-exp of each row's similarities to the rows of other images.
 
@@ -52,12 +52,12 @@ def logsumexp_over_others(
       x: rows of each view, [v b d] float32. Row i of every view shows image i.
       bound: a number that no ``|S|`` exceeds, or None if none is known.
       mesh: the mesh whose axis "data" divides the images, or None for one device.
-      schedule: a name in ``schedules.SCHEDULES``.
+      algorithm: a name in ``algorithms.ALGORITHMS``.
 
     Returns:
       L, [v b] float32, in nats.
     """
-    return _over_devices(x, None, bound, mesh, schedule)[0]
+    return _over_devices(x, None, bound, mesh, algorithm)[0]
 
 
 def logsumexp_and_neighbors(
@@ -65,7 +65,7 @@ def logsumexp_and_neighbors(
     *,
     bound: float | None,
     mesh: Mesh | None,
-    schedule: str,
+    algorithm: str,
     distance_scale: jax.Array,
 ) -> tuple[jax.Array, Neighbors]:
     """As ``logsumexp_over_others``, with what metrics want from the same tiles.
@@ -74,13 +74,13 @@ def logsumexp_and_neighbors(
       x: rows of each view, [v b d] float32. Row i of every view shows image i.
       bound: a number that no ``|S|`` exceeds, or None if none is known.
       mesh: the mesh whose axis "data" divides the images, or None for one device.
-      schedule: a name in ``schedules.SCHEDULES``.
+      algorithm: a name in ``algorithms.ALGORITHMS``.
       distance_scale: s of ``Neighbors.nearness``, a float32 scalar.
 
     Returns:
       L, and what each row sees of the other images, constants to a gradient.
     """
-    return _over_devices(x, distance_scale, bound, mesh, schedule)
+    return _over_devices(x, distance_scale, bound, mesh, algorithm)
 
 
 def _over_devices(x, distance_scale, bound, mesh, name) -> Any:
@@ -91,15 +91,15 @@ def _over_devices(x, distance_scale, bound, mesh, name) -> Any:
         num_devices,
         num_images // num_devices,
         bound if bound is not None and bound <= tiles.LARGEST_BOUND else None,
-        schedules.tile_rows(mesh),
+        algorithms.tile_rows(mesh),
     )
-    schedule = schedules.choose(
+    algorithm = algorithms.choose(
         name,
         plan,
         num_rows=num_views * plan.images_per_device,
         row_bytes=dim * x.dtype.itemsize,
     )
-    reduce = functools.partial(_reduce, schedule=schedule, plan=plan)
+    reduce = functools.partial(_reduce, algorithm=algorithm, plan=plan)
     if mesh is not None and (mesh.size > 1 or AxisType.Explicit in mesh.axis_types):
         reduce = jax.shard_map(
             reduce, mesh=mesh, in_specs=(_ROWS, _REPLICATED), out_specs=_ROWS
@@ -107,24 +107,24 @@ def _over_devices(x, distance_scale, bound, mesh, name) -> Any:
     return reduce(x, distance_scale)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnames=("schedule", "plan"))
-def _reduce(x, distance_scale, schedule, plan):
+@functools.partial(jax.custom_vjp, nondiff_argnames=("algorithm", "plan"))
+def _reduce(x, distance_scale, algorithm, plan):
     """Returns L, and ``Neighbors`` or None where ``distance_scale`` is None."""
-    return _forward(x, distance_scale, schedule, plan)[0]
+    return _forward(x, distance_scale, algorithm, plan)[0]
 
 
-def _forward(x, distance_scale, schedule, plan):
+def _forward(x, distance_scale, algorithm, plan):
     rows = _flatten(x, plan)
-    statistics, kept = schedule.forward(rows, plan, distance_scale)
+    statistics, kept = algorithm.forward(rows, plan, distance_scale)
     found = _describe(statistics, plan.bound, x.shape[:2])
     return found, (x, found[0], kept)
 
 
-def _backward(schedule, plan, residuals, cotangent):
+def _backward(algorithm, plan, residuals, cotangent):
     x, logsumexp, kept = residuals
     g, _ = cotangent
     rows = _weigh(_flatten(x, plan), logsumexp, g, plan.bound)
-    return schedule.backward(rows, plan, kept).reshape(x.shape), None
+    return algorithm.backward(rows, plan, kept).reshape(x.shape), None
 
 
 _reduce.defvjp(_forward, _backward)

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.losses import blocks
+from simclr_jax.losses.similarity import blocks
 
 LARGEST_BOUND = 30.0
 """Largest bound on ``|S|`` that may serve as the shift. Sums stay above exp(-60), and

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from simclr_jax.core import types
-from simclr_jax.losses import one_sided, plans, tiles
+from simclr_jax.losses.similarity import one_sided, plans, tiles
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -48,7 +48,7 @@ def backward(rows: tiles.WeightedBlock, plan: plans.Plan, kept: None) -> jax.Arr
     return _travel(meet, jnp.add, rows, plan)
 
 
-SCHEDULE = plans.Schedule(forward, backward)
+ALGORITHM = plans.Algorithm(forward, backward)
 
 
 def receive(block: T, plan: plans.Plan, *, offset: int) -> T:

@@ -8,7 +8,7 @@ m n d, as in the dense form.
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.losses import blocks, tiles
+from simclr_jax.losses.similarity import blocks, tiles
 
 
 def row_statistics(

@@ -14,7 +14,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.losses import one_sided, plans, ring, tiles, two_sided
+from simclr_jax.losses.similarity import one_sided, plans, ring, tiles, two_sided
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -56,7 +56,7 @@ def backward(rows: tiles.WeightedBlock, plan: plans.Plan, kept: None) -> jax.Arr
     )
 
 
-SCHEDULE = plans.Schedule(forward, backward)
+ALGORITHM = plans.Algorithm(forward, backward)
 
 
 def _travel(

@@ -13,7 +13,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.losses import blocks, tiles
+from simclr_jax.losses.similarity import blocks, tiles
 
 T = TypeVar("T")
 U = TypeVar("U")

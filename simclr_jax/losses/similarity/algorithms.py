@@ -1,9 +1,9 @@
-"""The schedules by name, and which of them, in which tiles, serves a batch best.
+"""The algorithms by name, and which of them, in which tiles, serves a batch best.
 
 With n rows of width d on N devices:
 
 ==========  ==================  =====================  ====================
-schedule    products of n^2 d,  rows sent by a device  rows of others on a
+algorithm    products of n^2 d,  rows sent by a device  rows of others on a
             over all devices    forward and backward   device
 ==========  ==================  =====================  ====================
 gathered    3                   n, 0                   n
@@ -25,7 +25,7 @@ from collections.abc import Callable
 import jax
 
 from simclr_jax.core import registry
-from simclr_jax.losses import gathered, one_tile, plans, ring, triangular
+from simclr_jax.losses.similarity import gathered, one_tile, plans, ring, triangular
 
 LARGEST_GATHERED_BYTES = 256 * 2**20
 """Columns of at most this size are gathered under "auto": 524,288 rows of width 128, a
@@ -45,11 +45,11 @@ launch of a kernel behind. Reasoned, not measured."""
 
 def choose(
     name: str, plan: plans.Plan, *, num_rows: int, row_bytes: int
-) -> plans.Schedule:
-    """Returns the schedule of that name, or the one that takes its place.
+) -> plans.Algorithm:
+    """Returns the algorithm of that name, or the one that takes its place.
 
     Args:
-      name: a key of ``SCHEDULES``.
+      name: a key of ``ALGORITHMS``.
       plan: what is known of the devices and the logits.
       num_rows: rows on each device.
       row_bytes: bytes of one row.
@@ -57,9 +57,9 @@ def choose(
     Raises:
       UserError: if the name is unknown.
     """
-    chosen = registry.lookup("schedule", name, SCHEDULES)
+    chosen = registry.lookup("algorithm", name, ALGORITHMS)
     if plan.num_devices == 1 and num_rows <= plan.tile_rows:
-        return one_tile.SCHEDULE
+        return one_tile.ALGORITHM
     return chosen(plan, plan.num_devices * num_rows * row_bytes)
 
 
@@ -69,25 +69,25 @@ def tile_rows(mesh: jax.sharding.Mesh | None) -> int:
     return TILE_ROWS.get(platform, TILE_ROWS["gpu"])
 
 
-def _auto(plan: plans.Plan, gathered_bytes: int) -> plans.Schedule:
+def _auto(plan: plans.Plan, gathered_bytes: int) -> plans.Algorithm:
     if plan.num_devices == 1:
         return _triangular(plan, gathered_bytes)
     is_small = gathered_bytes <= LARGEST_GATHERED_BYTES
-    return gathered.SCHEDULE if is_small else ring.SCHEDULE
+    return gathered.ALGORITHM if is_small else ring.ALGORITHM
 
 
-def _triangular(plan: plans.Plan, gathered_bytes: int) -> plans.Schedule:
+def _triangular(plan: plans.Plan, gathered_bytes: int) -> plans.Algorithm:
     del gathered_bytes
-    return ring.SCHEDULE if plan.bound is None else triangular.SCHEDULE
+    return ring.ALGORITHM if plan.bound is None else triangular.ALGORITHM
 
 
-SCHEDULES: dict[str, Callable[[plans.Plan, int], plans.Schedule]] = {
+ALGORITHMS: dict[str, Callable[[plans.Plan, int], plans.Algorithm]] = {
     "auto": _auto,
-    "gathered": lambda plan, gathered_bytes: gathered.SCHEDULE,
-    "ring": lambda plan, gathered_bytes: ring.SCHEDULE,
+    "gathered": lambda plan, gathered_bytes: gathered.ALGORITHM,
+    "ring": lambda plan, gathered_bytes: ring.ALGORITHM,
     "triangular": _triangular,
 }
-"""By name: from the plan and the bytes of all columns to the schedule that is run.
+"""By name: from the plan and the bytes of all columns to the algorithm that is run.
 
 * auto: on one device triangular; on several gathered while all columns take at most
   ``LARGEST_GATHERED_BYTES``, ring beyond.

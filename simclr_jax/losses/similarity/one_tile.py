@@ -5,7 +5,7 @@ Value and gradient take two products of n^2 d in place of three, without a bound
 
 import jax
 
-from simclr_jax.losses import plans, tiles
+from simclr_jax.losses.similarity import plans, tiles
 
 
 def forward(
@@ -24,4 +24,4 @@ def backward(
     return tiles.matmul(tiles.weights(tile, rows, rows, plan.bound), rows.x)
 
 
-SCHEDULE = plans.Schedule(forward, backward)
+ALGORITHM = plans.Algorithm(forward, backward)

@@ -1,6 +1,6 @@
-"""What a schedule of the log-sum-exp is: two functions of one device's rows.
+"""What an algorithm of the log-sum-exp is: two functions of one device's rows.
 
-A schedule says when a device meets which columns. Its functions run on each device of
+An algorithm says when a device meets which columns. Its functions run on each device of
 the mesh, inside ``jax.shard_map``, or on the only one, and know nothing of the loss.
 """
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from simclr_jax.losses import tiles
+from simclr_jax.losses.similarity import tiles
 
 
 class Plan(NamedTuple):
@@ -28,7 +28,7 @@ class Plan(NamedTuple):
     tile_rows: int
 
 
-class Schedule(NamedTuple):
+class Algorithm(NamedTuple):
     """One order in which rows meet columns.
 
     Attributes:

@@ -1,0 +1,1 @@
+"""The tiled, sharded engine that compares rows with columns, under every loss."""
