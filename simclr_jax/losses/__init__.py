@@ -5,7 +5,7 @@ from simclr_jax.losses.contrastive import ntxent, ntxent_with_metrics
 from simclr_jax.losses.cosine import negative_cosine
 from simclr_jax.losses.query_key import info_nce, info_nce_with_metrics
 from simclr_jax.losses.reference import ntxent_reference
-from simclr_jax.losses.similarity.algorithms import ALGORITHMS
+from simclr_jax.losses.similarity import ALGORITHMS
 from simclr_jax.losses.supervised_contrastive import supcon, supcon_with_metrics
 
 __all__ = [

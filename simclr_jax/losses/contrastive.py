@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from simclr_jax.core import numerics, types
-from simclr_jax.losses import diagnostics, inputs
-from simclr_jax.losses.similarity import log_sum_exp
+from simclr_jax.losses import diagnostics, inputs, similarity
 
 
 def ntxent(
@@ -72,10 +71,10 @@ def ntxent(
     """
     _check("ntxent", a, b, mesh)
     x, bound = _scaled_views(a, b, temperature, mesh)
-    logsumexp = log_sum_exp.logsumexp_over_others(
-        x, bound=bound, mesh=mesh, algorithm=algorithm
+    found = similarity.compare(
+        _with_images(x), bound=bound, mesh=mesh, algorithm=algorithm
     )
-    return jnp.mean(_row_losses(x, logsumexp))
+    return jnp.mean(_row_losses(x, found.logsumexp))
 
 
 def ntxent_with_metrics(
@@ -123,11 +122,11 @@ def ntxent_with_metrics(
     _check("ntxent_with_metrics", a, b, mesh)
     x, bound = _scaled_views(a, b, temperature, mesh)
     tau = jax.lax.stop_gradient(jnp.asarray(temperature, jnp.float32))
-    logsumexp, neighbors = log_sum_exp.logsumexp_and_neighbors(
-        x, bound=bound, mesh=mesh, algorithm=algorithm, distance_scale=tau
+    found = similarity.compare(
+        _with_images(x), bound=bound, mesh=mesh, algorithm=algorithm, distance_scale=tau
     )
-    of_rows = diagnostics.of_rows(x, logsumexp, neighbors, temperature=tau)
-    of_rows["loss"] = _row_losses(x, logsumexp)
+    of_rows = diagnostics.of_rows(x, found.logsumexp, found.neighbors, temperature=tau)
+    of_rows["loss"] = _row_losses(x, found.logsumexp)
     # One mean for all: several devices exchange one small vector, and only once.
     means = jnp.mean(jnp.stack([*of_rows.values()]), axis=(1, 2))
     of_batch = dict(zip(of_rows, means, strict=True))
@@ -149,6 +148,12 @@ def _scaled_views(a, b, temperature, mesh):
         a, b = jax.sharding.reshard((a, b), rows)
     views = jnp.stack([a.astype(jnp.float32), b.astype(jnp.float32)])
     return numerics.l2_normalize(views) * jax.lax.rsqrt(tau), bound
+
+
+def _with_images(x):
+    """Rows whose id is the image that they show, so that positives are left out."""
+    image = jnp.arange(x.shape[1], dtype=jnp.int32)
+    return similarity.Rows(x, jnp.broadcast_to(image, x.shape[:2]))
 
 
 def _row_losses(x, logsumexp):

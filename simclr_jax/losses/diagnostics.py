@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from simclr_jax.core import types
-from simclr_jax.losses.similarity import log_sum_exp
+from simclr_jax.losses import similarity
 
 _TIE = 4e-6
 """Cosines closer than this are equal: they come from sums in different order."""
@@ -13,7 +13,7 @@ _TIE = 4e-6
 def of_rows(
     x: jax.Array,
     logsumexp: jax.Array,
-    neighbors: log_sum_exp.Neighbors,
+    neighbors: similarity.Neighbors,
     *,
     temperature: jax.Array,
 ) -> dict[str, jax.Array]:
