@@ -2,10 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from simclr_jax.core import numerics, types
-from simclr_jax.losses import diagnostics, inputs, similarity
+from simclr_jax.core import types
+from simclr_jax.losses import diagnostics, inputs, scaling, similarity
 
 
 def ntxent(
@@ -125,13 +124,15 @@ def ntxent_with_metrics(
     found = similarity.compare(
         _with_images(x), bound=bound, mesh=mesh, algorithm=algorithm, distance_scale=tau
     )
-    of_rows = diagnostics.of_rows(x, found.logsumexp, found.neighbors, temperature=tau)
+    of_rows = diagnostics.of_rows(
+        jnp.sum(x[0] * x[1], axis=-1)[None, :],
+        jnp.sum((x[0] - x[1]) ** 2, axis=-1)[None, :],
+        found,
+        temperature=tau,
+    )
     of_rows["loss"] = _row_losses(x, found.logsumexp)
-    # One mean for all: several devices exchange one small vector, and only once.
-    means = jnp.mean(jnp.stack([*of_rows.values()]), axis=(1, 2))
-    of_batch = dict(zip(of_rows, means, strict=True))
-    loss = of_batch.pop("loss")
-    return loss, diagnostics.metrics(of_batch, len(a), temperature=tau)
+    loss, means = diagnostics.loss_and_means(of_rows)
+    return loss, diagnostics.metrics(means, 2 * len(a) - 2, temperature=tau)
 
 
 def _check(name, a, b, mesh):
@@ -142,12 +143,9 @@ def _check(name, a, b, mesh):
 def _scaled_views(a, b, temperature, mesh):
     """Returns x, [2 b d], with ``x x^T = s / tau``, and a bound on its entries."""
     tau = inputs.check_temperature(temperature)
-    bound = None if isinstance(temperature, jax.Array) else 1 / float(temperature)
-    if mesh is not None and AxisType.Explicit in mesh.axis_types:
-        rows = NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
-        a, b = jax.sharding.reshard((a, b), rows)
+    a, b = scaling.divided(a, mesh), scaling.divided(b, mesh)
     views = jnp.stack([a.astype(jnp.float32), b.astype(jnp.float32)])
-    return numerics.l2_normalize(views) * jax.lax.rsqrt(tau), bound
+    return scaling.scaled(views, tau), scaling.bound_on_logits(temperature)
 
 
 def _with_images(x):

@@ -154,6 +154,7 @@ class _Task(NamedTuple):
     algorithm: plans.Algorithm
     plan: plans.Plan
     num_devices: int
+    is_sharded: bool  # runs inside ``jax.shard_map``
     are_columns_divided: bool
     are_both_wanted: bool
 
@@ -162,21 +163,19 @@ def _over_devices(rows, columns, distance_scale, setting) -> Any:
     """Runs ``_reduce`` on every device of the mesh, on its own rows."""
     task = _plan(rows, columns, setting)
     reduce = functools.partial(_reduce, task=task)
-    mesh = setting.mesh
-    if mesh is not None and (mesh.size > 1 or AxisType.Explicit in mesh.axis_types):
+    if task.is_sharded:
         of_columns = _ROWS if setting.are_columns_divided else _REPLICATED
         reduce = jax.shard_map(
             reduce,
-            mesh=mesh,
+            mesh=setting.mesh,
             in_specs=(_ROWS, of_columns, _REPLICATED, _REPLICATED),
             out_specs=_ROWS,
         )
     # Ids and labels go to every device: next to the rows they weigh nothing.
-    tags = (
-        (rows.id, rows.label),
-        None if columns is None else (columns.id, columns.label),
-    )
-    return reduce(rows.x, None if columns is None else columns.x, tags, distance_scale)
+    y, column_tags = None, None
+    if columns is not None:
+        y, column_tags = columns.x, (columns.id, columns.label)
+    return reduce(rows.x, y, ((rows.id, rows.label), column_tags), distance_scale)
 
 
 def _plan(rows, columns, setting):
@@ -199,6 +198,7 @@ def _plan(rows, columns, setting):
         algorithm,
         plan,
         num_devices,
+        mesh is not None and (mesh.size > 1 or AxisType.Explicit in mesh.axis_types),
         setting.are_columns_divided,
         setting.are_both_wanted,
     )
@@ -246,17 +246,12 @@ def _backward(task, residuals, cotangents):
         # Two sweeps: that of a side whose gradient nobody uses is never compiled.
         to_rows = algorithm.backward(rows.block, columns, plan, kept)
         to_columns = algorithm.backward(columns.block, rows, plan, None)
-    to_columns = _sum_over_devices(to_columns.reshape(y.shape), y)
-    return to_rows.reshape(x.shape), to_columns, None, None
+    if task.is_sharded and not task.are_columns_divided:
+        to_columns = jax.lax.psum(to_columns, types.DATA_AXIS)
+    return to_rows.reshape(x.shape), to_columns.reshape(y.shape), None, None
 
 
 _reduce.defvjp(_forward, _backward)
-
-
-def _sum_over_devices(gradient, argument):
-    """Sums the gradient over the axes over which the argument is the same."""
-    axes = jax.typeof(gradient).vma - jax.typeof(argument).vma
-    return jax.lax.psum(gradient, tuple(axes)) if axes else gradient
 
 
 def _describe(found, bound, shape):

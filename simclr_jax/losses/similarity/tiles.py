@@ -153,35 +153,28 @@ def weights(
     if bound is not None:
         found = tile.exp * _of_pairs(rows.weight, columns.weight)
     else:
-        found = _unbounded_weights(tile, rows, columns)
+        found = _weights_by_own_shifts(tile.s, rows, columns)
     if tile.positive is None:
         return found
     pull = _of_pairs(rows.positive_weight, columns.positive_weight)
     return found + jnp.where(tile.positive, pull, 0.0)
 
 
-def _unbounded_weights(tile, rows, columns):
-    by_row, by_column = None, None
-    if rows.weight is not None:
-        by_row = rows.weight[:, None] * jnp.exp(tile.s - rows.shift[:, None])
-    if columns.weight is not None:
-        exp = jnp.exp(tile.s - columns.shift[None, :])
-        by_column = columns.weight[None, :] * exp
-    return _sum(by_row, by_column)
+def _weights_by_own_shifts(
+    s: jax.Array, rows: WeightedBlock, columns: WeightedBlock
+) -> jax.Array:
+    found = jnp.zeros_like(s)
+    if rows.weight is not None and rows.shift is not None:
+        found += rows.weight[:, None] * jnp.exp(s - rows.shift[:, None])
+    if columns.weight is not None and columns.shift is not None:
+        found += columns.weight[None, :] * jnp.exp(s - columns.shift[None, :])
+    return found
 
 
-def _of_pairs(of_rows, of_columns):
+def _of_pairs(of_rows: jax.Array | None, of_columns: jax.Array | None) -> jax.Array:
     """Returns the sum of what the row and the column of each pair bring, [t u]."""
-    return _sum(
-        None if of_rows is None else of_rows[:, None],
-        None if of_columns is None else of_columns[None, :],
-    )
-
-
-def _sum(one, other):
-    if one is None or other is None:
-        return one if other is None else other
-    return one + other
+    by_row = 0.0 if of_rows is None else of_rows[:, None]
+    return by_row + (jnp.zeros((1, 1)) if of_columns is None else of_columns[None, :])
 
 
 def _positive(rows, columns, keep):
