@@ -4,8 +4,8 @@ from simclr_jax.losses.bounds import chance_loss, floor_loss
 from simclr_jax.losses.contrastive import ntxent, ntxent_with_metrics
 from simclr_jax.losses.cosine import negative_cosine
 from simclr_jax.losses.query_key import info_nce, info_nce_with_metrics
-from simclr_jax.losses.reference import ntxent_reference
-from simclr_jax.losses.similarity.algorithms import ALGORITHMS
+from simclr_jax.losses.reference import ntxent_reference, supcon_reference
+from simclr_jax.losses.similarity import ALGORITHMS
 from simclr_jax.losses.supervised_contrastive import supcon, supcon_with_metrics
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "ntxent_reference",
     "ntxent_with_metrics",
     "supcon",
+    "supcon_reference",
     "supcon_with_metrics",
 ]

@@ -2,11 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from simclr_jax.core import numerics, types
-from simclr_jax.losses import diagnostics, inputs
-from simclr_jax.losses.similarity import log_sum_exp
+from simclr_jax.core import types
+from simclr_jax.losses import diagnostics, inputs, scaling, similarity
 
 
 def ntxent(
@@ -72,10 +70,10 @@ def ntxent(
     """
     _check("ntxent", a, b, mesh)
     x, bound = _scaled_views(a, b, temperature, mesh)
-    logsumexp = log_sum_exp.logsumexp_over_others(
-        x, bound=bound, mesh=mesh, algorithm=algorithm
+    found = similarity.compare(
+        _with_images(x), bound=bound, mesh=mesh, algorithm=algorithm
     )
-    return jnp.mean(_row_losses(x, logsumexp))
+    return jnp.mean(_row_losses(x, found.logsumexp))
 
 
 def ntxent_with_metrics(
@@ -123,16 +121,18 @@ def ntxent_with_metrics(
     _check("ntxent_with_metrics", a, b, mesh)
     x, bound = _scaled_views(a, b, temperature, mesh)
     tau = jax.lax.stop_gradient(jnp.asarray(temperature, jnp.float32))
-    logsumexp, neighbors = log_sum_exp.logsumexp_and_neighbors(
-        x, bound=bound, mesh=mesh, algorithm=algorithm, distance_scale=tau
+    found = similarity.compare(
+        _with_images(x), bound=bound, mesh=mesh, algorithm=algorithm, distance_scale=tau
     )
-    of_rows = diagnostics.of_rows(x, logsumexp, neighbors, temperature=tau)
-    of_rows["loss"] = _row_losses(x, logsumexp)
-    # One mean for all: several devices exchange one small vector, and only once.
-    means = jnp.mean(jnp.stack([*of_rows.values()]), axis=(1, 2))
-    of_batch = dict(zip(of_rows, means, strict=True))
-    loss = of_batch.pop("loss")
-    return loss, diagnostics.metrics(of_batch, len(a), temperature=tau)
+    of_rows = diagnostics.of_rows(
+        jnp.sum(x[0] * x[1], axis=-1)[None, :],
+        jnp.sum((x[0] - x[1]) ** 2, axis=-1)[None, :],
+        found,
+        temperature=tau,
+    )
+    of_rows["loss"] = _row_losses(x, found.logsumexp)
+    loss, means = diagnostics.loss_and_means(of_rows)
+    return loss, diagnostics.metrics(means, 2 * len(a) - 2, temperature=tau)
 
 
 def _check(name, a, b, mesh):
@@ -143,12 +143,15 @@ def _check(name, a, b, mesh):
 def _scaled_views(a, b, temperature, mesh):
     """Returns x, [2 b d], with ``x x^T = s / tau``, and a bound on its entries."""
     tau = inputs.check_temperature(temperature)
-    bound = None if isinstance(temperature, jax.Array) else 1 / float(temperature)
-    if mesh is not None and AxisType.Explicit in mesh.axis_types:
-        rows = NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
-        a, b = jax.sharding.reshard((a, b), rows)
+    a, b = scaling.divided(a, mesh), scaling.divided(b, mesh)
     views = jnp.stack([a.astype(jnp.float32), b.astype(jnp.float32)])
-    return numerics.l2_normalize(views) * jax.lax.rsqrt(tau), bound
+    return scaling.scaled(views, tau), scaling.bound_on_logits(temperature)
+
+
+def _with_images(x):
+    """Rows whose id is the image that they show, so that positives are left out."""
+    image = jnp.arange(x.shape[1], dtype=jnp.int32)
+    return similarity.Rows(x, jnp.broadcast_to(image, x.shape[:2]))
 
 
 def _row_losses(x, logsumexp):

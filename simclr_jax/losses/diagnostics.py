@@ -1,64 +1,82 @@
-"""What is read beside the NT-Xent, off the tiles that the loss computes anyway."""
+"""What is read beside a contrastive loss, off the tiles that it computes anyway."""
 
 import jax
 import jax.numpy as jnp
 
 from simclr_jax.core import types
-from simclr_jax.losses.similarity import log_sum_exp
+from simclr_jax.losses import similarity
 
 _TIE = 4e-6
 """Cosines closer than this are equal: they come from sums in different order."""
 
 
 def of_rows(
-    x: jax.Array,
-    logsumexp: jax.Array,
-    neighbors: log_sum_exp.Neighbors,
+    positive: jax.Array,
+    squared_distance: jax.Array,
+    found: similarity.Found,
     *,
     temperature: jax.Array,
 ) -> dict[str, jax.Array]:
-    """Computes what ``metrics`` wants the means of.
+    """Computes what ``metrics`` wants the means of, for rows with one positive each.
 
     Args:
-      x: both views, [2 b d], of length ``temperature ** -0.5``.
-      logsumexp: of each row's logits of the other images, [2 b].
-      neighbors: what each row sees of the other images.
+      positive: the logit of each row's positive, [1 n].
+      squared_distance: of the scaled row to its positive, [1 n].
+      found: what the rows see of the negatives, with neighbors, [g n].
       temperature: tau, a float32 scalar.
 
     Returns:
-      Float32 [2 b] by name, constants to a gradient.
+      Float32 [g n] by name, constants to a gradient.
     """
-    x, logsumexp, temperature = jax.lax.stop_gradient((x, logsumexp, temperature))
-    positive = jnp.sum(x[0] * x[1], axis=-1)[None, :]  # [1 b]
+    positive, squared_distance, logsumexp, neighbors, temperature = (
+        jax.lax.stop_gradient(
+            (
+                positive,
+                squared_distance,
+                found.logsumexp,
+                found.neighbors,
+                temperature,
+            )
+        )
+    )
     is_nearest = positive - neighbors.largest > _TIE / temperature
     margin = positive - logsumexp  # log odds of the positive
     # The chain rule of entropy: positive or not, and if not, which.
     entropy = jax.nn.sigmoid(margin) * jax.nn.softplus(-margin) + jax.nn.sigmoid(
         -margin
     ) * (jax.nn.softplus(margin) + neighbors.entropy)
-    squared_distance = jnp.sum((x[0] - x[1]) ** 2, axis=-1) * temperature
+    alignment = squared_distance * temperature
     return {
         "contrastive_accuracy": is_nearest.astype(jnp.float32),
         "entropy": entropy,
-        "alignment": jnp.broadcast_to(squared_distance[None, :], entropy.shape),
+        "alignment": jnp.broadcast_to(alignment, entropy.shape),
         "nearness": neighbors.nearness,
     }
 
 
+def loss_and_means(
+    of_rows: dict[str, jax.Array],
+) -> tuple[types.Scalar, dict[str, jax.Array]]:
+    """Returns the mean of ``loss``, [g n], and those of all others by name."""
+    # One mean for all: several devices exchange one small vector, and only once.
+    means = jnp.mean(jnp.stack([*of_rows.values()]), axis=(1, 2))
+    of_batch = dict(zip(of_rows, means, strict=True))
+    return of_batch.pop("loss"), of_batch
+
+
 def metrics(
-    means: dict[str, jax.Array], num_images: int, *, temperature: jax.Array
+    means: dict[str, jax.Array], num_negatives: int, *, temperature: jax.Array
 ) -> types.Metrics:
-    """Turns the means over all rows into the metrics of ``ntxent_with_metrics``.
+    """Turns the means over all rows into metrics.
 
     Args:
       means: of what ``of_rows`` returns, float32 scalars.
-      num_images: b, in the batch of all devices.
+      num_negatives: of each row, in the batch of all devices.
       temperature: tau, a float32 scalar.
 
     Returns:
       Float32 scalars by name.
     """
-    num_negatives = 2 * num_images - 2
     temperature = jax.lax.stop_gradient(temperature)
     return {
         "contrastive_accuracy": means["contrastive_accuracy"],
@@ -67,4 +85,61 @@ def metrics(
         "uniformity": jnp.log(means["nearness"] / num_negatives),
         "chance_loss": jnp.log(jnp.float32(num_negatives + 1)),
         "floor_loss": jnp.log1p(num_negatives * jnp.exp(-1 / temperature)),
+    }
+
+
+def of_anchors(
+    found: similarity.Found, *, temperature: jax.Array
+) -> dict[str, jax.Array]:
+    """Computes what ``anchor_metrics`` wants the sums of, for any number of positives.
+
+    Args:
+      found: what the rows see of all others, with positives and neighbors, [g n].
+      temperature: tau, a float32 scalar.
+
+    Returns:
+      Float32 [g n] by name, constants to a gradient; ``is_anchor`` is 1 for rows with
+      positives, and all but it and the entries for all rows are 0 elsewhere.
+    """
+    found, temperature = jax.lax.stop_gradient((found, temperature))
+    total, count, largest = found.positives
+    num_others = count.size - 1
+    is_anchor = (count > 0).astype(jnp.float32)
+    is_nearest = largest - found.neighbors.largest > _TIE / temperature
+    squared_distance = 2 - 2 * temperature * total / jnp.maximum(count, 1)
+    floor = jnp.log(
+        jnp.maximum(count, 1) + (num_others - count) * jnp.exp(-1 / temperature)
+    )
+    return {
+        "is_anchor": is_anchor,
+        "contrastive_accuracy": is_nearest * is_anchor,
+        "alignment": jnp.maximum(squared_distance, 0) * is_anchor,
+        "floor_loss": floor * is_anchor,
+        "entropy": found.neighbors.entropy,
+        "nearness": found.neighbors.nearness,
+        "num_negatives": num_others - count,
+    }
+
+
+def anchor_metrics(sums: dict[str, jax.Array], num_rows: int) -> types.Metrics:
+    """Turns the sums over all rows into the metrics of ``supcon_with_metrics``.
+
+    Args:
+      sums: of what ``of_anchors`` returns, float32 scalars.
+      num_rows: n, in the batch of all devices.
+
+    Returns:
+      Float32 scalars by name.
+    """
+    num_anchors = jnp.maximum(sums["is_anchor"], 1)
+    has_negatives = sums["num_negatives"] > 0
+    nearness = sums["nearness"] / jnp.maximum(sums["num_negatives"], 1)
+    return {
+        "contrastive_accuracy": sums["contrastive_accuracy"] / num_anchors,
+        "entropy": sums["entropy"] / num_rows,
+        "alignment": sums["alignment"] / num_anchors,
+        "uniformity": jnp.log(jnp.where(has_negatives, nearness, 1.0)),
+        "anchors_without_positives": 1 - sums["is_anchor"] / num_rows,
+        "chance_loss": jnp.log(jnp.float32(num_rows - 1)),
+        "floor_loss": sums["floor_loss"] / num_anchors,
     }

@@ -1,4 +1,4 @@
-"""What every form of the NT-Xent asks of its arguments."""
+"""Checks of the arguments that the losses share."""
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,61 @@ def check_views(name: str, a: jax.Array, b: jax.Array, *, fewest: int = 2) -> No
         raise errors.UserError(
             f"{name} needs at least {fewest} images{why}; got {a.shape[0]}."
         )
-    for view in (a, b):
-        if not jnp.issubdtype(view.dtype, jnp.floating):
-            raise errors.UserError(
-                f"{name} needs floating-point embeddings; got {view.dtype}."
-            )
+    _check_float(name, a, b)
+
+
+def check_labeled_views(
+    name: str, views: jax.Array, labels: jax.Array, mesh: jax.sharding.Mesh | None
+) -> None:
+    """Raises unless ``views`` are float [b v d] with b v >= 2, ``labels`` integer [b].
+
+    Raises, too, unless the mesh divides b, as ``check_mesh`` does.
+    """
+    if views.ndim != 3 or 0 in views.shape:
+        raise errors.UserError(
+            f"{name} needs the views of each image, [b v d]; got shape "
+            f"{tuple(views.shape)}. Stack two batches [b d] along axis 1."
+        )
+    if labels.shape != views.shape[:1]:
+        raise errors.UserError(
+            f"{name} needs one label for each image, [{views.shape[0]}]; got labels "
+            f"of shape {tuple(labels.shape)}."
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise errors.UserError(f"{name} needs integer labels; got {labels.dtype}.")
+    if views.shape[0] * views.shape[1] < 2:
+        raise errors.UserError(
+            f"{name} needs at least 2 rows (images x views), or there is nothing to "
+            "compare; got 1."
+        )
+    _check_float(name, views)
+    check_mesh(name, views, mesh)
+
+
+def check_queries(
+    name: str,
+    query: jax.Array,
+    key: jax.Array,
+    negatives: jax.Array | None,
+    mesh: jax.sharding.Mesh | None,
+) -> None:
+    """Raises unless ``query``, ``key`` are float [n d], ``negatives`` [m d] or None.
+
+    Raises, too, if there is no negative, or unless the mesh divides n, as
+    ``check_mesh`` does.
+    """
+    check_views(name, query, key, fewest=2 if negatives is None else 1)
+    check_mesh(name, query, mesh)
+    if negatives is None:
+        return
+    if negatives.ndim != 2 or negatives.shape[1] != query.shape[1]:
+        raise errors.UserError(
+            f"{name} needs negatives of the width of the queries, "
+            f"[m {query.shape[1]}]; got shape {tuple(negatives.shape)}."
+        )
+    if negatives.shape[0] == 0:
+        raise errors.UserError(f"{name} needs at least 1 negative; got none.")
+    _check_float(name, negatives)
 
 
 def check_temperature(temperature: float | types.Scalar) -> types.Scalar:
@@ -50,3 +100,11 @@ def check_mesh(name: str, a: jax.Array, mesh: jax.sharding.Mesh | None) -> None:
         by=mesh.shape[types.DATA_AXIS],
         remedy="Each device of the mesh's axis 'data' holds as many images.",
     )
+
+
+def _check_float(name, *arrays):
+    for array in arrays:
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise errors.UserError(
+                f"{name} needs floating-point embeddings; got {array.dtype}."
+            )

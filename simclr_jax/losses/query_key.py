@@ -1,74 +1,141 @@
-"""InfoNCE of queries and keys, with a queue of negatives or the batch's own."""
+"""InfoNCE of queries and keys, against a queue of negatives or the batch's own."""
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from simclr_jax.core import numerics, types
+from simclr_jax.core import types
+from simclr_jax.losses import diagnostics, inputs, scaling, similarity
 
 
 def info_nce(
     query: types.Embedding,
     key: types.Embedding,
-    negatives: Float[Array, "m d"] | None,
+    negatives: types.Embedding | None,
     *,
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
     algorithm: str = "auto",
 ) -> types.Scalar:
-    """Computes InfoNCE.
+    """Computes InfoNCE of queries with one positive key each, in memory O((n + m) d).
+
+    With s the cosine similarity, the loss of query i with key i and negatives N is
+
+      l(i) = -log( e^(s_ii / tau) / (e^(s_ii / tau) + sum_{j in N} e^(s_ij / tau)) )
+
+    and the loss is its mean over the queries. The negatives are those given, the same
+    for every query, as MoCo's queue; or, with None, the keys of all other queries of
+    the (global) batch, as in CLIP in one direction.
+
+    The gradient reaches all arguments; stop it with ``jax.lax.stop_gradient`` where the
+    method does, and what is stopped is not computed either. Forward-mode
+    differentiation is not supported.
 
     Args:
-      query: queries, [n d].
-      key: keys, [n d].
-      negatives: [m d], or None: the other keys of the batch.
-      temperature: tau > 0.
-      mesh: devices.
-      algorithm: a name in ``ALGORITHMS``.
+      query: queries, [n d], of any float type; need not be normalized.
+      key: positive keys, [n d]; row i belongs to ``query[i]``.
+      negatives: [m d] with m >= 1 of any size, the same on every device of the mesh; or
+        None, with n >= 2.
+      temperature: tau > 0, dimensionless; a number, or a traced scalar, with respect to
+        which the gradient is right too.
+      mesh: the mesh over whose axis "data" queries and keys are divided, n a multiple
+        of its size; None for one device.
+      algorithm: how queries are compared with the keys of other devices, a name in
+        ``ALGORITHMS``; does not affect results. Given negatives need no exchange.
 
     Returns:
-      The mean over queries.
+      A float32 scalar in nats; ``ln(m + 1)`` or ``ln(n)`` at chance.
+
+    Raises:
+      UserError: if a shape or type is wrong, there is no negative, ``temperature`` is a
+        number that is not positive, the mesh has no axis "data" or that does not divide
+        n, or ``algorithm`` is unknown.
+
+    References:
+      van den Oord et al., "Representation Learning with Contrastive Predictive Coding",
+      2018, equation 4. https://arxiv.org/abs/1807.03748. He et al., "Momentum Contrast
+      for Unsupervised Visual Representation Learning", 2019, equation 1.
+      https://arxiv.org/abs/1911.05722
     """
-    return info_nce_with_metrics(
-        query,
-        key,
-        negatives,
-        temperature=temperature,
-        mesh=mesh,
-        algorithm=algorithm,
-    )[0]
+    inputs.check_queries("info_nce", query, key, negatives, mesh)
+    q, k = _scaled(query, key, temperature, mesh)
+    found, _ = _compare(q, k, negatives, temperature, mesh, algorithm=algorithm)
+    return jnp.mean(_row_losses(q, k, found))
 
 
 def info_nce_with_metrics(
     query: types.Embedding,
     key: types.Embedding,
-    negatives: Float[Array, "m d"] | None,
+    negatives: types.Embedding | None,
     *,
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
     algorithm: str = "auto",
 ) -> tuple[types.Scalar, types.Metrics]:
-    """Computes the loss of ``info_nce`` and metrics.
+    """Computes the loss of ``info_nce``, with what tells whether the run is healthy.
 
     Args:
-      query: queries, [n d].
-      key: keys, [n d].
-      negatives: [m d], or None: the other keys of the batch.
-      temperature: tau > 0.
-      mesh: devices.
-      algorithm: a name in ``ALGORITHMS``.
+      query: queries, [n d], as for ``info_nce``.
+      key: positive keys, [n d].
+      negatives: [m d] or None, as for ``info_nce``.
+      temperature: tau > 0, as for ``info_nce``.
+      mesh: as for ``info_nce``.
+      algorithm: as for ``info_nce``.
 
     Returns:
-      The mean over queries, and metrics by name.
+      The loss, and the float32 scalars of ``ntxent_with_metrics`` by name, constants to
+      a gradient. They are means over the queries, compared with their key and their
+      negatives; ``uniformity`` is that of queries and negatives.
+
+    Raises:
+      UserError: as ``info_nce``.
     """
-    del mesh, algorithm
-    q, k = numerics.l2_normalize(query), numerics.l2_normalize(key)
-    positive = jnp.sum(q * k, axis=-1) / temperature
-    columns = k if negatives is None else numerics.l2_normalize(negatives)
-    s = jnp.matmul(q, columns.T, precision=jax.lax.Precision.HIGHEST) / temperature
+    inputs.check_queries("info_nce_with_metrics", query, key, negatives, mesh)
+    tau = jax.lax.stop_gradient(jnp.asarray(temperature, jnp.float32))
+    q, k = _scaled(query, key, temperature, mesh)
+    found, num_negatives = _compare(
+        q, k, negatives, temperature, mesh, algorithm=algorithm, distance_scale=tau
+    )
+    of_rows = diagnostics.of_rows(
+        jnp.sum(q * k, axis=-1),
+        jnp.sum((q - k) ** 2, axis=-1),
+        found,
+        temperature=tau,
+    )
+    of_rows["loss"] = _row_losses(q, k, found)
+    loss, means = diagnostics.loss_and_means(of_rows)
+    return loss, diagnostics.metrics(means, num_negatives, temperature=tau)
+
+
+def _scaled(query, key, temperature, mesh):
+    """Returns queries and keys in one group, [1 n d]."""
+    tau = inputs.check_temperature(temperature)
+    q, k = scaling.divided(query, mesh), scaling.divided(key, mesh)
+    return scaling.scaled(q, tau)[None], scaling.scaled(k, tau)[None]
+
+
+def _compare(q, k, negatives, temperature, mesh, **options):
+    """Returns what the queries see of their negatives, and the number of those."""
+    num_queries = q.shape[1]
+    query_id = jnp.arange(num_queries, dtype=jnp.int32)[None]
     if negatives is None:
-        s = jnp.where(jnp.eye(len(q), dtype=bool), -jnp.inf, s)
-    rest = jax.nn.logsumexp(s, axis=-1)
-    loss = jnp.mean(jax.nn.softplus(rest - positive))
-    correct = positive > jnp.max(s, axis=-1)
-    return loss, {"contrastive_accuracy": jnp.mean(correct.astype(jnp.float32))}
+        columns, num_negatives = similarity.Rows(k, query_id), num_queries - 1
+    else:
+        tau = inputs.check_temperature(temperature)
+        y = scaling.scaled(scaling.replicated(negatives, mesh), tau)[None]
+        num_negatives = y.shape[1]
+        other_id = num_queries + jnp.arange(num_negatives, dtype=jnp.int32)[None]
+        columns = similarity.Rows(y, other_id)
+    found = similarity.compare(
+        similarity.Rows(q, query_id),
+        columns,
+        bound=scaling.bound_on_logits(temperature),
+        mesh=mesh,
+        are_columns_divided=negatives is None,
+        **options,
+    )
+    return found, num_negatives
+
+
+def _row_losses(q, k, found):
+    """Returns l of every query, [1 n]."""
+    return jax.nn.softplus(found.logsumexp - jnp.sum(q * k, axis=-1))

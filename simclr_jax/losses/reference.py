@@ -1,7 +1,8 @@
-"""NT-Xent as one reads it in the paper: the form that every other form is tested by."""
+"""Losses as one reads them in the paper: dense forms that the others are tested by."""
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from simclr_jax.core import numerics, types
 from simclr_jax.losses import inputs
@@ -49,3 +50,52 @@ def ntxent_reference(
     logits = jnp.where(is_self, -jnp.inf, s / temperature)
     log_probability = jax.nn.log_softmax(logits, axis=-1)
     return -jnp.mean(log_probability[row, positive])
+
+
+def supcon_reference(
+    views: Float[Array, "b v d"],
+    labels: Int[Array, " b"],
+    *,
+    temperature: float | types.Scalar,
+) -> types.Scalar:
+    """Computes the supervised contrastive loss L_out by the dense formula.
+
+      l(i) = -1 / |P(i)| sum_{p in P(i)} log p_ip
+      p_ij = exp(s_ij / tau) / sum_{a != i} exp(s_ia / tau)
+
+    with P(i) the other rows with the label of row i. Memory is O((b v)^2). Training
+    uses ``supcon``, which is equal to it in value and gradient.
+
+    Args:
+      views: embeddings of v >= 1 views of each image, [b v d], of any float type.
+      labels: the class of each image, [b].
+      temperature: tau > 0, dimensionless; a number or a traced scalar.
+
+    Returns:
+      The mean of l over the rows with a positive, a float32 scalar in nats; 0 if there
+      are none.
+
+    Raises:
+      UserError: if a shape or type is wrong, there are fewer than 2 rows, or
+        ``temperature`` is a number that is not positive.
+
+    References:
+      Khosla et al., "Supervised Contrastive Learning", 2020, equation 2.
+      https://arxiv.org/abs/2004.11362
+    """
+    inputs.check_labeled_views("supcon_reference", views, labels, None)
+    temperature = inputs.check_temperature(temperature)
+    num_views, dim = views.shape[1:]
+    z = numerics.l2_normalize(views).reshape(-1, dim)  # [n d]
+    label = jnp.repeat(labels, num_views)
+    row = jnp.arange(z.shape[0])
+    is_self = row[:, None] == row[None, :]
+    is_positive = (label[:, None] == label[None, :]) & ~is_self
+
+    s = jnp.matmul(z, z.T, precision=jax.lax.Precision.HIGHEST)  # [n n]
+    logits = jnp.where(is_self, -jnp.inf, s / temperature)
+    log_probability = jax.nn.log_softmax(logits, axis=-1)
+    total = jnp.sum(jnp.where(is_positive, log_probability, 0.0), axis=-1)
+    count = jnp.sum(is_positive.astype(jnp.float32), axis=-1)
+    row_loss = -total / jnp.maximum(count, 1)  # [n]
+    return jnp.sum(row_loss) / jnp.maximum(jnp.sum(jnp.sign(count)), 1)

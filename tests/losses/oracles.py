@@ -31,7 +31,8 @@ def ntxent(a, b, temperature):
     """Value, gradient to a and b, and metrics, all float64."""
     x = np.concatenate([a, b]).astype(np.float64)
     n = len(x)
-    norm = np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
+    norm = np.linalg.norm(x, axis=1, keepdims=True)
+    norm = np.where(norm == 0, 1, norm)
     z = x / norm
     row, positive = np.arange(n), (np.arange(n) + n // 2) % n
     logits = z @ z.T / temperature

@@ -1,6 +1,6 @@
 """One of several processes that compute the NT-Xent of one batch together.
 
-Writes, for every schedule, how far its value and gradient are from the reference.
+Writes, for every algorithm, how far its value and gradient are from the reference.
 """
 
 import argparse
@@ -16,14 +16,14 @@ from simclr_jax import losses
 NUM_IMAGES, DIM, TEMPERATURE = 48, 7, 0.1
 
 
-def errors(schedule, mesh, views, expected):
+def errors(algorithm, mesh, views, expected):
     """The largest errors of the value and of this process's share of the gradient."""
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
     share = NUM_IMAGES // jax.process_count()
     mine = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
     arrays = [jax.make_array_from_process_local_data(sharding, x[mine]) for x in views]
     loss = functools.partial(
-        losses.ntxent, temperature=TEMPERATURE, mesh=mesh, schedule=schedule
+        losses.ntxent, temperature=TEMPERATURE, mesh=mesh, algorithm=algorithm
     )
     value, gradient = jax.jit(jax.value_and_grad(loss, (0, 1)))(*arrays)
     assert value.is_fully_replicated and not gradient[0].is_fully_addressable
@@ -59,7 +59,7 @@ def main():
     views = views.astype(np.float32)
     reference = functools.partial(losses.ntxent_reference, temperature=TEMPERATURE)
     expected = jax.device_get(jax.jit(jax.value_and_grad(reference, (0, 1)))(*views))
-    found = {name: errors(name, mesh, views, expected) for name in losses.SCHEDULES}
+    found = {name: errors(name, mesh, views, expected) for name in losses.ALGORITHMS}
     flags.output.write_text(json.dumps(found))
     jax.distributed.shutdown()
 

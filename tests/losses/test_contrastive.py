@@ -8,12 +8,12 @@ import pytest
 
 from simclr_jax import losses
 from simclr_jax.core import errors
-from simclr_jax.losses import schedules
+from simclr_jax.losses.similarity import algorithms
 from tests.losses import oracles
 
 
 def value_and_grad(a, b, temperature, mesh=None):
-    return compiled(temperature, mesh, schedules.TILE_ROWS["cpu"])(a, b)
+    return compiled(temperature, mesh, algorithms.TILE_ROWS["cpu"])(a, b)
 
 
 @functools.cache
@@ -29,7 +29,7 @@ def sharding(mesh, *axes):
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", 32)
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 32)
 
 
 @pytest.mark.parametrize("num_images, dim", [(2, 1), (3, 2), (9, 300)])
@@ -222,7 +222,7 @@ def test_traced_temperature_has_the_right_gradient(rng, temperature):
     ],
 )
 def test_extremes_are_finite(rng, monkeypatch, temperature, tile_rows, dtype):
-    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", tile_rows)
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", tile_rows)
     normal = rng.normal(size=(20, 6))
     inputs = [normal, 1e4 * normal, 0 * normal, np.ones_like(normal), -normal]
     inputs.append(normal * (np.arange(20) % 3 > 0)[:, None])

@@ -7,7 +7,7 @@ import pytest
 
 from simclr_jax import losses
 from simclr_jax.core import errors
-from simclr_jax.losses import schedules
+from simclr_jax.losses.similarity import algorithms
 from tests import helpers
 from tests.losses import oracles
 
@@ -50,7 +50,7 @@ def assert_metrics_close(got, expected):
 def test_equal_the_oracle(
     rng, monkeypatch, num_images, dim, temperature, noise, tile_rows
 ):
-    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", tile_rows)
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", tile_rows)
     a, b = oracles.views(rng, num_images, dim, noise=noise)
     loss, metrics = loss_and_metrics(a, b, temperature)
     expected, _, expected_metrics = oracles.ntxent(a, b, temperature)
@@ -62,7 +62,7 @@ def test_equal_the_oracle(
 def test_devices_do_not_change_them(
     rng, make_mesh, monkeypatch, num_devices, temperature
 ):
-    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", 16)
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 16)
     a, b = oracles.views(rng, 40, 6, noise=0.5)
     loss, metrics = loss_and_metrics(a, b, temperature, make_mesh(num_devices))
     expected, _, expected_metrics = oracles.ntxent(a, b, temperature)

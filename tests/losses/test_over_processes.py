@@ -75,7 +75,7 @@ def test_processes_do_not_change_value_or_gradient(tmp_path, num_devices):
         wait(workers, tmp_path)
     for process in range(NUM_PROCESSES):
         found = json.loads((tmp_path / f"{process}.json").read_text())
-        assert set(found) == set(losses.SCHEDULES)
+        assert set(found) == set(losses.ALGORITHMS)
         for name, error in found.items():
             assert error["value"] <= helpers.TOLERANCE["loss_value"]["rtol"], name
             assert error["gradient"] <= helpers.TOLERANCE["loss_gradient"]["rtol"], name

@@ -8,7 +8,7 @@ m n d, as in the dense form.
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.losses.similarity import blocks, tiles
+from simclr_jax.losses.similarity import blocks, statistics, tiles
 
 
 def row_statistics(
@@ -18,7 +18,7 @@ def row_statistics(
     bound: float | None,
     tile_rows: int,
     distance_scale: jax.Array | None = None,
-) -> tiles.RowStatistics:
+) -> statistics.RowStatistics:
     """Statistics of every row over all columns.
 
     Args:
@@ -34,15 +34,15 @@ def row_statistics(
     """
     column_blocks = tiles.split(columns, tile_rows)
 
-    def one_block(block: tiles.Block) -> tiles.RowStatistics:
-        def one_tile(other: tiles.Block) -> tiles.RowStatistics:
+    def one_block(block: tiles.Block) -> statistics.RowStatistics:
+        def one_tile(other: tiles.Block) -> statistics.RowStatistics:
             tile = tiles.compute(block, other, bound)
-            return tiles.read(tile, block, other, distance_scale=distance_scale)[0]
+            return statistics.read(tile, block, other, distance_scale=distance_scale)[0]
 
-        return blocks.fold(one_tile, tiles.merge, column_blocks)
+        return blocks.fold(one_tile, statistics.merge, column_blocks)
 
-    statistics = blocks.map_blocks(one_block, tiles.split(rows, tile_rows))
-    return blocks.join(statistics, rows.image.shape[0])
+    found = blocks.map_blocks(one_block, tiles.split(rows, tile_rows))
+    return blocks.join(found, rows.id.shape[0])
 
 
 def row_gradient(
@@ -73,4 +73,4 @@ def row_gradient(
         return blocks.fold(one_tile, jnp.add, column_blocks)
 
     gradient = blocks.map_blocks(one_block, tiles.split(rows, tile_rows))
-    return blocks.join(gradient, rows.image.shape[0])
+    return blocks.join(gradient, rows.id.shape[0])

@@ -1,7 +1,8 @@
-"""What an algorithm of the log-sum-exp is: two functions of one device's rows.
+"""What an algorithm of the similarity engine is: functions of one device's rows.
 
-An algorithm says when a device meets which columns. Its functions run on each device of
-the mesh, inside ``jax.shard_map``, or on the only one, and know nothing of the loss.
+An algorithm says when a device compares its rows with which columns. Its functions run
+on each device of the mesh, inside ``jax.shard_map``, or on the only one, and know
+nothing of the loss.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from simclr_jax.losses.similarity import tiles
+from simclr_jax.losses.similarity import statistics, tiles
 
 
 class Plan(NamedTuple):
@@ -17,29 +18,48 @@ class Plan(NamedTuple):
 
     Attributes:
       num_devices: N, along the axis "data".
-      images_per_device: device k holds the images from k times this number.
       bound: a number that no ``|S|`` exceeds, at most ``tiles.LARGEST_BOUND``, or None.
       tile_rows: largest side of a tile.
     """
 
     num_devices: int
-    images_per_device: int
     bound: float | None
     tile_rows: int
 
 
-class Algorithm(NamedTuple):
-    """One order in which rows meet columns.
+class Side(NamedTuple):
+    """The rows or the columns, as one device sees them.
 
     Attributes:
-      forward: from this device's rows, [m], to their statistics over the rows of all
-        devices, and whatever ``backward`` wants to find again.
-      backward: from this device's rows, weighted, and what ``forward`` kept, to
-        ``sum_j W_ij x_j`` over the rows j of all devices, [m d], W being that of
-        ``tiles.weights``.
+      block: those that this device holds, [m].
+      ids: of those of all devices, device by device, [N m] int32.
+      labels: likewise; None without labels.
+    """
+
+    block: Any
+    ids: jax.Array
+    labels: jax.Array | None
+
+
+class Algorithm(NamedTuple):
+    """One order in which rows are compared with columns.
+
+    Attributes:
+      forward: from this device's rows and the columns to the statistics of the rows
+        over the columns of all devices, and whatever ``backward`` wants to find again.
+      backward: from this device's rows, weighted, the columns, weighted, and what
+        ``forward`` kept for them or None, to ``sum_j W_ij y_j`` over the columns j of
+        all devices, [m d], W being that of ``tiles.weights``.
+      forward_of_both: as ``forward``, with the statistics of this device's columns over
+        the rows of all devices, in one sweep; None: ``forward`` is called twice.
+      backward_of_both: as ``backward``, with ``sum_i W_ij x_i`` for this device's
+        columns, in one sweep; keeps nothing.
     """
 
     forward: Callable[
-        [tiles.Block, Plan, jax.Array | None], tuple[tiles.RowStatistics, Any]
+        [tiles.Block, Side, Plan, jax.Array | None],
+        tuple[statistics.RowStatistics, Any],
     ]
-    backward: Callable[[tiles.WeightedBlock, Plan, Any], jax.Array]
+    backward: Callable[[tiles.WeightedBlock, Side, Plan, Any], jax.Array]
+    forward_of_both: Callable[..., Any] | None = None
+    backward_of_both: Callable[..., Any] | None = None

@@ -1,8 +1,9 @@
 """One tile of a similarity matrix: what its rows read off it, and its gradient weights.
 
-``S = x x^T`` are the logits of rows x, each row showing an image. Row i reads the
-columns j of *other* images: itself, the other views of its image and padding are left
-out.
+``S = x y^T`` are the logits of rows x and columns y, each with an integer id. Row i
+reads the columns j of *other* ids; columns of its own id and padding are left out.
+Where rows and columns have labels too, the columns of other ids and the same label are
+its positives.
 
 Two shifts keep ``exp`` in range. Where the caller knows a small bound on ``|S|``, all
 rows are shifted by it, and one exponential of the tile serves its rows and its columns.
@@ -20,47 +21,64 @@ LARGEST_BOUND = 30.0
 """Largest bound on ``|S|`` that may serve as the shift. Sums stay above exp(-60), and
 the weights of the backward pass, up to 1e26 / n, have room in float32 (3e38)."""
 
-_SMALLEST_LOGIT = -1e30  # finite, so that a row without columns gives 0 and not NaN
+SMALLEST_LOGIT = -1e30
+"""Finite, so that a row without columns gives a sum of 0 and not NaN."""
 
 
 class Block(NamedTuple):
-    """Rows of the logits.
+    """Rows or columns of the logits.
 
     Attributes:
       x: the rows, [n d] float32.
-      image: the image each row shows, [n] int32; -1 is padding.
+      id: rows and columns of equal id are not compared, [n] int32; -1 is padding.
+      label: rows and columns of equal label are positives of each other, [n] int32;
+        None where there are no positives.
     """
 
     x: jax.Array
-    image: jax.Array
+    id: jax.Array
+    label: jax.Array | None = None
 
 
 class WeightedBlock(NamedTuple):
-    """Rows with what the gradient asks of them.
+    """Rows or columns with what the gradient needs from them.
 
     Attributes:
       x: as in ``Block``.
-      image: as in ``Block``.
-      weight: w_i of ``weights``, [n].
+      id: as in ``Block``.
+      label: as in ``Block``.
+      weight: w_i of ``weights``, [n]; None where it is zero for all.
       shift: c_i of ``weights``, [n]; not read where all rows share a bound.
+      positive_weight: h_i of ``weights``, [n]; None where it is zero for all.
     """
 
     x: jax.Array
-    image: jax.Array
-    weight: jax.Array
-    shift: jax.Array
+    id: jax.Array
+    label: jax.Array | None = None
+    weight: jax.Array | None = None
+    shift: jax.Array | None = None
+    positive_weight: jax.Array | None = None
 
 
 AnyBlock = TypeVar("AnyBlock", Block, WeightedBlock)
 
-_PADDING = {"x": 0.0, "image": -1, "weight": 0.0, "shift": 0.0}
+_PADDING = {
+    "x": 0.0,
+    "id": -1,
+    "label": -1,
+    "weight": 0.0,
+    "shift": 0.0,
+    "positive_weight": 0.0,
+}
 
 
 class Tile(NamedTuple):
     """A tile of S.
 
     Attributes:
-      keep: whether the pair shows different images, [t u] bool.
+      keep: whether the two ids differ and neither is padding, [t u] bool.
+      positive: whether the pair is kept and the labels are equal, [t u] bool; None
+        without labels.
       s: the logits, -inf where not kept, [t u].
       shift: the largest logit of each row, [t]; None where all share one bound.
       relative: ``S - shift``, [t u].
@@ -68,43 +86,17 @@ class Tile(NamedTuple):
     """
 
     keep: jax.Array
+    positive: jax.Array | None
     s: jax.Array
     shift: jax.Array | None
     relative: jax.Array
     exp: jax.Array
 
 
-class Observed(NamedTuple):
-    """What only metrics ask for; every entry is [n].
-
-    Attributes:
-      weighted: sum of ``exp(S - shift) (S - shift)``.
-      largest: the largest logit.
-      nearness: sum of ``exp(-2 s ||x_i - x_j||^2)``, s being ``distance_scale``.
-    """
-
-    weighted: jax.Array
-    largest: jax.Array
-    nearness: jax.Array
-
-
-class RowStatistics(NamedTuple):
-    """What each row reads off the columns of other images; every entry is [n].
-
-    Attributes:
-      total: sum of ``exp(S - shift)``.
-      shift: the row's largest logit; None where all share one bound.
-      observed: what metrics ask for, or None.
-    """
-
-    total: jax.Array
-    shift: jax.Array | None = None
-    observed: Observed | None = None
-
-
 def split(rows: AnyBlock, tile_rows: int) -> AnyBlock:
     """Cuts rows into blocks of at most ``tile_rows``; see ``blocks.split``."""
-    padding = type(rows)(*(_PADDING[name] for name in rows._fields))
+    present = {name: x for name, x in rows._asdict().items() if x is not None}
+    padding = type(rows)(**{name: _PADDING[name] for name in present})
     return blocks.split(rows, tile_rows, padding=padding)
 
 
@@ -126,85 +118,28 @@ def compute(
     Returns:
       The tile, [t u].
     """
-    row_image, column_image = rows.image[:, None], columns.image[None, :]
-    keep = (row_image != column_image) & (row_image >= 0) & (column_image >= 0)
+    row_id, column_id = rows.id[:, None], columns.id[None, :]
+    keep = (row_id != column_id) & (row_id >= 0) & (column_id >= 0)
     # Masked before exp, so that a row's similarity to itself cannot overflow.
     s = jnp.where(keep, matmul(rows.x, columns.x.T), -jnp.inf)
     if bound is None:
-        shift = _largest(s, 1)
+        shift = largest(s, 1)
         relative = s - shift[:, None]
     else:
         shift = None
         relative = s - bound
-    return Tile(keep, s, shift, relative, jnp.exp(relative))
-
-
-def read(
-    tile: Tile,
-    rows: Block,
-    columns: Block,
-    *,
-    distance_scale: jax.Array | None,
-    axes: tuple[int, ...] = (1,),
-) -> tuple[RowStatistics, ...]:
-    """Statistics of a tile's rows (axis 1) and of its columns (axis 0).
-
-    The columns can be read only where all rows share one shift.
-
-    Args:
-      tile: the tile of ``rows`` and ``columns``.
-      rows: t rows.
-      columns: u columns.
-      distance_scale: s of ``Observed.nearness``; None leaves out ``Observed``.
-      axes: the axes that are reduced.
-
-    Returns:
-      The statistics for each of the axes, [t] or [u].
-    """
-    if distance_scale is None:
-        return tuple(RowStatistics(tile.exp.sum(axis), tile.shift) for axis in axes)
-    weighted = tile.exp * jnp.where(tile.keep, tile.relative, 0.0)  # No 0 * -inf.
-    near = _nearness(tile, rows, columns, distance_scale)
-
-    def along(axis: int) -> RowStatistics:
-        largest = _largest(tile.s, axis)
-        observed = Observed(weighted.sum(axis), largest, near.sum(axis))
-        return RowStatistics(tile.exp.sum(axis), tile.shift, observed)
-
-    return tuple(along(axis) for axis in axes)
-
-
-def no_statistics(rows: Block, *, distance_scale: jax.Array | None) -> RowStatistics:
-    """Statistics of no columns under a common shift: merging them changes nothing."""
-    zero = jnp.zeros_like(rows.x[..., 0])
-    if distance_scale is None:
-        return RowStatistics(zero)
-    return RowStatistics(zero, None, Observed(zero, zero + _SMALLEST_LOGIT, zero))
-
-
-def merge(one: RowStatistics, other: RowStatistics) -> RowStatistics:
-    """Statistics of the same rows over two sets of columns, taken together."""
-    shift = None
-    if one.shift is not None and other.shift is not None:
-        shift = jnp.maximum(one.shift, other.shift)
-        one, other = (
-            _lowered(one, one.shift - shift),
-            _lowered(other, other.shift - shift),
-        )
-    observed = None
-    if one.observed is not None and other.observed is not None:
-        observed = Observed(
-            one.observed.weighted + other.observed.weighted,
-            jnp.maximum(one.observed.largest, other.observed.largest),
-            one.observed.nearness + other.observed.nearness,
-        )
-    return RowStatistics(one.total + other.total, shift, observed)
+    positive = _positive(rows, columns, keep)
+    return Tile(keep, positive, s, shift, relative, jnp.exp(relative))
 
 
 def weights(
     tile: Tile, rows: WeightedBlock, columns: WeightedBlock, bound: float | None
 ) -> jax.Array:
-    """Returns ``w_i exp(S_ij - c_i) + w_j exp(S_ij - c_j)``, 0 for the same image.
+    """Returns the derivative of a loss with respect to the logits, W.
+
+      W_ij = w_i exp(S_ij - c_i) + w_j exp(S_ij - c_j) + [j positive of i] (h_i + h_j)
+
+    and 0 where the ids are equal. A side without weights leaves out its terms.
 
     Args:
       tile: the tile of ``rows`` and ``columns``.
@@ -216,27 +151,38 @@ def weights(
       The weights, [t u].
     """
     if bound is not None:
-        return tile.exp * (rows.weight[:, None] + columns.weight[None, :])
-    by_row = rows.weight[:, None] * jnp.exp(tile.s - rows.shift[:, None])
-    return by_row + columns.weight[None, :] * jnp.exp(tile.s - columns.shift[None, :])
+        found = tile.exp * _of_pairs(rows.weight, columns.weight)
+    else:
+        found = _weights_by_own_shifts(tile.s, rows, columns)
+    if tile.positive is None:
+        return found
+    pull = _of_pairs(rows.positive_weight, columns.positive_weight)
+    return found + jnp.where(tile.positive, pull, 0.0)
 
 
-def _nearness(tile, rows, columns, distance_scale):
-    """Returns ``exp(-2 s ||x_i - x_j||^2)``, [t u], 0 for the same image."""
-    row_norm = jnp.sum(rows.x**2, axis=1)[:, None]
-    column_norm = jnp.sum(columns.x**2, axis=1)[None, :]
-    # -2 ||x_i - x_j||^2 = 4 x_i.x_j - 2 ||x_i||^2 - 2 ||x_j||^2, and -inf if masked.
-    return jnp.exp(distance_scale * (4 * tile.s - 2 * row_norm - 2 * column_norm))
+def _weights_by_own_shifts(
+    s: jax.Array, rows: WeightedBlock, columns: WeightedBlock
+) -> jax.Array:
+    found = jnp.zeros_like(s)
+    if rows.weight is not None and rows.shift is not None:
+        found += rows.weight[:, None] * jnp.exp(s - rows.shift[:, None])
+    if columns.weight is not None and columns.shift is not None:
+        found += columns.weight[None, :] * jnp.exp(s - columns.shift[None, :])
+    return found
 
 
-def _largest(s: jax.Array, axis: int) -> jax.Array:
-    return jnp.maximum(jnp.max(s, axis), _SMALLEST_LOGIT)
+def _of_pairs(of_rows: jax.Array | None, of_columns: jax.Array | None) -> jax.Array:
+    """Returns the sum of what the row and the column of each pair bring, [t u]."""
+    by_row = 0.0 if of_rows is None else of_rows[:, None]
+    return by_row + (jnp.zeros((1, 1)) if of_columns is None else of_columns[None, :])
 
 
-def _lowered(statistics: RowStatistics, by: jax.Array) -> RowStatistics:
-    """The sums relative to a shift that is higher by ``-by``, which is >= 0."""
-    total, observed = statistics.total, statistics.observed
-    if observed is not None:
-        weighted = (observed.weighted + total * by) * jnp.exp(by)
-        observed = observed._replace(weighted=weighted)
-    return statistics._replace(total=total * jnp.exp(by), observed=observed)
+def _positive(rows, columns, keep):
+    if rows.label is None or columns.label is None:
+        return None
+    return keep & (rows.label[:, None] == columns.label[None, :])
+
+
+def largest(s: jax.Array, axis: int) -> jax.Array:
+    """Returns the largest logits along an axis; finite where all are left out."""
+    return jnp.maximum(jnp.max(s, axis), SMALLEST_LOGIT)

@@ -1,11 +1,12 @@
-"""Each pair of rows once: every tile serves its rows and, mirrored, its columns.
+"""Rows against themselves, each pair once: a tile serves its rows and its columns.
 
-On N devices in a ring, device i meets the rows of device i + s at offsets s below N / 2
-and what it finds for them travels on with them; the offset -s is the mirrored one, and
-is met by device i - s. At the offset N / 2 of an even ring both devices of a pair meet
-each other, each for its own rows. So value and gradient take two products of n^2 d in
-place of three, (2 + 1 / N) n^2 d on an even ring, and half the exponentials; no device
-ever holds all columns. In the backward pass gradients travel too.
+On N devices in a ring, device i compares its rows with those of device i + s at offsets
+s below N / 2 and what it finds for them travels on with them; the offset -s is the
+mirrored one, and is computed by device i - s. At the offset N / 2 of an even ring both
+devices of a pair compute the same tiles, each for its own rows. So value and gradient
+take two products of n^2 d in place of three, (2 + 1 / N) n^2 d on an even ring, and
+half the exponentials; no device ever holds all columns. In the backward pass gradients
+travel too.
 """
 
 from collections.abc import Callable
@@ -14,40 +15,53 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.losses.similarity import one_sided, plans, ring, tiles, two_sided
+from simclr_jax.losses.similarity import (
+    one_sided,
+    plans,
+    ring,
+    statistics,
+    tiles,
+    two_sided,
+)
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 
 def forward(
-    rows: tiles.Block, plan: plans.Plan, distance_scale: jax.Array | None
-) -> tuple[tiles.RowStatistics, None]:
+    rows: tiles.Block,
+    columns: plans.Side,
+    plan: plans.Plan,
+    distance_scale: jax.Array | None,
+) -> tuple[statistics.RowStatistics, None]:
     """Returns the statistics of the rows; keeps nothing. The plan must have a bound."""
+    del columns
     options = {
         "bound": plan.bound,
         "tile_rows": plan.tile_rows,
         "distance_scale": distance_scale,
     }
     found = _travel(
-        lambda columns: two_sided.statistics_of_both(rows, columns, **options),
-        lambda columns: one_sided.row_statistics(rows, columns, **options),
-        tiles.merge,
+        lambda block: two_sided.statistics_of_both(rows, block, **options),
+        lambda block: one_sided.row_statistics(rows, block, **options),
+        statistics.merge,
         rows,
         two_sided.row_statistics(rows, **options),
-        tiles.no_statistics(rows, distance_scale=distance_scale),
+        statistics.none(rows, distance_scale=distance_scale),
         plan,
     )
     return found, None
 
 
-def backward(rows: tiles.WeightedBlock, plan: plans.Plan, kept: None) -> jax.Array:
+def backward(
+    rows: tiles.WeightedBlock, columns: plans.Side, plan: plans.Plan, kept: None
+) -> jax.Array:
     """Returns the gradient of the rows, [m d]. The plan must have a bound."""
-    del kept
+    del columns, kept
     options = {"bound": plan.bound, "tile_rows": plan.tile_rows}
     return _travel(
-        lambda columns: two_sided.gradients_of_both(rows, columns, **options),
-        lambda columns: one_sided.row_gradient(rows, columns, **options),
+        lambda block: two_sided.gradients_of_both(rows, block, **options),
+        lambda block: one_sided.row_gradient(rows, block, **options),
         jnp.add,
         rows,
         two_sided.row_gradient(rows, **options),
@@ -60,8 +74,8 @@ ALGORITHM = plans.Algorithm(forward, backward)
 
 
 def _travel(
-    meet_for_both: Callable[[T], tuple[U, U]],
-    meet: Callable[[T], U],
+    compare_for_both: Callable[[T], tuple[U, U]],
+    compare: Callable[[T], U],
     merge: Callable[[U, U], U],
     own: T,
     found: U,
@@ -81,7 +95,7 @@ def _travel(
     def hop(carry: tuple[T, U, U], _: None) -> tuple[tuple[T, U, U], None]:
         block, found, mirrored = carry
         coming, mirrored = ring.receive((block, mirrored), plan, offset=1)
-        for_own, for_block = meet_for_both(block)
+        for_own, for_block = compare_for_both(block)
         return (coming, merge(found, for_own), merge(mirrored, for_block)), None
 
     if num_hops:
@@ -91,5 +105,5 @@ def _travel(
         home = ring.receive(mirrored, plan, offset=-num_hops)
         found = merge(found, home)
     if plan.num_devices % 2 == 0:
-        found = merge(found, meet(block))
+        found = merge(found, compare(block))
     return found

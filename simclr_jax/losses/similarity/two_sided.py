@@ -13,7 +13,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.losses.similarity import blocks, tiles
+from simclr_jax.losses.similarity import blocks, statistics, tiles
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -25,7 +25,7 @@ def row_statistics(
     bound: float,
     tile_rows: int,
     distance_scale: jax.Array | None = None,
-) -> tiles.RowStatistics:
+) -> statistics.RowStatistics:
     """Statistics of every row over all rows.
 
     Args:
@@ -40,21 +40,21 @@ def row_statistics(
     """
     row_blocks = tiles.split(rows, tile_rows)
 
-    def on_diagonal(block: tiles.Block) -> tiles.RowStatistics:
+    def on_diagonal(block: tiles.Block) -> statistics.RowStatistics:
         tile = tiles.compute(block, block, bound)
-        return tiles.read(tile, block, block, distance_scale=distance_scale)[0]
+        return statistics.read(tile, block, block, distance_scale=distance_scale)[0]
 
     upper, lower = _visit(
         _reader(bound, distance_scale),
-        tiles.merge,
+        statistics.merge,
         (row_blocks, row_blocks),
         blocks.pairs_above_diagonal(row_blocks),
         (
             blocks.map_blocks(on_diagonal, row_blocks),
-            tiles.no_statistics(row_blocks, distance_scale=distance_scale),
+            statistics.none(row_blocks, distance_scale=distance_scale),
         ),
     )
-    return blocks.join(tiles.merge(upper, lower), rows.image.shape[0])
+    return blocks.join(statistics.merge(upper, lower), rows.id.shape[0])
 
 
 def statistics_of_both(
@@ -64,7 +64,7 @@ def statistics_of_both(
     bound: float,
     tile_rows: int,
     distance_scale: jax.Array | None = None,
-) -> tuple[tiles.RowStatistics, tiles.RowStatistics]:
+) -> tuple[statistics.RowStatistics, statistics.RowStatistics]:
     """Statistics of every row over all columns, and of every column over all rows.
 
     Args:
@@ -79,18 +79,18 @@ def statistics_of_both(
     """
     sides = tiles.split(rows, tile_rows), tiles.split(columns, tile_rows)
     none, none_of_columns = (
-        tiles.no_statistics(side, distance_scale=distance_scale) for side in sides
+        statistics.none(side, distance_scale=distance_scale) for side in sides
     )
     of_rows, of_columns = _visit(
         _reader(bound, distance_scale),
-        tiles.merge,
+        statistics.merge,
         sides,
         blocks.all_pairs(*sides),
         (none, none_of_columns),
     )
     return (
-        blocks.join(of_rows, rows.image.shape[0]),
-        blocks.join(of_columns, columns.image.shape[0]),
+        blocks.join(of_rows, rows.id.shape[0]),
+        blocks.join(of_columns, columns.id.shape[0]),
     )
 
 
@@ -120,7 +120,7 @@ def row_gradient(
         blocks.pairs_above_diagonal(row_blocks),
         (blocks.map_blocks(on_diagonal, row_blocks), _transposed_zeros(row_blocks)),
     )
-    return blocks.join(upper + jnp.swapaxes(lower, 1, 2), rows.image.shape[0])
+    return blocks.join(upper + jnp.swapaxes(lower, 1, 2), rows.id.shape[0])
 
 
 def gradients_of_both(
@@ -151,15 +151,15 @@ def gradients_of_both(
         (jnp.zeros_like(sides[0].x), _transposed_zeros(sides[1])),
     )
     return (
-        blocks.join(to_rows, rows.image.shape[0]),
-        blocks.join(jnp.swapaxes(to_columns, 1, 2), columns.image.shape[0]),
+        blocks.join(to_rows, rows.id.shape[0]),
+        blocks.join(jnp.swapaxes(to_columns, 1, 2), columns.id.shape[0]),
     )
 
 
 def _reader(bound, distance_scale):
     def read(row: tiles.Block, column: tiles.Block):
         tile = tiles.compute(row, column, bound)
-        of_row, of_column = tiles.read(
+        of_row, of_column = statistics.read(
             tile, row, column, distance_scale=distance_scale, axes=(1, 0)
         )
         return of_row, of_column

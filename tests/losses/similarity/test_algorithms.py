@@ -7,19 +7,27 @@ import pytest
 
 from simclr_jax import losses
 from simclr_jax.core import errors
-from simclr_jax.losses import gathered, one_tile, plans, ring, schedules, triangular
+from simclr_jax.losses.similarity import (
+    algorithms,
+    gathered,
+    local,
+    one_tile,
+    plans,
+    ring,
+    triangular,
+)
 from tests import helpers
 from tests.losses import oracles
 
 NUM_IMAGES = 72  # 18 rows on each of 8 devices: two blocks of 16, one nearly empty
 
-# Every schedule, and an odd and an even ring for the triangular one; the rest is slow.
+# Every algorithm, and an odd and an even ring for the triangular one; the rest is slow.
 QUICK = {("gathered", 4), ("ring", 8), ("triangular", 3), ("triangular", 8)}
 QUICK_TRACED = {("ring", 4)}
 
 
 def cross(quick):
-    for name in losses.SCHEDULES:
+    for name in losses.ALGORITHMS:
         for num_devices in (0, 1, 2, 3, 4, 8):
             case = (name, num_devices)
             marks = () if case in quick else pytest.mark.slow
@@ -28,7 +36,7 @@ def cross(quick):
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", 16)
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 16)
 
 
 def mesh_or_none(make_mesh, num_devices):
@@ -42,7 +50,7 @@ def test_value_gradient_and_metrics(rng, make_mesh, small_tiles, name, num_devic
         losses.ntxent_with_metrics,
         temperature=0.1,
         mesh=mesh_or_none(make_mesh, num_devices),
-        schedule=name,
+        algorithm=name,
     )
     found = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(a, b)
     (value, metrics), gradient = found
@@ -62,7 +70,7 @@ def test_traced_temperature(rng, make_mesh, small_tiles, name, num_devices):
     mesh = mesh_or_none(make_mesh, num_devices)
 
     def loss(a, b, tau):
-        return losses.ntxent(a, b, temperature=tau, mesh=mesh, schedule=name)
+        return losses.ntxent(a, b, temperature=tau, mesh=mesh, algorithm=name)
 
     step = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))
     for tau in (0.02, 0.5):  # 0.02 leaves no bound to shift by
@@ -86,7 +94,7 @@ def test_traced_temperature(rng, make_mesh, small_tiles, name, num_devices):
 def test_bfloat16(rng, make_mesh, small_tiles, name, temperature):
     a, b = (jnp.asarray(x, jnp.bfloat16) for x in oracles.views(rng, NUM_IMAGES, 7))
     loss = functools.partial(
-        losses.ntxent, temperature=temperature, mesh=make_mesh(4), schedule=name
+        losses.ntxent, temperature=temperature, mesh=make_mesh(4), algorithm=name
     )
     value, gradient = jax.jit(jax.value_and_grad(loss, (0, 1)))(a, b)
     exact = [np.asarray(x, float) for x in (a, b)]
@@ -96,11 +104,11 @@ def test_bfloat16(rng, make_mesh, small_tiles, name, temperature):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", losses.SCHEDULES)
+@pytest.mark.parametrize("name", losses.ALGORITHMS)
 def test_explicit_mesh(rng, small_tiles, name):
     a, b = oracles.views(rng, NUM_IMAGES, 7)
     mesh = jax.make_mesh((4,), ("data",), devices=jax.devices()[:4])
-    loss = functools.partial(losses.ntxent, temperature=0.1, mesh=mesh, schedule=name)
+    loss = functools.partial(losses.ntxent, temperature=0.1, mesh=mesh, algorithm=name)
     with jax.set_mesh(mesh):
         found = jax.jit(jax.value_and_grad(loss, (0, 1)))(
             jnp.asarray(a), jnp.asarray(b)
@@ -111,26 +119,26 @@ def test_explicit_mesh(rng, small_tiles, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", losses.SCHEDULES)
+@pytest.mark.parametrize("name", losses.ALGORITHMS)
 def test_another_axis_of_the_mesh_changes_nothing(rng, small_tiles, name):
     a, b = oracles.views(rng, NUM_IMAGES, 7)
     auto = (jax.sharding.AxisType.Auto,) * 2
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=auto)
-    loss = functools.partial(losses.ntxent, temperature=0.1, mesh=mesh, schedule=name)
+    loss = functools.partial(losses.ntxent, temperature=0.1, mesh=mesh, algorithm=name)
     found = jax.jit(jax.value_and_grad(loss, (0, 1)))(a, b)
     expected, expected_gradient, _ = oracles.ntxent(a, b, 0.1)
     oracles.assert_value_close(found[0], expected)
     oracles.assert_gradient_close(found[1], expected_gradient)
 
 
-LARGEST_ROWS = schedules.LARGEST_GATHERED_BYTES // 512
+LARGEST_ROWS = algorithms.LARGEST_GATHERED_BYTES // 512
 
 
 @pytest.mark.parametrize(
     ("name", "num_devices", "bound", "num_rows", "expected"),
     [
         ("auto", 1, 10.0, 100, triangular),
-        ("auto", 1, None, 100, ring),
+        ("auto", 1, None, 100, local),
         ("auto", 8, 10.0, 100, gathered),
         ("auto", 8, 10.0, LARGEST_ROWS // 8, gathered),
         ("auto", 8, 10.0, LARGEST_ROWS // 8 + 1, ring),
@@ -138,20 +146,20 @@ LARGEST_ROWS = schedules.LARGEST_GATHERED_BYTES // 512
         ("ring", 8, 10.0, 100, ring),
         ("triangular", 8, 10.0, 100, triangular),
         ("triangular", 8, None, 100, ring),
-        *((name, 1, 10.0, 16, one_tile) for name in losses.SCHEDULES),
+        *((name, 1, 10.0, 16, one_tile) for name in losses.ALGORITHMS),
     ],
 )
-def test_which_schedule_runs(name, num_devices, bound, num_rows, expected):
-    plan = plans.Plan(num_devices, num_rows // 2, bound, tile_rows=16)
-    found = schedules.choose(name, plan, num_rows=num_rows, row_bytes=512)
-    assert found is expected.SCHEDULE
+def test_which_algorithm_runs(name, num_devices, bound, num_rows, expected):
+    plan = plans.Plan(num_devices, bound, tile_rows=16)
+    found = algorithms.choose(name, plan, num_rows=num_rows, row_bytes=512)
+    assert found is expected.ALGORITHM
 
 
 def test_the_platform_is_that_of_the_mesh(monkeypatch, make_mesh):
-    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", 7)
-    assert schedules.tile_rows(None) == schedules.tile_rows(make_mesh(2)) == 7
-    monkeypatch.delitem(schedules.TILE_ROWS, "cpu")
-    assert schedules.tile_rows(None) == schedules.TILE_ROWS["gpu"]
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 7)
+    assert algorithms.tile_rows(None) == algorithms.tile_rows(make_mesh(2)) == 7
+    monkeypatch.delitem(algorithms.TILE_ROWS, "cpu")
+    assert algorithms.tile_rows(None) == algorithms.TILE_ROWS["gpu"]
 
 
 def test_an_unknown_name_lists_the_choices():
@@ -159,6 +167,6 @@ def test_an_unknown_name_lists_the_choices():
     for loss in (losses.ntxent, losses.ntxent_with_metrics):
         with pytest.raises(
             errors.UserError,
-            match=r"schedule 'rings'.*'ring'\? Choices: auto, gathered, ring, triang",
+            match=r"algorithm 'rings'.*'ring'\? Choices: auto, gathered, ring, triang",
         ):
-            loss(x, x, temperature=0.1, schedule="rings")
+            loss(x, x, temperature=0.1, algorithm="rings")

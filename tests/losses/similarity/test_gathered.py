@@ -1,8 +1,8 @@
 import math
 import re
 
-from simclr_jax.losses import schedules
-from tests.losses import compiled
+from simclr_jax.losses.similarity import algorithms
+from tests.losses.similarity import compiled
 
 NUM_IMAGES, DIM = 65_536, 128
 
@@ -11,7 +11,7 @@ COLLECTIVES = {"all-gather": 2, "all-reduce": 1}  # columns, weights; the mean
 
 
 def test_metrics_are_exchanged_with_the_loss(monkeypatch, make_mesh):
-    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", 16)
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 16)
     program = compiled.value_and_grad(
         "gathered", make_mesh(8), num_images=64, dim=5, with_metrics=True
     )
@@ -19,7 +19,7 @@ def test_metrics_are_exchanged_with_the_loss(monkeypatch, make_mesh):
 
 
 def test_memory_and_collectives_at_131072_rows(monkeypatch, make_mesh):
-    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", schedules.TILE_ROWS["tpu"])
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", algorithms.TILE_ROWS["tpu"])
     program = compiled.value_and_grad(
         "gathered", make_mesh(8), num_images=NUM_IMAGES, dim=DIM
     )

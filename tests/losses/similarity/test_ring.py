@@ -2,12 +2,12 @@ import jax
 import numpy as np
 from jax.sharding import PartitionSpec
 
-from simclr_jax.losses import plans, ring, schedules
-from tests.losses import compiled
+from simclr_jax.losses.similarity import algorithms, plans, ring
+from tests.losses.similarity import compiled
 
 
 def test_memory_at_131072_rows(monkeypatch, make_mesh):
-    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", schedules.TILE_ROWS["tpu"])
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", algorithms.TILE_ROWS["tpu"])
     program = compiled.value_and_grad("ring", make_mesh(8), num_images=65_536, dim=128)
     assert compiled.bytes_per_device(program) <= 0.2e9
     assert set(compiled.collectives(program)) == {"all-reduce", "collective-permute"}
@@ -15,7 +15,7 @@ def test_memory_at_131072_rows(monkeypatch, make_mesh):
 
 
 def test_receive(make_mesh):
-    plan = plans.Plan(4, 1, None, 1)
+    plan = plans.Plan(4, None, 1)
     rows = PartitionSpec("data")
 
     def exchange(x):

@@ -17,7 +17,7 @@ def value_and_grad(name, mesh, *, num_images, dim, with_metrics=False):
         losses.ntxent_with_metrics if with_metrics else losses.ntxent,
         temperature=0.1,
         mesh=mesh,
-        schedule=name,
+        algorithm=name,
     )
     rows = NamedSharding(mesh, PartitionSpec("data"))
     x = jax.ShapeDtypeStruct((num_images, dim), jnp.float32, sharding=rows)

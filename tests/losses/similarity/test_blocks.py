@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simclr_jax.losses import blocks
+from simclr_jax.losses.similarity import blocks
 
 
 @pytest.mark.parametrize(

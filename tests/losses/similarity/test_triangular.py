@@ -7,7 +7,7 @@ import pytest
 from jax.extend import core
 
 from simclr_jax import losses
-from simclr_jax.losses import schedules
+from simclr_jax.losses.similarity import algorithms
 
 NUM_IMAGES, DIM = 420, 3
 NUM_ROWS = 2 * NUM_IMAGES
@@ -29,7 +29,7 @@ def multiplications(jaxpr, times=1):
 
 def products(name, mesh, num_devices):
     """Matrix products of value and gradient over all devices, in units of n^2 d."""
-    loss = functools.partial(losses.ntxent, temperature=0.1, mesh=mesh, schedule=name)
+    loss = functools.partial(losses.ntxent, temperature=0.1, mesh=mesh, algorithm=name)
     x = jnp.ones((NUM_IMAGES, DIM))
     jaxpr = jax.make_jaxpr(jax.value_and_grad(loss, (0, 1)))(x, x)
     return num_devices * multiplications(jaxpr.jaxpr) / (NUM_ROWS**2 * DIM)
@@ -39,7 +39,7 @@ def products(name, mesh, num_devices):
 def test_each_pair_of_rows_is_computed_once(monkeypatch, make_mesh, num_devices):
     # One tile is one device's rows, and the tiles on the diagonal take three products.
     rows = NUM_ROWS // num_devices
-    monkeypatch.setitem(schedules.TILE_ROWS, "cpu", rows)
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", rows)
     mesh = make_mesh(num_devices)
     assert products("gathered", mesh, num_devices) == 3
     assert products("ring", mesh, num_devices) == 3

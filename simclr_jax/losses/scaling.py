@@ -1,0 +1,36 @@
+"""From embeddings to rows whose products are logits: ``x y^T = s / tau``."""
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from simclr_jax.core import numerics, types
+
+
+def scaled(x: jax.Array, temperature: types.Scalar) -> jax.Array:
+    """Returns the rows of ``x`` in float32, each of length ``temperature ** -0.5``."""
+    return numerics.l2_normalize(x) * jax.lax.rsqrt(temperature)
+
+
+def bound_on_logits(temperature: float | types.Scalar) -> float | None:
+    """Returns ``1 / temperature``, which no logit exceeds; None if it is traced."""
+    return None if isinstance(temperature, jax.Array) else 1 / float(temperature)
+
+
+def divided(x: jax.Array, mesh: Mesh | None) -> jax.Array:
+    """Returns ``x`` with its first axis divided over the mesh's axis "data".
+
+    Only where the mesh has explicit axes: elsewhere the compiler does it.
+    """
+    return _placed(x, mesh, PartitionSpec(types.DATA_AXIS))
+
+
+def replicated(x: jax.Array, mesh: Mesh | None) -> jax.Array:
+    """Returns ``x`` on every device of the mesh; as ``divided`` does it."""
+    return _placed(x, mesh, PartitionSpec())
+
+
+def _placed(x, mesh, spec):
+    if mesh is None or AxisType.Explicit not in mesh.axis_types:
+        return x
+    return jax.sharding.reshard(jnp.asarray(x), NamedSharding(mesh, spec))
