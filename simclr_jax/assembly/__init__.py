@@ -6,6 +6,7 @@ from simclr_jax.assembly.config_files import Recipe, list_recipes, load_config
 from simclr_jax.assembly.fit import fit
 from simclr_jax.assembly.identity import config_digest, differences
 from simclr_jax.assembly.loaded import LoadedEncoder, load
+from simclr_jax.assembly.overrides import apply_overrides
 from simclr_jax.assembly.parts import (
     Length,
     build_augmentation,
@@ -34,6 +35,7 @@ __all__ = [
     "Recipe",
     "Run",
     "abstract_arguments",
+    "apply_overrides",
     "assemble",
     "base_config",
     "build_augmentation",

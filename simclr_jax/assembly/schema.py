@@ -32,6 +32,14 @@ MOVED = {
 }
 """Fields of earlier versions, and where their values live now."""
 
+REGISTRIES = {
+    "method": methods.METHODS,
+    "encoder": encoders.ENCODERS,
+    "augmentation": augment.RECIPES,
+    "optimizer": optim.OPTIMIZERS,
+}
+"""Parts of a config with a name, and what the name is looked up in."""
+
 SCHEDULE_FIELDS = ("learning_rate", "learning_rate_scaling", "warmup_epochs", "rules")
 """Fields of ``config.optimizer`` that every optimizer has."""
 
@@ -171,12 +179,8 @@ def _check_execution(config: Config) -> None:
 def _check_parts(config: Config) -> None:
     """Checks the names and the options of all parts against their builders."""
     registry.lookup("compute_dtype", config.compute_dtype, DTYPES)
-    for known, part in (
-        (methods.METHODS, config.method),
-        (encoders.ENCODERS, config.encoder),
-        (augment.RECIPES, config.augmentation),
-    ):
-        known.check(part.name, options_of(part))
+    for kind in ("method", "encoder", "augmentation"):
+        REGISTRIES[kind].check(config[kind].name, options_of(config[kind]))
 
 
 def _check_optimizer(config: Config) -> None:

@@ -6,7 +6,7 @@ program or by hand.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
@@ -23,14 +23,6 @@ EVALUATORS = registry.Registry("evaluator", supplied=("open_images",))
 labeled images of the data that the run trains on."""
 
 
-class Due(Protocol):
-    """When a hook runs, e.g. ``training.Every``."""
-
-    def is_due(self, step: int) -> bool:
-        """Returns whether it is time, after ``step`` updates."""
-        ...
-
-
 class EvaluationHook:
     """Calls an evaluator on the frozen encoder of the state, when it is due.
 
@@ -38,7 +30,11 @@ class EvaluationHook:
     """
 
     def __init__(
-        self, evaluator: Evaluator, *, when: Due, preprocess: augment.Augmentation
+        self,
+        evaluator: Evaluator,
+        *,
+        when: training.Every,
+        preprocess: augment.Augmentation,
     ):
         """Sets what is called, and when.
 

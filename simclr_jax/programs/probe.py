@@ -72,7 +72,8 @@ def _open(source: data.Source, encoder: assembly.LoadedEncoder) -> data.Decoded:
     if images.image_shape[-1] != channels:
         raise errors.DataError(
             f"{source.name} has images of {images.image_shape[-1]} channels; the "
-            f"encoder was trained on {encoder.metadata['data']['name']} with {channels}. "
+            f"encoder was trained on {encoder.metadata['data']['name']}, with "
+            f"{channels}. "
             f"Probe it on images of {channels} channels."
         )
     if images.image_shape != (height, width, channels):
@@ -89,8 +90,8 @@ def _measure(
     """Extracts the features once, fits the classifier and measures it."""
     sets = " and ".join(f"{images.name} ({len(images):,})" for images in opened)
     print(
-        f"encoder   {encoder.metadata['encoder']['name']} of step {encoder.step}, frozen: "
-        f"{evaluation.count_parameters(encoder.module):,} parameters, 0 trainable\n"
+        f"encoder   {encoder.metadata['encoder']['name']} of step {encoder.step}, "
+        f"frozen: {evaluation.count_parameters(encoder.module):,} parameters, 0 trainable\n"
         f"data      {sets}",
         flush=True,
     )
