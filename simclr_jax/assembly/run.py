@@ -132,6 +132,7 @@ class Run:
             check_meta=self.check_metadata,
             use_tensorboard=config.tensorboard,
             steps_per_call=config.execution.steps_per_call,
+            warmup_steps=self.length.warmup_steps,
             profile_steps=profile_steps,
         )
 

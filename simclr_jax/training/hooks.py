@@ -16,7 +16,7 @@ import numpy as np
 import optax
 
 from simclr_jax.core import checks, errors, types
-from simclr_jax.training import checkpoint, progress, state, writers
+from simclr_jax.training import chance, checkpoint, progress, state, writers
 from simclr_jax.training import goodput as goodput_lib
 
 Hook = Callable[[int, state.TrainState, types.Metrics], Mapping[str, float] | None]
@@ -114,6 +114,7 @@ class LogMetrics:
         outputs: Sequence[writers.Writer],
         last_good: Callable[[], int | None] = lambda: None,
         counted: Callable[[], Mapping[str, float]] = dict,
+        warmup_steps: int = 0,
     ):
         """Sets what is written, and where.
 
@@ -125,7 +126,9 @@ class LogMetrics:
           outputs: where logged metrics go.
           last_good: the newest committed checkpoint, for the message.
           counted: what was counted on the host since the last logged step.
+          warmup_steps: steps before a loss at chance is a reason for a warning.
         """
+        self._chance = chance.ChanceWatch(warmup_steps=warmup_steps)
         self._every_steps = every_steps
         self._num_steps = num_steps
         self._schedule = schedule
@@ -155,9 +158,14 @@ class LogMetrics:
         Raises:
           NonFiniteError: names the first step whose loss or gradient is not finite.
         """
-        watched = [(step, m["loss"], m["gradient_norm"]) for step, m in self._recent]
+        names = ("loss", "gradient_norm", "chance_loss")
+        watched = [
+            (step, {name: m[name] for name in names if name in m})
+            for step, m in self._recent
+        ]
         fetched: Any = jax.device_get(watched)
-        for step, loss, norm in _each_step(fetched):
+        for step, values in _each_step(fetched):
+            loss, norm = values["loss"], values["gradient_norm"]
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 good = self._last_good()
                 good = "none" if good is None else f"step {good}"
@@ -166,6 +174,10 @@ class LogMetrics:
                     f"gradient {norm}. Stopped; the last good checkpoint is "
                     f"{good}. A lower learning rate, a longer warm-up or a higher "
                     "temperature may help."
+                )
+            if "chance_loss" in values:
+                self._chance.see(
+                    step, loss=loss, chance=values["chance_loss"], norm=norm
                 )
         self._recent = self._recent[-1:]
 
@@ -256,11 +268,12 @@ class SaveCheckpoint:
 
 
 def _each_step(
-    calls: Iterable[tuple[int, Any, Any]],
-) -> Iterator[tuple[int, float, float]]:
-    """Yields step, loss and norm one by one of calls that made one step or several."""
-    for last, losses, norms in calls:
-        losses, norms = np.ravel(losses), np.ravel(norms)
-        first = last - len(losses) + 1
-        for step, loss, norm in zip(range(first, last + 1), losses, norms, strict=True):
-            yield step, float(loss), float(norm)
+    calls: Iterable[tuple[int, Mapping[str, Any]]],
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yields step and metrics one by one, of calls that made one step or several."""
+    for last, metrics in calls:
+        columns = {name: np.ravel(values) for name, values in metrics.items()}
+        count = len(columns["loss"])
+        for index in range(count):
+            values = {name: float(column[index]) for name, column in columns.items()}
+            yield last - count + 1 + index, values

@@ -58,6 +58,7 @@ class Session:
         raises if it belongs to another run.
       use_tensorboard: whether event files are written too.
       steps_per_call: steps in one call of a compiled program.
+      warmup_steps: steps while the learning rate rises.
       profile_steps: first and last step of a trace to be written, or None.
     """
 
@@ -72,6 +73,7 @@ class Session:
     check_meta: Callable[[dict[str, Any]], None]
     use_tensorboard: bool = False
     steps_per_call: int = 1
+    warmup_steps: int = 0
     profile_steps: tuple[int, int] | None = None
 
     def train(
@@ -205,6 +207,7 @@ class Session:
             outputs=self._open_outputs(start_step) if processes.is_first() else [],
             last_good=lambda: checkpoints.last_good if checkpoints else None,
             counted=lambda: {**counted(), **goodput.read()},
+            warmup_steps=self.warmup_steps,
         )
 
     def _open_save(
