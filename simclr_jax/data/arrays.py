@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simclr_jax.core import errors
-from simclr_jax.data import files, sources
+from simclr_jax.data import files, labels, sources
 
 _IMAGE_KEYS = ("images", "image", "x", "data")
 _LABEL_KEYS = ("labels", "label", "y", "targets")
@@ -33,7 +33,9 @@ class MappedArraySource(sources.ArraySource):
         return _map_again, (self.name, self.file)
 
 
-def open_arrays(path: str, *, split: str) -> sources.ArraySource:
+def open_arrays(
+    path: str, *, split: str, label: str | None = None
+) -> sources.ArraySource:
     """Opens the images in a NumPy file.
 
     Images are uint8 or, in [0, 1], of a floating-point type, of shape [n h w c] with
@@ -44,6 +46,7 @@ def open_arrays(path: str, *, split: str) -> sources.ArraySource:
     Args:
       path: the file; ``~`` is the home folder. ``{split}`` stands for the split.
       split: e.g. ``"train"``.
+      label: name of the array of labels in an ``.npz``; None: one of those above.
 
     Returns:
       The images; those of an ``.npy`` file of uint8 stay on disk.
@@ -53,29 +56,54 @@ def open_arrays(path: str, *, split: str) -> sources.ArraySource:
         split, or if an array is not of the form above.
     """
     where = f"arrays:{path}"
+    pattern = os.path.abspath(os.path.expanduser(path))
     has_splits = "{split}" in path
-    path = os.path.abspath(os.path.expanduser(path.replace("{split}", split)))
+    path = pattern.replace("{split}", split)
     stored = _load(where, path)
     name = f"arrays:{split}@{_digest(path)}"
     if isinstance(stored, np.ndarray):
+        labels.refuse_option(where, label, reason="is an .npy file: images alone")
         if not has_splits:
             files.put_split(path, split=split, kind="arrays")
         images = as_images(where, stored)
-        labels = np.full(len(images), -1, np.int32)
+        none = np.full(len(images), labels.UNLABELED, np.int32)
         if images.dtype == stored.dtype:
-            return MappedArraySource(name, images, labels, None, file=path)
-        return sources.ArraySource(name, images, labels, None)
+            return MappedArraySource(name, images, none, None, file=path)
+        return sources.ArraySource(name, images, none, None)
     with stored:
-        image_key, label_key = _find_keys(where, stored.files, split, has_splits)
-        images = as_images(
-            f"{where}, {image_key!r},", _member(where, stored, image_key)
+        keys = _find_keys(where, stored.files, split, has_splits, label)
+        image_title = f"{where}, {keys[0]!r},"
+        images = as_images(image_title, _member(where, stored, keys[0]))
+        if keys[1] is None:
+            none = np.full(len(images), labels.UNLABELED, np.int32)
+            return sources.ArraySource(name, images, none, None)
+        title = f"{where}, {keys[1]!r},"
+        values = _label_values(
+            title, _member(where, stored, keys[1]), num_images=len(images)
         )
-        if label_key is None:
-            labels = np.full(len(images), -1, np.int32)
-            return sources.ArraySource(name, images, labels, None)
-        labels = _member(where, stored, label_key)
-    labels = as_labels(f"{where}, {label_key!r},", labels, num_images=len(images))
-    return sources.ArraySource(name, images, labels, int(labels.max()) + 1)
+        train_values = None
+        if split != "train" and values.dtype.kind in "US":
+            train = pattern.replace("{split}", "train")
+            train_values = _train_values(where, stored, train, has_splits, label)
+    numbers, names = labels.to_class_numbers(title, values, train_values=train_values)
+    num_classes = labels.count_classes(numbers, names)
+    return sources.ArraySource(name, images, numbers, num_classes, class_names=names)
+
+
+def _train_values(
+    where: str, stored: Any, train_file: str, has_splits: bool, label: str | None
+) -> np.ndarray | None:
+    """Returns the labels of the training split, if there is one, for their names."""
+    if has_splits:
+        if not os.path.isfile(train_file):
+            return None
+        with _load(where, train_file) as other:
+            key = _find_keys(where, other.files, "train", has_splits, label)[1]
+            return None if key is None else _member(where, other, key)
+    if "train" not in _splits_in(stored.files):
+        return None
+    key = _find_keys(where, stored.files, "train", has_splits, label)[1]
+    return None if key is None else _member(where, stored, key)
 
 
 def as_images(where: str, array: np.ndarray) -> np.ndarray:
@@ -125,20 +153,8 @@ def as_images(where: str, array: np.ndarray) -> np.ndarray:
     return images
 
 
-def as_labels(where: str, array: np.ndarray, *, num_images: int) -> np.ndarray:
-    """Checks labels.
-
-    Args:
-      where: what to call the array in a message.
-      array: whole numbers from 0, shape [n] or [n 1].
-      num_images: how many there must be.
-
-    Returns:
-      int32, shape [n].
-
-    Raises:
-      DataError: if the array is of another type, range or shape.
-    """
+def _label_values(where: str, array: np.ndarray, *, num_images: int) -> np.ndarray:
+    """Returns one label for each image, [n], from an array [n] or [n 1]."""
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.shape != (num_images,):
@@ -146,18 +162,7 @@ def as_labels(where: str, array: np.ndarray, *, num_images: int) -> np.ndarray:
             f"{where} has shape {list(array.shape)}; expected one label for each of "
             f"the {num_images} images, shape [{num_images}]."
         )
-    if array.dtype.kind not in "iu":
-        raise errors.DataError(
-            f"{where} has dtype {array.dtype}; expected whole numbers from 0: "
-            "np.unique(labels, return_inverse=True)[1] makes them of anything."
-        )
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high > np.iinfo(np.int32).max:
-        raise errors.DataError(
-            f"{where} has values from {low} to {high}; expected labels from 0. Leave "
-            "out the images without a label, or the whole array."
-        )
-    return array.astype(np.int32)
+    return array
 
 
 def _channel_hint(shape: tuple[int, ...]) -> str:
@@ -200,7 +205,7 @@ def _unreadable(where: str, error: Exception) -> str:
 
 
 def _find_keys(
-    where: str, keys: list[str], split: str, has_splits: bool
+    where: str, keys: list[str], split: str, has_splits: bool, label: str | None
 ) -> tuple[str, str | None]:
     """Returns the names of the images and, where there are any, of the labels."""
     patterns = ["{base}_" + split, split + "_{base}"]
@@ -208,10 +213,20 @@ def _find_keys(
         patterns.append("{base}")
     for pattern in patterns:
         images = [pattern.format(base=base) for base in _IMAGE_KEYS]
-        labels = [pattern.format(base=base) for base in _LABEL_KEYS]
+        bases = (label,) if label else _LABEL_KEYS
+        named = [pattern.format(base=base) for base in bases]
+        if label and split == "train":
+            named.append(label)
         for key in images:
             if key in keys:
-                return key, next((name for name in labels if name in keys), None)
+                found = next((name for name in named if name in keys), None)
+                if label and not found:
+                    raise errors.DataError(
+                        f"{where} has no array {named[0]!r} of labels, which "
+                        f"data.label={label!r} asks for; it holds "
+                        f"{', '.join(sorted(keys))}."
+                    )
+                return key, found
     choices = _splits_in(keys)
     if choices:
         raise errors.DataError(
@@ -246,5 +261,5 @@ def _digest(path: str) -> str:
 def _map_again(name: str, file: str) -> MappedArraySource:
     """Opens in another process what was opened and checked in the first."""
     images = as_images(file, _load(file, file))
-    labels = np.full(len(images), -1, np.int32)
-    return MappedArraySource(name, images, labels, None, file=file)
+    none = np.full(len(images), labels.UNLABELED, np.int32)
+    return MappedArraySource(name, images, none, None, file=file)

@@ -33,8 +33,9 @@ class Walk:
 
     def run(self) -> None:
         """Fills the attributes, in any order."""
-        above: tuple[tuple[int, int], ...] = (_identity(self.root),)
-        stack = [("", above)]
+        # Beside each folder, what tells those it was reached through.
+        stack: list[tuple[str, tuple[tuple[int, int], ...]]] = []
+        stack.append(("", (_identity(self.root),)))
         while stack:
             folder, above = stack.pop()
             for entry in entries_of(os.path.join(self.root, folder)):

@@ -9,6 +9,7 @@ from simclr_jax.data import (
     embedded,
     folder,
     hugging_face,
+    labels,
     sources,
     splits,
     tar_shards,
@@ -18,10 +19,19 @@ from simclr_jax.data import (
 _OPENERS = {
     "synthetic": embedded.open_synthetic,
     "folder": folder.open_folder,
+}
+
+_LABELED_OPENERS = {
     "arrays": arrays.open_arrays,
     "arrayrecord": array_record.open_array_record,
     "webdataset": tar_shards.open_tar_shards,
     "hf": hugging_face.open_hugging_face,
+}
+
+_LABELS_WITHOUT_NAME = {
+    "folder": "has its labels from the names of its folders",
+    "mnist_sample": "has labels of its own",
+    "synthetic": "has labels of its own",
 }
 
 _KINDS = (
@@ -45,7 +55,11 @@ _KIND_OF_EXTENSION = {
 
 
 def open_source(
-    spec: str, *, split: str = "train", data_dir: str | None = None
+    spec: str,
+    *,
+    split: str = "train",
+    data_dir: str | None = None,
+    label: str | None = None,
 ) -> sources.Source:
     """Opens one split of a data set.
 
@@ -62,6 +76,8 @@ def open_source(
         ``tfds:mnist:train[:90%]``, which wins over ``split``.
       split: e.g. ``"train"`` or ``"test"``.
       data_dir: where TFDS sets lie; None: TFDS's own folder.
+      label: the array, column, feature or JSON entry that holds the labels, where the
+        format names them; None: the usual names of each format.
 
     Returns:
       The source.
@@ -72,12 +88,16 @@ def open_source(
     plain, split_in_spec = splits.split_spec(spec)
     split = split_in_spec or split
     kind, _, rest = plain.partition(":")
+    if kind in _LABELS_WITHOUT_NAME:
+        labels.refuse_option(spec, label, reason=_LABELS_WITHOUT_NAME[kind])
     if kind == "mnist_sample" and not rest:
         return embedded.open_mnist_sample(split=split)
     if kind == "tfds" and rest:
-        return tfds_source.open_tfds(rest, split=split, data_dir=data_dir)
+        return tfds_source.open_tfds(rest, split=split, data_dir=data_dir, label=label)
     if kind in _OPENERS and rest:
         return _OPENERS[kind](rest, split=split)
+    if kind in _LABELED_OPENERS and rest:
+        return _LABELED_OPENERS[kind](rest, split=split, label=label)
     message = registry.unknown_name("data source", spec, _KINDS)
     raise errors.DataError(f"{_suggestion(spec)}{message}")
 

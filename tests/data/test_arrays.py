@@ -164,15 +164,56 @@ def test_what_is_no_array_of_images(tmp_path, array, message):
     [
         (np.zeros(11, int), r"shape \[11\]; expected one label for each of the 12"),
         (np.zeros((12, 5), int), r"shape \[12, 5\]; expected one label"),
-        (np.zeros(12), r"dtype float64; expected whole numbers from 0"),
-        (np.asarray(["a"] * 12), r"dtype <U1; expected whole numbers"),
-        (np.arange(12) - 1, r"values from -1 to 10; expected labels from 0"),
+        (np.full(12, 0.5), r"'y', holds 0.5; expected whole numbers from 0"),
+        (np.full(12, 1j), r"dtype complex128; expected whole numbers"),
+        (np.arange(12) - 2, r"values from -2 to 9; expected labels from 0"),
         (np.full(12, 2**40), r"values from 1099511627776"),
     ],
 )
 def test_what_is_no_array_of_labels(tmp_path, images, labels, message):
     with pytest.raises(errors.DataError, match=message):
         data.open_source(save(tmp_path, x=images, y=labels))
+
+
+def test_labels_that_are_names(tmp_path, images):
+    names = np.asarray(["dog", "cat", "owl"])
+    arrays = {"x_train": images[:3], "y_train": names}
+    spec = save(tmp_path, **arrays, x_test=images[3:6], y_test=names[[2, 2, 0]])
+    for split, expected in (("train", [1, 0, 2]), ("test", [2, 2, 1])):
+        source = data.open_source(spec, split=split)
+        assert source.labels.tolist() == expected
+        assert source.class_names == ("cat", "dog", "owl")
+        assert source.num_classes == 3
+
+
+def test_names_of_a_file_per_split(tmp_path, images):
+    for split, names in (("train", ["b", "a"]), ("test", ["b", "b"])):
+        np.savez(tmp_path / f"{split}.npz", x=images[:2], y=np.asarray(names))
+    source = data.open_source(f"arrays:{tmp_path}/{{split}}.npz", split="test")
+    assert source.labels.tolist() == [1, 1]
+
+
+def test_images_without_a_label(tmp_path, images):
+    values = np.asarray([1.0, np.nan, 0.0] * 4)
+    source = data.open_source(save(tmp_path, x=images, y=values))
+    assert source.labels.tolist() == [1, -1, 0] * 4
+    assert source.num_classes == 2
+    source = data.open_source(save(tmp_path, x=images, y=np.full(12, -1)))
+    assert source.num_classes is None
+
+
+def test_the_array_of_labels_can_be_named(tmp_path, images):
+    arrays = {"x": images, "y": np.zeros(12, int), "fine": np.arange(12) % 7}
+    spec = save(tmp_path, **arrays)
+    assert data.open_source(spec, label="fine").num_classes == 7
+    assert data.open_source(spec).num_classes == 1
+    with pytest.raises(errors.DataError, match=r"no array 'coarse'.*holds fine, x, y"):
+        data.open_source(spec, label="coarse")
+    spec = save(tmp_path, x_test=images[:3], fine_test=np.asarray([0, 1, 4]))
+    assert data.open_source(spec, split="test", label="fine").num_classes == 5
+    np.save(tmp_path / "x.npy", images)
+    with pytest.raises(errors.UserError, match=r"data.label='y'.*images alone"):
+        data.open_source(f"arrays:{tmp_path}/x.npy", label="y")
 
 
 def test_objects_are_not_unpickled(tmp_path, images):
