@@ -11,11 +11,15 @@ import numpy as np
 
 from simclr_jax.core import errors
 from simclr_jax.data import files, labels, sources
+from simclr_jax.data import value_range as ranges
 
 _IMAGE_KEYS = ("images", "image", "x", "data")
 _LABEL_KEYS = ("labels", "label", "y", "targets")
 _UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 _CHUNK = 1024
+
+MAX_CHANNELS = 64
+"""Channels of an image; more are taken for another axis."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,19 +38,26 @@ class MappedArraySource(sources.ArraySource):
 
 
 def open_arrays(
-    path: str, *, split: str, label: str | None = None
+    path: str,
+    *,
+    split: str,
+    label: str | None = None,
+    value_range: ranges.Range = ranges.FULL,
 ) -> sources.ArraySource:
     """Opens the images in a NumPy file.
 
-    Images are uint8 or, in [0, 1], of a floating-point type, of shape [n h w c] with
-    one or three channels, or [n h w]. In an ``.npz`` they are named ``images``,
-    ``image``, ``x`` or ``data``, the labels ``labels``, ``label``, ``y`` or
-    ``targets``; ``x_test``, ``images_test`` or ``test_images`` is another split.
+    Images are uint8 or, in [0, 1], of a floating-point type, of shape [n h w c] or
+    [n h w]; of any other type and range where ``value_range`` says which. In an
+    ``.npz`` they are named ``images``, ``image``, ``x`` or ``data``, the labels
+    ``labels``, ``label``, ``y`` or ``targets``; ``x_test``, ``images_test`` or
+    ``test_images`` is another split.
 
     Args:
       path: the file; ``~`` is the home folder. ``{split}`` stands for the split.
       split: e.g. ``"train"``.
       label: name of the array of labels in an ``.npz``; None: one of those above.
+      value_range: which values become 0 and 255, for all that is not uint8; see
+        ``value_range``.
 
     Returns:
       The images; those of an ``.npy`` file of uint8 stay on disk.
@@ -65,18 +76,20 @@ def open_arrays(
         labels.refuse_option(where, label, reason="is an .npy file: images alone")
         if not has_splits:
             files.put_split(path, split=split, kind="arrays")
-        images = as_images(where, stored)
+        images = as_images(where, stored, value_range=value_range)
         none = np.full(len(images), labels.UNLABELED, np.int32)
         if images.dtype == stored.dtype:
             return MappedArraySource(name, images, none, None, file=path)
-        return sources.ArraySource(name, images, none, None)
+        return sources.ArraySource(name, images, none, None, value_range=value_range)
     with stored:
         keys = _find_keys(where, stored.files, split, has_splits, label)
         image_title = f"{where}, {keys[0]!r},"
-        images = as_images(image_title, _member(where, stored, keys[0]))
+        array = _member(where, stored, keys[0])
+        images = as_images(image_title, array, value_range=value_range)
+        applied = ranges.FULL if array.dtype == np.uint8 else value_range
         if keys[1] is None:
             none = np.full(len(images), labels.UNLABELED, np.int32)
-            return sources.ArraySource(name, images, none, None)
+            return sources.ArraySource(name, images, none, None, value_range=applied)
         title = f"{where}, {keys[1]!r},"
         values = _label_values(
             title, _member(where, stored, keys[1]), num_images=len(images)
@@ -87,7 +100,9 @@ def open_arrays(
             train_values = _train_values(where, stored, train, has_splits, label)
     numbers, names = labels.to_class_numbers(title, values, train_values=train_values)
     num_classes = labels.count_classes(numbers, names)
-    return sources.ArraySource(name, images, numbers, num_classes, class_names=names)
+    return sources.ArraySource(
+        name, images, numbers, num_classes, class_names=names, value_range=applied
+    )
 
 
 def _train_values(
@@ -106,12 +121,15 @@ def _train_values(
     return None if key is None else _member(where, stored, key)
 
 
-def as_images(where: str, array: np.ndarray) -> np.ndarray:
+def as_images(
+    where: str, array: np.ndarray, *, value_range: ranges.Range = ranges.FULL
+) -> np.ndarray:
     """Checks images and brings them to the stored form.
 
     Args:
       where: what to call the array in a message.
       array: uint8, or floating-point in [0, 1]; shape [n h w c] or [n h w].
+      value_range: which values become 0 and 255, where the array is not uint8.
 
     Returns:
       uint8, shape [n h w c]; a view of ``array`` where it was uint8.
@@ -127,17 +145,21 @@ def as_images(where: str, array: np.ndarray) -> np.ndarray:
             "[n h w c] or [n h w], at least one."
         )
     num_channels = array.shape[3]
-    if num_channels not in (1, 3):
+    is_channels_first = array.shape[1] in (1, 3) and num_channels not in (1, 3)
+    if is_channels_first or num_channels > MAX_CHANNELS:
         raise errors.DataError(
-            f"{where} has shape {list(array.shape)}; expected 1 or 3 channels, last. "
-            f"{_channel_hint(array.shape)}"
+            f"{where} has shape {list(array.shape)}; expected the channels last, at "
+            f"most {MAX_CHANNELS}; got {num_channels}. {_channel_hint(array.shape)}"
         )
     if array.dtype == np.uint8:
         return array
+    if value_range != ranges.FULL and array.dtype.kind in "iuf":
+        return _stretched(where, array, value_range)
     if not np.issubdtype(array.dtype, np.floating):
         raise errors.DataError(
             f"{where} has dtype {array.dtype}; expected uint8, or float in [0, 1]. If "
-            "its values are whole numbers from 0 to 255: save x.astype(np.uint8)."
+            "its values are whole numbers from 0 to 255: save x.astype(np.uint8). If "
+            "they have another range: data.range=LOW:HIGH, percentiles or image."
         )
     images = np.empty(array.shape, np.uint8)
     for start in range(0, len(array), _CHUNK):
@@ -147,7 +169,7 @@ def as_images(where: str, array: np.ndarray) -> np.ndarray:
             raise errors.DataError(
                 f"{where} has dtype {array.dtype} and values from {low:g} to {high:g}; "
                 "expected float in [0, 1], or uint8. If 255 is white: save "
-                "x.round().astype(np.uint8)."
+                "x.round().astype(np.uint8). If it is another: data.range=LOW:HIGH."
             )
         images[start : start + _CHUNK] = np.rint(part * 255)
     return images
@@ -165,12 +187,21 @@ def _label_values(where: str, array: np.ndarray, *, num_images: int) -> np.ndarr
     return array
 
 
+def _stretched(where: str, array: np.ndarray, value_range: ranges.Range) -> np.ndarray:
+    """Returns images of any type as bytes."""
+    images = np.empty(array.shape, np.uint8)
+    for number, image in enumerate(array):
+        try:
+            images[number] = ranges.to_bytes(np.asarray(image), value_range)
+        except ValueError as error:
+            raise errors.DataError(f"{where}, image {number}, has {error}.") from error
+    return images
+
+
 def _channel_hint(shape: tuple[int, ...]) -> str:
     if shape[1] in (1, 3):
         return "Channels come first, it seems: save x.transpose(0, 2, 3, 1) instead."
-    if shape[3] == 4:
-        return "If the fourth is transparency, drop it: save x[..., :3]."
-    return "Keep the channels that make a color image: save x[..., :3]."
+    return "Save those that matter, e.g. x[..., :3]."
 
 
 def _load(where: str, path: str) -> Any:

@@ -15,6 +15,7 @@ from simclr_jax.data import (
     tar_shards,
     tfds_source,
 )
+from simclr_jax.data import value_range as ranges
 
 _OPENERS = {
     "synthetic": embedded.open_synthetic,
@@ -22,7 +23,6 @@ _OPENERS = {
 }
 
 _LABELED_OPENERS = {
-    "arrays": arrays.open_arrays,
     "arrayrecord": array_record.open_array_record,
     "webdataset": tar_shards.open_tar_shards,
     "hf": hugging_face.open_hugging_face,
@@ -60,6 +60,7 @@ def open_source(
     split: str = "train",
     data_dir: str | None = None,
     label: str | None = None,
+    value_range: str | tuple[float | int, float | int] = ranges.FULL,
 ) -> sources.Source:
     """Opens one split of a data set.
 
@@ -78,6 +79,8 @@ def open_source(
       data_dir: where TFDS sets lie; None: TFDS's own folder.
       label: the array, column, feature or JSON entry that holds the labels, where the
         format names them; None: the usual names of each format.
+      value_range: which values become black and white, for ``arrays:`` of another type
+        than uint8; ``open_images`` takes it for all others.
 
     Returns:
       The source.
@@ -96,6 +99,10 @@ def open_source(
         return tfds_source.open_tfds(rest, split=split, data_dir=data_dir, label=label)
     if kind in _OPENERS and rest:
         return _OPENERS[kind](rest, split=split)
+    if kind == "arrays" and rest:
+        return arrays.open_arrays(
+            rest, split=split, label=label, value_range=ranges.parse(value_range)
+        )
     if kind in _LABELED_OPENERS and rest:
         return _LABELED_OPENERS[kind](rest, split=split, label=label)
     message = registry.unknown_name("data source", spec, _KINDS)

@@ -84,6 +84,7 @@ def test_every_kind_is_listed():
     assert listed == {
         *opening._OPENERS,
         *opening._LABELED_OPENERS,
+        "arrays",
         "mnist_sample",
         "tfds",
     }
