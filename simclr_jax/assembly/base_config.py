@@ -66,6 +66,12 @@ def base_config() -> ml_collections.ConfigDict:
     # (None: nine sevenths of the view), and 3 channels or 1.
     config.data.canvas = config_dict.placeholder(int)
     config.data.num_channels = 3
+    # What of the stored values is black and what white: full (the range of the type),
+    # LOW:HIGH, or of each image by itself: image, percentiles.
+    config.data.range = "full"
+    config.data.page = config_dict.placeholder(str)  # of stacks: a number, or all
+    config.data.channels = config_dict.placeholder(tuple)  # numbers; None: all
+    config.data.label = config_dict.placeholder(str)  # array, column; None: usual names
     config.data.on_bad_image = "replace"  # or fail
     config.data.resident_bytes = 1 << 30  # larger sets are streamed from the host
     config.data.num_workers = config_dict.placeholder(int)  # None: cores / 4

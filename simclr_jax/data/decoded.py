@@ -199,7 +199,8 @@ class DecodedImages:
             image = ranges.to_bytes(image, self.value_range)
         if self.channels:
             image = image[..., list(self.channels)]
-        fits = all(a <= b for a, b in zip(image.shape, shape, strict=True))
+        height, width, channels = image.shape
+        fits = height <= shape[0] and width <= shape[1] and channels == shape[2]
         if not (fits if self.is_canvas else image.shape == shape):
             raise decode.BadImage(f"shape {image.shape} where {shape} was expected")
         return image
