@@ -115,7 +115,7 @@ def color_jitter(
 
     Args:
       key: PRNG key.
-      image: in [0, 1], one or three channels.
+      image: in [0, 1]; three channels where saturation or hue is to change.
       brightness: family v2: the factor is uniform in [max(0, 1 - brightness),
         1 + brightness]; v1: the summand is uniform in [-brightness, brightness].
       contrast: the factor is uniform in [max(0, 1 - contrast), 1 + contrast].

@@ -12,7 +12,7 @@ from simclr_jax.data.memory import num_decoded_bytes, read_all
 from simclr_jax.data.opening import open_source
 from simclr_jax.data.order import BatchOrder
 from simclr_jax.data.placement import Batches, batch_spec, to_devices
-from simclr_jax.data.record_fields import available_fields
+from simclr_jax.data.record_fields import available_fields, class_names
 from simclr_jax.data.sources import ArraySource, Samples, Source
 from simclr_jax.data.splits import split_spec
 
@@ -26,6 +26,7 @@ __all__ = [
     "Source",
     "available_fields",
     "batch_spec",
+    "class_names",
     "default_num_workers",
     "load",
     "num_decoded_bytes",
