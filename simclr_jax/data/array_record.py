@@ -166,10 +166,22 @@ def open_array_record(
         where = f"arrayrecord:{pattern}"
         labels.refuse_option(where, label, reason="holds image files alone")
         return source
+    has_labels = _check_example(source.title_of(0), encoded, label)
+    return dataclasses.replace(
+        source, is_example=True, has_labels=has_labels, label_column=label
+    )
+
+
+def _check_example(title: str, encoded: bytes, label: str | None) -> bool:
+    """Raises unless a record has an image and the label that is named, if any.
+
+    Returns:
+      Whether it has a label.
+    """
     first, features = _parse_example(encoded, label)
     if not is_image_file(first["image"]):
         raise errors.DataError(
-            f"{source.title_of(0)}, is neither an image file nor a tf.train.Example "
+            f"{title}, is neither an image file nor a tf.train.Example "
             f"with one in {' or '.join(_IMAGE_KEYS)}. It begins with {encoded[:12]!r}; "
             f"features found: {', '.join(features) or 'none'}. Write encoded images "
             "(PNG, JPEG)."
@@ -177,13 +189,11 @@ def open_array_record(
     has_labels = first["label"] >= 0
     if label and not has_labels:
         raise errors.DataError(
-            f"{source.title_of(0)}, has no label in the feature {label!r}, which "
+            f"{title}, has no label in the feature {label!r}, which "
             f"data.label names; expected one whole number from 0. Features found: "
             f"{', '.join(features)}."
         )
-    return dataclasses.replace(
-        source, is_example=True, has_labels=has_labels, label_column=label
-    )
+    return has_labels
 
 
 def is_image_file(encoded: object) -> bool:
