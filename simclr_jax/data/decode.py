@@ -83,7 +83,7 @@ def decode(
     try:
         pixels = None if page else _decode_jpeg(encoded, num_channels, max_side)
         if pixels is not None:
-            return _to_bytes(pixels, value_range)
+            return to_bytes(pixels, value_range)
         return _decode_with_pillow(encoded, num_channels, max_side, value_range, page)
     except ModuleNotFoundError as error:
         raise errors.DataError(
@@ -214,7 +214,7 @@ def _decode_with_pillow(
             # Known after loading; a TIFF tells none, since it has been turned already.
             orientation = _orientation(image.info.get("exif"))
             values = planes[0] if page != "all" else _stacked(planes)
-            pixels = _fitted(_to_bytes(values, value_range), max_side)
+            pixels = _fitted(to_bytes(values, value_range), max_side)
             return _upright(pixels, orientation)
     except BadImage:
         raise
@@ -259,7 +259,12 @@ def _flattened(image: "Image.Image", num_channels: int) -> np.ndarray:
     return np.array(image).reshape(image.height, image.width, -1)
 
 
-def _to_bytes(values: np.ndarray, value_range: ranges.Range) -> np.ndarray:
+def to_bytes(values: np.ndarray, value_range: ranges.Range) -> np.ndarray:
+    """Brings the values of an image into [0, 255]; see ``value_range.to_bytes``.
+
+    Raises:
+      BadImage: if they cannot be.
+    """
     try:
         return ranges.to_bytes(values, value_range)
     except ValueError as error:

@@ -195,8 +195,8 @@ class DecodedImages:
                 value_range=self.value_range,
                 page=self.page or 0,
             )
-        elif self.value_range != ranges.FULL:
-            image = ranges.to_bytes(image, self.value_range)
+        else:
+            image = decode.to_bytes(image, self.value_range)
         if self.channels:
             image = image[..., list(self.channels)]
         height, width, channels = image.shape
