@@ -58,19 +58,31 @@ def base_config() -> ml_collections.ConfigDict:
     config.execution.remat = "none"  # or convolutions, blocks: less memory, more work
     config.execution.steps_per_call = 1  # more, where a step is as short as its start
 
-    config.data = ml_collections.ConfigDict()
-    config.data.source = "mnist_sample"
-    config.data.split = "train"
-    config.data.data_dir = config_dict.placeholder(str)  # None: TFDS's own
+    config.data = _data_fields()
+    return config
+
+
+def _data_fields() -> ml_collections.ConfigDict:
+    """Returns which images are read, and how."""
+    fields = ml_collections.ConfigDict()
+    fields.source = "mnist_sample"
+    fields.split = "train"
+    fields.data_dir = config_dict.placeholder(str)  # None: TFDS's own
     # Images of many sizes: side of the square that they are decoded into, in pixels
     # (None: nine sevenths of the view), and 3 channels or 1.
-    config.data.canvas = config_dict.placeholder(int)
-    config.data.num_channels = 3
-    config.data.on_bad_image = "replace"  # or fail
-    config.data.resident_bytes = 1 << 30  # larger sets are streamed from the host
-    config.data.num_workers = config_dict.placeholder(int)  # None: cores / 4
-    config.data.num_threads = 16  # of this process, where there are no workers
-    return config
+    fields.canvas = config_dict.placeholder(int)
+    fields.num_channels = 3
+    # What of the stored values is black and what white: full (the range of the type),
+    # LOW:HIGH, or of each image by itself: image, percentiles.
+    fields.range = "full"
+    fields.page = config_dict.placeholder(str)  # of stacks: a number, or all
+    fields.channels = config_dict.placeholder(tuple)  # numbers; None: all
+    fields.label = config_dict.placeholder(str)  # array, column; None: usual names
+    fields.on_bad_image = "replace"  # or fail
+    fields.resident_bytes = 1 << 30  # larger sets are streamed from the host
+    fields.num_workers = config_dict.placeholder(int)  # None: cores / 4
+    fields.num_threads = 16  # of this process, where there are no workers
+    return fields
 
 
 def config_of_method(method: methods.Method) -> schema.Config:

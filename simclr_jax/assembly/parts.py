@@ -53,6 +53,8 @@ def open_images(
         source or options.source,
         split=split or options.split,
         data_dir=options.data_dir,
+        label=options.get("label"),
+        value_range=options.get("range", "full"),
     )
     return decode(config, opened)
 
@@ -65,6 +67,10 @@ def decode(config: schema.Config, source: data.Source) -> data.Decoded:
         canvas=options.canvas or default_canvas(config),
         num_channels=options.num_channels,
         on_bad_image=options.on_bad_image,
+        # Fields that older checkpoints lack.
+        value_range=options.get("range", "full"),
+        page=options.get("page"),
+        channels=options.get("channels"),
     )
 
 

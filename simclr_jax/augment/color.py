@@ -203,7 +203,9 @@ def check_three_channels(function: str, image: jax.Array) -> None:
     if image.shape[-1] != 3:
         raise errors.UserError(
             f"{function} needs an image of three channels, red, green and blue; got "
-            f"shape {tuple(image.shape)}."
+            f"shape {tuple(image.shape)}. Recipes without color operations, such as "
+            "mnist and supervised, take any number of channels; data.channels chooses "
+            "three."
         )
 
 

@@ -115,7 +115,7 @@ def color_jitter(
 
     Args:
       key: PRNG key.
-      image: in [0, 1], one or three channels.
+      image: in [0, 1]; three channels where saturation or hue is to change.
       brightness: family v2: the factor is uniform in [max(0, 1 - brightness),
         1 + brightness]; v1: the summand is uniform in [-brightness, brightness].
       contrast: the factor is uniform in [max(0, 1 - contrast), 1 + contrast].
@@ -130,8 +130,8 @@ def color_jitter(
       The image in [0, 1], of the same dtype.
 
     Raises:
-      UserError: if an amount is negative, a name unknown or the image neither has
-        one nor three channels.
+      UserError: if an amount is negative, a name unknown, or the saturation or hue of
+        an image of neither one nor three channels is to change.
 
     References:
       Chen et al., 2020, appendix A. https://arxiv.org/abs/2002.05709
@@ -146,9 +146,9 @@ def color_jitter(
         order=order,
         family=family,
     )
-    if image.shape[-1] != 1:
-        color.check_three_channels("color_jitter", image)
-    has_color = image.shape[-1] == 3 and (saturation > 0.0 or hue > 0.0)
+    has_color = image.shape[-1] != 1 and (saturation > 0.0 or hue > 0.0)
+    if has_color:
+        color.check_three_channels("saturation or hue of color_jitter", image)
     slots = _slots(drawn, family)
     bands = planes.split(image)
     if has_color and order == "random":

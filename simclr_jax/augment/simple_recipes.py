@@ -34,7 +34,7 @@ def mnist(
       dtype: of the view.
 
     Returns:
-      An augmentation from images of any size and one or three channels.
+      An augmentation from images of any size and any number of channels.
     """
     return compose.chain(
         compose.bind(

@@ -85,6 +85,17 @@ class Registry(Mapping[str, Callable[..., Any]]):
         keywords = _keywords(lookup(self.kind, name, self))
         return {key: p for key, p in keywords.items() if key not in self.supplied}
 
+    def wanted(self, name: str) -> frozenset[str]:
+        """Returns which of the supplied values a builder names.
+
+        Args:
+          name: a registered name.
+
+        Raises:
+          UserError: if the name is unknown.
+        """
+        return self.supplied & _keywords(lookup(self.kind, name, self)).keys()
+
     def check(self, name: str, options: Iterable[str]) -> None:
         """Raises unless the name is registered and takes these options.
 

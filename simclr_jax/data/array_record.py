@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from simclr_jax.core import errors
-from simclr_jax.data import files, sources
+from simclr_jax.data import files, labels, sources
 
 _IMAGE_KEYS = ("image", "image/encoded")
 _LABEL_KEYS = ("label", "image/class/label")
@@ -61,6 +61,7 @@ class ArrayRecordSource:
       records: random access to the bytes of all records.
       is_example: whether a record is a ``tf.train.Example``.
       has_labels: whether the first record has a label.
+      label_column: the feature that holds the labels; None: one of the usual names.
       image_shape: None: images may differ in size.
     """
 
@@ -69,6 +70,7 @@ class ArrayRecordSource:
     records: Any
     is_example: bool
     has_labels: bool
+    label_column: str | None = None
     image_shape: tuple[int, int, int] | None = None
 
     @functools.cached_property
@@ -100,7 +102,7 @@ class ArrayRecordSource:
             read = [self._read_one(number) for number in numbers]
         if not self.is_example:
             return [sources.Record(image=image, label=-1) for image in read]
-        return [_parse_example(encoded)[0] for encoded in read]
+        return [_parse_example(encoded, self.label_column)[0] for encoded in read]
 
     def title_of(self, index: int) -> str:
         """Returns the name of the file and the number of the record in it."""
@@ -119,12 +121,16 @@ class ArrayRecordSource:
             ) from error
 
 
-def open_array_record(pattern: str, *, split: str) -> ArrayRecordSource:
+def open_array_record(
+    pattern: str, *, split: str, label: str | None = None
+) -> ArrayRecordSource:
     """Opens ArrayRecord files.
 
     Args:
       pattern: which files, see ``files.find_files``.
       split: ``"train"``, or any with ``{split}`` in the pattern.
+      label: the feature of an example that holds the labels, whole numbers from 0;
+        None: ``label`` or ``image/class/label``.
 
     Returns:
       The source: files in the order of their paths, records as they lie in them.
@@ -157,17 +163,37 @@ def open_array_record(pattern: str, *, split: str) -> ArrayRecordSource:
     )
     encoded = source._read_one(0)
     if is_image_file(encoded):
+        where = f"arrayrecord:{pattern}"
+        labels.refuse_option(where, label, reason="holds image files alone")
         return source
-    first, features = _parse_example(encoded)
+    has_labels = _check_example(source.title_of(0), encoded, label)
+    return dataclasses.replace(
+        source, is_example=True, has_labels=has_labels, label_column=label
+    )
+
+
+def _check_example(title: str, encoded: bytes, label: str | None) -> bool:
+    """Raises unless a record has an image and the label that is named, if any.
+
+    Returns:
+      Whether it has a label.
+    """
+    first, features = _parse_example(encoded, label)
     if not is_image_file(first["image"]):
         raise errors.DataError(
-            f"{source.title_of(0)}, is neither an image file nor a tf.train.Example "
+            f"{title}, is neither an image file nor a tf.train.Example "
             f"with one in {' or '.join(_IMAGE_KEYS)}. It begins with {encoded[:12]!r}; "
             f"features found: {', '.join(features) or 'none'}. Write encoded images "
             "(PNG, JPEG)."
         )
     has_labels = first["label"] >= 0
-    return dataclasses.replace(source, is_example=True, has_labels=has_labels)
+    if label and not has_labels:
+        raise errors.DataError(
+            f"{title}, has no label in the feature {label!r}, which "
+            f"data.label names; expected one whole number from 0. Features found: "
+            f"{', '.join(features)}."
+        )
+    return has_labels
 
 
 def is_image_file(encoded: object) -> bool:
@@ -178,7 +204,7 @@ def is_image_file(encoded: object) -> bool:
     return is_webp or encoded.startswith(_SIGNATURES)
 
 
-def _parse_example(encoded: Any) -> tuple[sources.Record, list[str]]:
+def _parse_example(encoded: Any, label: str | None) -> tuple[sources.Record, list[str]]:
     """Takes a serialized ``tf.train.Example`` apart.
 
     Returns:
@@ -189,18 +215,19 @@ def _parse_example(encoded: Any) -> tuple[sources.Record, list[str]]:
     from tensorflow_datasets.proto import tf_example_pb2
 
     protos: Any = tf_example_pb2
+    label_keys = (label,) if label else _LABEL_KEYS
     try:
         features = protos.Example.FromString(encoded).features.feature
     except message.DecodeError:
         return sources.Record(image=b"", label=-1), []
     # Asking a protobuf map for what it has not adds it, hence the checks by "in".
     image_key = next((name for name in _IMAGE_KEYS if name in features), None)
-    label_key = next((name for name in _LABEL_KEYS if name in features), None)
+    label_key = next((name for name in label_keys if name in features), None)
     images = features[image_key].bytes_list.value if image_key else []
-    labels = features[label_key].int64_list.value if label_key else []
+    classes = features[label_key].int64_list.value if label_key else []
     record = sources.Record(
         image=images[0] if len(images) == 1 else b"",
-        label=int(labels[0]) if len(labels) == 1 else -1,
+        label=int(classes[0]) if len(classes) == 1 else -1,
     )
     return record, sorted(features)
 

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from simclr_jax.core import errors
-from simclr_jax.data import files, sources
+from simclr_jax.data import files, labels, sources
+from simclr_jax.data import value_range as ranges
 
 _IMAGE_KEYS = ("images", "image", "x", "data")
 _LABEL_KEYS = ("labels", "label", "y", "targets")
 _UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 _CHUNK = 1024
+
+MAX_CHANNELS = 64
+"""Channels of an image; more are taken for another axis."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,17 +37,27 @@ class MappedArraySource(sources.ArraySource):
         return _map_again, (self.name, self.file)
 
 
-def open_arrays(path: str, *, split: str) -> sources.ArraySource:
+def open_arrays(
+    path: str,
+    *,
+    split: str,
+    label: str | None = None,
+    value_range: ranges.Range = ranges.FULL,
+) -> sources.ArraySource:
     """Opens the images in a NumPy file.
 
-    Images are uint8 or, in [0, 1], of a floating-point type, of shape [n h w c] with
-    one or three channels, or [n h w]. In an ``.npz`` they are named ``images``,
-    ``image``, ``x`` or ``data``, the labels ``labels``, ``label``, ``y`` or
-    ``targets``; ``x_test``, ``images_test`` or ``test_images`` is another split.
+    Images are uint8 or, in [0, 1], of a floating-point type, of shape [n h w c] or
+    [n h w]; of any other type and range where ``value_range`` says which. In an
+    ``.npz`` they are named ``images``, ``image``, ``x`` or ``data``, the labels
+    ``labels``, ``label``, ``y`` or ``targets``; ``x_test``, ``images_test`` or
+    ``test_images`` is another split.
 
     Args:
       path: the file; ``~`` is the home folder. ``{split}`` stands for the split.
       split: e.g. ``"train"``.
+      label: name of the array of labels in an ``.npz``; None: one of those above.
+      value_range: which values become 0 and 255, for all that is not uint8; see
+        ``value_range``.
 
     Returns:
       The images; those of an ``.npy`` file of uint8 stay on disk.
@@ -53,37 +67,69 @@ def open_arrays(path: str, *, split: str) -> sources.ArraySource:
         split, or if an array is not of the form above.
     """
     where = f"arrays:{path}"
+    pattern = os.path.abspath(os.path.expanduser(path))
     has_splits = "{split}" in path
-    path = os.path.abspath(os.path.expanduser(path.replace("{split}", split)))
+    path = pattern.replace("{split}", split)
     stored = _load(where, path)
     name = f"arrays:{split}@{_digest(path)}"
     if isinstance(stored, np.ndarray):
+        labels.refuse_option(where, label, reason="is an .npy file: images alone")
         if not has_splits:
             files.put_split(path, split=split, kind="arrays")
-        images = as_images(where, stored)
-        labels = np.full(len(images), -1, np.int32)
+        images = as_images(where, stored, value_range=value_range)
+        none = np.full(len(images), labels.UNLABELED, np.int32)
         if images.dtype == stored.dtype:
-            return MappedArraySource(name, images, labels, None, file=path)
-        return sources.ArraySource(name, images, labels, None)
+            return MappedArraySource(name, images, none, None, file=path)
+        return sources.ArraySource(name, images, none, None, value_range=value_range)
     with stored:
-        image_key, label_key = _find_keys(where, stored.files, split, has_splits)
-        images = as_images(
-            f"{where}, {image_key!r},", _member(where, stored, image_key)
+        keys = _find_keys(where, stored.files, split, has_splits, label)
+        image_title = f"{where}, {keys[0]!r},"
+        array = _member(where, stored, keys[0])
+        images = as_images(image_title, array, value_range=value_range)
+        applied = ranges.FULL if array.dtype == np.uint8 else value_range
+        if keys[1] is None:
+            none = np.full(len(images), labels.UNLABELED, np.int32)
+            return sources.ArraySource(name, images, none, None, value_range=applied)
+        title = f"{where}, {keys[1]!r},"
+        values = _label_values(
+            title, _member(where, stored, keys[1]), num_images=len(images)
         )
-        if label_key is None:
-            labels = np.full(len(images), -1, np.int32)
-            return sources.ArraySource(name, images, labels, None)
-        labels = _member(where, stored, label_key)
-    labels = as_labels(f"{where}, {label_key!r},", labels, num_images=len(images))
-    return sources.ArraySource(name, images, labels, int(labels.max()) + 1)
+        train_values = None
+        if split != "train" and values.dtype.kind in "US":
+            train = pattern.replace("{split}", "train")
+            train_values = _train_values(where, stored, train, has_splits, label)
+    numbers, names = labels.to_class_numbers(title, values, train_values=train_values)
+    num_classes = labels.count_classes(numbers, names)
+    return sources.ArraySource(
+        name, images, numbers, num_classes, class_names=names, value_range=applied
+    )
 
 
-def as_images(where: str, array: np.ndarray) -> np.ndarray:
+def _train_values(
+    where: str, stored: Any, train_file: str, has_splits: bool, label: str | None
+) -> np.ndarray | None:
+    """Returns the labels of the training split, if there is one, for their names."""
+    if has_splits:
+        if not os.path.isfile(train_file):
+            return None
+        with _load(where, train_file) as other:
+            key = _find_keys(where, other.files, "train", has_splits, label)[1]
+            return None if key is None else _member(where, other, key)
+    if "train" not in _splits_in(stored.files):
+        return None
+    key = _find_keys(where, stored.files, "train", has_splits, label)[1]
+    return None if key is None else _member(where, stored, key)
+
+
+def as_images(
+    where: str, array: np.ndarray, *, value_range: ranges.Range = ranges.FULL
+) -> np.ndarray:
     """Checks images and brings them to the stored form.
 
     Args:
       where: what to call the array in a message.
       array: uint8, or floating-point in [0, 1]; shape [n h w c] or [n h w].
+      value_range: which values become 0 and 255, where the array is not uint8.
 
     Returns:
       uint8, shape [n h w c]; a view of ``array`` where it was uint8.
@@ -99,17 +145,21 @@ def as_images(where: str, array: np.ndarray) -> np.ndarray:
             "[n h w c] or [n h w], at least one."
         )
     num_channels = array.shape[3]
-    if num_channels not in (1, 3):
+    is_channels_first = array.shape[1] in (1, 3) and num_channels not in (1, 3)
+    if is_channels_first or num_channels > MAX_CHANNELS:
         raise errors.DataError(
-            f"{where} has shape {list(array.shape)}; expected 1 or 3 channels, last. "
-            f"{_channel_hint(array.shape)}"
+            f"{where} has shape {list(array.shape)}; expected the channels last, at "
+            f"most {MAX_CHANNELS}; got {num_channels}. {_channel_hint(array.shape)}"
         )
     if array.dtype == np.uint8:
         return array
+    if value_range != ranges.FULL and array.dtype.kind in "iuf":
+        return _stretched(where, array, value_range)
     if not np.issubdtype(array.dtype, np.floating):
         raise errors.DataError(
             f"{where} has dtype {array.dtype}; expected uint8, or float in [0, 1]. If "
-            "its values are whole numbers from 0 to 255: save x.astype(np.uint8)."
+            "its values are whole numbers from 0 to 255: save x.astype(np.uint8). If "
+            "they have another range: data.range=LOW:HIGH, percentiles or image."
         )
     images = np.empty(array.shape, np.uint8)
     for start in range(0, len(array), _CHUNK):
@@ -119,26 +169,14 @@ def as_images(where: str, array: np.ndarray) -> np.ndarray:
             raise errors.DataError(
                 f"{where} has dtype {array.dtype} and values from {low:g} to {high:g}; "
                 "expected float in [0, 1], or uint8. If 255 is white: save "
-                "x.round().astype(np.uint8)."
+                "x.round().astype(np.uint8). If it is another: data.range=LOW:HIGH."
             )
         images[start : start + _CHUNK] = np.rint(part * 255)
     return images
 
 
-def as_labels(where: str, array: np.ndarray, *, num_images: int) -> np.ndarray:
-    """Checks labels.
-
-    Args:
-      where: what to call the array in a message.
-      array: whole numbers from 0, shape [n] or [n 1].
-      num_images: how many there must be.
-
-    Returns:
-      int32, shape [n].
-
-    Raises:
-      DataError: if the array is of another type, range or shape.
-    """
+def _label_values(where: str, array: np.ndarray, *, num_images: int) -> np.ndarray:
+    """Returns one label for each image, [n], from an array [n] or [n 1]."""
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.shape != (num_images,):
@@ -146,26 +184,24 @@ def as_labels(where: str, array: np.ndarray, *, num_images: int) -> np.ndarray:
             f"{where} has shape {list(array.shape)}; expected one label for each of "
             f"the {num_images} images, shape [{num_images}]."
         )
-    if array.dtype.kind not in "iu":
-        raise errors.DataError(
-            f"{where} has dtype {array.dtype}; expected whole numbers from 0: "
-            "np.unique(labels, return_inverse=True)[1] makes them of anything."
-        )
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high > np.iinfo(np.int32).max:
-        raise errors.DataError(
-            f"{where} has values from {low} to {high}; expected labels from 0. Leave "
-            "out the images without a label, or the whole array."
-        )
-    return array.astype(np.int32)
+    return array
+
+
+def _stretched(where: str, array: np.ndarray, value_range: ranges.Range) -> np.ndarray:
+    """Returns images of any type as bytes."""
+    images = np.empty(array.shape, np.uint8)
+    for number, image in enumerate(array):
+        try:
+            images[number] = ranges.to_bytes(np.asarray(image), value_range)
+        except ValueError as error:
+            raise errors.DataError(f"{where}, image {number}, has {error}.") from error
+    return images
 
 
 def _channel_hint(shape: tuple[int, ...]) -> str:
     if shape[1] in (1, 3):
         return "Channels come first, it seems: save x.transpose(0, 2, 3, 1) instead."
-    if shape[3] == 4:
-        return "If the fourth is transparency, drop it: save x[..., :3]."
-    return "Keep the channels that make a color image: save x[..., :3]."
+    return "Save those that matter, e.g. x[..., :3]."
 
 
 def _load(where: str, path: str) -> Any:
@@ -200,7 +236,7 @@ def _unreadable(where: str, error: Exception) -> str:
 
 
 def _find_keys(
-    where: str, keys: list[str], split: str, has_splits: bool
+    where: str, keys: list[str], split: str, has_splits: bool, label: str | None
 ) -> tuple[str, str | None]:
     """Returns the names of the images and, where there are any, of the labels."""
     patterns = ["{base}_" + split, split + "_{base}"]
@@ -208,10 +244,20 @@ def _find_keys(
         patterns.append("{base}")
     for pattern in patterns:
         images = [pattern.format(base=base) for base in _IMAGE_KEYS]
-        labels = [pattern.format(base=base) for base in _LABEL_KEYS]
+        bases = (label,) if label else _LABEL_KEYS
+        named = [pattern.format(base=base) for base in bases]
+        if label and split == "train":
+            named.append(label)
         for key in images:
             if key in keys:
-                return key, next((name for name in labels if name in keys), None)
+                found = next((name for name in named if name in keys), None)
+                if label and not found:
+                    raise errors.DataError(
+                        f"{where} has no array {named[0]!r} of labels, which "
+                        f"data.label={label!r} asks for; it holds "
+                        f"{', '.join(sorted(keys))}."
+                    )
+                return key, found
     choices = _splits_in(keys)
     if choices:
         raise errors.DataError(
@@ -246,5 +292,5 @@ def _digest(path: str) -> str:
 def _map_again(name: str, file: str) -> MappedArraySource:
     """Opens in another process what was opened and checked in the first."""
     images = as_images(file, _load(file, file))
-    labels = np.full(len(images), -1, np.int32)
-    return MappedArraySource(name, images, labels, None, file=file)
+    none = np.full(len(images), labels.UNLABELED, np.int32)
+    return MappedArraySource(name, images, none, None, file=file)

@@ -8,12 +8,14 @@ changed, so threads may decode at once; both libraries let others run meanwhile.
 import io
 import struct
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
 from simclr_jax.core import errors
+from simclr_jax.data import value_range as ranges
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,6 +29,8 @@ MIN_FILL = 0.8
 be kept as it is; four eighths or more always do. Below it the image is decoded one
 eighth larger and resampled to fill ``max_side``."""
 
+_SAMPLES_PER_PIXEL = 277
+
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 
@@ -38,13 +42,17 @@ class BadImage(Exception):
 
 
 def decode(
-    encoded: bytes, *, num_channels: int = 3, max_side: int | None = None
+    encoded: bytes,
+    *,
+    num_channels: int = 3,
+    max_side: int | None = None,
+    value_range: ranges.Range = ranges.FULL,
+    page: int | Literal["all"] = 0,
 ) -> UInt8[np.ndarray, "h w c"]:
     """Decodes the file of an image.
 
-    The orientation in its Exif block is applied; transparency lies over white; 16 bits
-    become 8 by division by 257; floats are taken as [0, 1], or as [0, 255] if one
-    exceeds 1; of several frames the first is taken. Gray is the luma of ITU-R 601.
+    The orientation in its Exif block is applied; transparency lies over white; more
+    than 8 bits become 8 as ``value_range`` says. Gray is the luma of ITU-R 601.
 
     Args:
       encoded: the bytes of a JPEG (or MPO), PNG, WebP, BMP, TIFF or GIF file.
@@ -52,6 +60,10 @@ def decode(
       max_side: the longest side in pixels that the result may have; None: as it is. A
         larger image is scaled down, antialiased and with its aspect kept, so that its
         longest side is ``max_side``, or for a JPEG at least ``MIN_FILL`` of it.
+      value_range: which values become 0 and 255; see ``value_range``.
+      page: which page of a TIFF or frame of an animation, from 0, or from the end if
+        negative; ``"all"`` makes one channel of each page, in place of
+        ``num_channels``.
 
     Returns:
       The pixels, uint8 in [0, 255]. Never larger than the image itself.
@@ -69,10 +81,10 @@ def decode(
     if not encoded:
         raise BadImage("no bytes")
     try:
-        pixels = _decode_jpeg(encoded, num_channels, max_side)
+        pixels = None if page else _decode_jpeg(encoded, num_channels, max_side)
         if pixels is not None:
-            return pixels
-        return _decode_with_pillow(encoded, num_channels, max_side)
+            return to_bytes(pixels, value_range)
+        return _decode_with_pillow(encoded, num_channels, max_side, value_range, page)
     except ModuleNotFoundError as error:
         raise errors.DataError(
             f"Image files need Pillow and simplejpeg. {error}. "
@@ -85,7 +97,6 @@ def _decode_jpeg(
 ) -> np.ndarray | None:
     """Returns the pixels, or None where it is not for libjpeg-turbo to decide."""
     import simplejpeg
-    from PIL import Image
 
     try:
         header = simplejpeg.decode_jpeg_header(encoded)
@@ -110,10 +121,7 @@ def _decode_jpeg(
         if height * width > _pillow_limit():
             raise BadImage(_reason(error, encoded)) from error
         return None
-    if max_side is not None and max(pixels.shape[:2]) > max_side:
-        image = Image.fromarray(pixels if num_channels == 3 else pixels[:, :, 0])
-        pixels = _pixels_of(image, max_side)
-    return _upright(pixels, _orientation(exif))
+    return _upright(_fitted(pixels, max_side), _orientation(exif))
 
 
 def _eighths(longest: int, max_side: int | None) -> int:
@@ -154,19 +162,24 @@ def _orientation(exif: object) -> int:
     Pillow would take ten times as long, and warn of damage that matters to nobody.
     """
     tiff = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
+    value = _read_tag(tiff, 0x0112)
+    return value if value and 1 <= value <= 8 else 1
+
+
+def _read_tag(tiff: bytes, wanted: int) -> int | None:
+    """Returns the number in a tag of the first page of a TIFF; None without one."""
     try:
         order = {b"II": "<", b"MM": ">"}[tiff[:2]]
         (start,) = struct.unpack_from(order + "I", tiff, 4)
         (count,) = struct.unpack_from(order + "H", tiff, start)
         for entry in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind = struct.unpack_from(order + "HH", tiff, entry)
-            if tag == 0x0112:
+            if tag == wanted:
                 form = order + ("I" if kind == 4 else "H")
-                (value,) = struct.unpack_from(form, tiff, entry + 8)
-                return value if 1 <= value <= 8 else 1
+                return struct.unpack_from(form, tiff, entry + 8)[0]
     except (KeyError, struct.error):
         pass
-    return 1
+    return None
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -181,7 +194,11 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _decode_with_pillow(
-    encoded: bytes, num_channels: int, max_side: int | None
+    encoded: bytes,
+    num_channels: int,
+    max_side: int | None,
+    value_range: ranges.Range,
+    page: int | Literal["all"],
 ) -> np.ndarray:
     from PIL import Image
 
@@ -190,10 +207,14 @@ def _decode_with_pillow(
             _check_pixels(image.height, image.width, _pillow_limit())
             if max_side is not None:  # decodes a JPEG at a smaller scale
                 image.draft(None, (max_side, max_side))
-            image.load()
+            planes = [
+                _flattened(frame, 1 if page == "all" else num_channels)
+                for frame in _pages(image, page)
+            ]
             # Known after loading; a TIFF tells none, since it has been turned already.
             orientation = _orientation(image.info.get("exif"))
-            pixels = _pixels_of(_flattened(image, num_channels), max_side)
+            values = planes[0] if page != "all" else _stacked(planes)
+            pixels = _fitted(to_bytes(values, value_range), max_side)
             return _upright(pixels, orientation)
     except BadImage:
         raise
@@ -202,35 +223,82 @@ def _decode_with_pillow(
         raise BadImage(_reason(error, encoded)) from error
 
 
-def _flattened(image: "Image.Image", num_channels: int) -> "Image.Image":
-    """Returns the image as 8-bit RGB or gray, over white where it is transparent."""
+def _pages(image: "Image.Image", page: int | Literal["all"]) -> Iterator["Image.Image"]:
+    """Yields the page that is asked for, or all of them, loaded."""
+    if page == 0:
+        numbers = range(1)
+    else:
+        count = getattr(image, "n_frames", 1)
+        numbers = range(count) if page == "all" else [page + count * (page < 0)]
+        if not 0 <= numbers[0] < count:
+            raise BadImage(f"it has {count} pages, but page {page} is asked for")
+    for number in numbers:
+        if number:
+            image.seek(number)
+        _check_pixels(image.height, image.width, _pillow_limit())
+        image.load()
+        yield image
+
+
+def _flattened(image: "Image.Image", num_channels: int) -> np.ndarray:
+    """Returns an image as RGB or gray, over white where it is transparent.
+
+    Returns:
+      uint8 [h w 3] or [h w 1]; gray of more than 8 bits as it is stored, repeated for
+      three channels.
+    """
     from PIL import Image
 
     if image.mode[0] in "IF":
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
+        return np.repeat(np.asarray(image)[..., None], num_channels, axis=2)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image.convert("RGBA"))
         image = white
-    return image.convert("RGB" if num_channels == 3 else "L")
+    image = image.convert("RGB" if num_channels == 3 else "L")
+    return np.array(image).reshape(image.height, image.width, -1)
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Brings 16-bit, 32-bit and float gray into [0, 255]."""
-    low, high = values.min(), values.max()
-    is_float = values.dtype.kind == "f"
-    limit = 255 if is_float else 65535
-    if not (low >= 0 and high <= limit):  # also where they are NaN
-        raise BadImage(f"pixels in [{low:g}, {high:g}], expected [0, {limit}]")
-    if is_float:
-        return np.rint(values * (255.0 if high <= 1 else 1.0)).astype(np.uint8)
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+def to_bytes(values: np.ndarray, value_range: ranges.Range) -> np.ndarray:
+    """Brings the values of an image into [0, 255]; see ``value_range.to_bytes``.
+
+    Raises:
+      BadImage: if they cannot be.
+    """
+    try:
+        return ranges.to_bytes(values, value_range)
+    except ValueError as error:
+        raise BadImage(str(error)) from error
 
 
-def _pixels_of(image: "Image.Image", max_side: int | None) -> np.ndarray:
+def _stacked(planes: list[np.ndarray]) -> np.ndarray:
+    """Returns gray pages as the channels of one image."""
+    if len({(plane.shape, plane.dtype) for plane in planes}) > 1:
+        raise BadImage("its pages differ in size or in depth")
+    return np.concatenate(planes, axis=2)
+
+
+def _fitted(pixels: np.ndarray, max_side: int | None) -> np.ndarray:
+    """Returns an image scaled down to a longest side; the same if it is no larger."""
+    from PIL import Image
+
+    if max_side is None or max(pixels.shape[:2]) <= max_side:
+        return pixels
+    if pixels.shape[2] == 3:
+        return _pixels_of(Image.fromarray(pixels), max_side)
+    planes = [
+        _pixels_of(
+            Image.fromarray(np.ascontiguousarray(pixels[:, :, channel])), max_side
+        )
+        for channel in range(pixels.shape[2])
+    ]
+    return np.concatenate(planes, axis=2)
+
+
+def _pixels_of(image: "Image.Image", max_side: int) -> np.ndarray:
     from PIL.Image import Resampling
 
-    if max_side is not None and max(image.size) > max_side:
+    if max(image.size) > max_side:
         # Means over blocks first, then a triangle as wide as what becomes one pixel.
         image.thumbnail((max_side, max_side), Resampling.BILINEAR, reducing_gap=3.0)
     return np.array(image).reshape(image.height, image.width, -1)
@@ -251,6 +319,12 @@ def _reason(error: Exception, encoded: bytes) -> str:
     from PIL import UnidentifiedImageError
 
     text = str(error).partition("\n")[0].partition(", could be")[0]
+    num_samples = _read_tag(encoded, _SAMPLES_PER_PIXEL) or 0
+    if isinstance(error, UnidentifiedImageError) and num_samples > 4:
+        return (
+            f"a TIFF of {num_samples} channels in one page; save such images as one "
+            ".npy file, or each channel as a page and set data.page=all"
+        )
     if isinstance(error, UnidentifiedImageError):
         is_text = encoded[:256].isascii() and b"\0" not in encoded[:256]
         guess = "text?" if is_text else f"it starts with {encoded[:4].hex(' ')}"

@@ -7,13 +7,14 @@ upper left corner of a square canvas, scaled down where they are larger (``decod
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from simclr_jax.core import checks, errors, registry
 from simclr_jax.core.fields import Field
-from simclr_jax.data import decode, record_fields, sources
+from simclr_jax.data import choices, decode, inspection, record_fields, sources
+from simclr_jax.data import value_range as ranges
 
 MAX_TRIES = 20
 """Records after a bad one that are tried in its place."""
@@ -65,12 +66,18 @@ class Decoded(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodedImages:
-    """A source whose records are decoded when they are read; see ``open_images``."""
+    """A source whose records are decoded when they are read; see ``open_images``.
+
+    ``num_channels`` counts the channels before ``channels`` chooses among them.
+    """
 
     source: sources.Source
     canvas: int
     num_channels: int
     on_bad_image: str
+    value_range: ranges.Range = ranges.FULL
+    page: int | Literal["all"] | None = None
+    channels: tuple[int, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -101,7 +108,15 @@ class DecodedImages:
     def image_shape(self) -> tuple[int, int, int]:
         """The shape (h, w, c) of every image or canvas."""
         shape = self.source.image_shape
-        return shape or (self.canvas, self.canvas, self.num_channels)
+        height, width = shape[:2] if shape else (self.canvas, self.canvas)
+        stored = shape[2] if shape else self.num_channels
+        return height, width, len(self.channels) if self.channels else stored
+
+    @property
+    def options(self) -> tuple[object, ...]:
+        """What decides the pixels beside the shape; empty with the defaults."""
+        chosen = (self.value_range, self.page or 0, self.channels)
+        return () if chosen == (ranges.FULL, 0, None) else chosen
 
     def __len__(self) -> int:
         return len(self.source)
@@ -171,9 +186,21 @@ class DecodedImages:
     def _decode(self, image: np.ndarray | bytes) -> np.ndarray:
         shape = self.image_shape
         if isinstance(image, bytes):
-            side = self.canvas if self.is_canvas else None
-            image = decode.decode(image, num_channels=shape[-1], max_side=side)
-        fits = all(a <= b for a, b in zip(image.shape, shape, strict=True))
+            stored = self.source.image_shape
+            num_channels = stored[2] if stored else self.num_channels
+            image = decode.decode(
+                image,
+                num_channels=1 if self.page == "all" else num_channels,
+                max_side=self.canvas if self.is_canvas else None,
+                value_range=self.value_range,
+                page=self.page or 0,
+            )
+        else:
+            image = decode.to_bytes(image, self.value_range)
+        if self.channels:
+            image = image[..., list(self.channels)]
+        height, width, channels = image.shape
+        fits = height <= shape[0] and width <= shape[1] and channels == shape[2]
         if not (fits if self.is_canvas else image.shape == shape):
             raise decode.BadImage(f"shape {image.shape} where {shape} was expected")
         return image
@@ -205,6 +232,9 @@ def open_images(
     canvas: int = 288,
     num_channels: int = 3,
     on_bad_image: str = "replace",
+    value_range: str | tuple[float | int, float | int] = ranges.FULL,
+    page: int | str | None = None,
+    channels: Sequence[int] | None = None,
 ) -> Decoded:
     """Makes arrays of one shape of the records of a source.
 
@@ -216,6 +246,11 @@ def open_images(
         keep theirs.
       on_bad_image: ``"replace"`` takes the next good image in the place of one that
         cannot be decoded; ``"fail"`` stops.
+      value_range: which stored values become black and white; see ``value_range``.
+      page: which page of a stack, from 0, or from the end if negative; ``"all"`` makes
+        one channel of each page, in place of ``num_channels``. None: the first, with a
+        warning where there are more.
+      channels: numbers of the channels that are kept, in their order; None: all.
 
     Returns:
       The source itself if it is in memory, else one that decodes when it is read.
@@ -230,9 +265,22 @@ def open_images(
         raise errors.UserError(
             registry.unknown_name("on_bad_image", on_bad_image, ON_BAD_IMAGE)
         )
+    value_range = ranges.parse(value_range)
+    if page is not None and page != "all":
+        page = choices.parse_page(page)
     if isinstance(source, sources.ArraySource):
-        return source
-    return DecodedImages(source, canvas, num_channels, on_bad_image)
+        images = choices.of_arrays(source, value_range=value_range, channels=channels)
+    else:
+        if page == "all":
+            num_channels = choices.count_pages(source)
+        images = DecodedImages(
+            source, canvas, num_channels, on_bad_image, value_range, cast(Any, page)
+        )
+        images = dataclasses.replace(
+            images, channels=choices.check_channels(images, channels)
+        )
+    inspection.warn_of_losses(images)
+    return images
 
 
 def pack_reasons(reasons: list[str]) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from simclr_jax.core import errors, registry
-from simclr_jax.data import files, hugging_face_cache, sources, splits
+from simclr_jax.data import files, hugging_face_cache, labels, sources, splits
 
 _IMAGE_COLUMNS = ("image", "img")
 _LABEL_COLUMNS = ("label", "labels", "fine_label")
@@ -27,6 +27,8 @@ class HuggingFaceSource:
       image_column: which column holds the images.
       label_column: which column holds the labels, or None.
       num_classes: number of classes, or None without labels.
+      labels: int32 [n], where the column does not hold class numbers; else None.
+      class_names: of every class by number; None where they have none.
       image_shape: None: images may differ in size.
     """
 
@@ -35,6 +37,8 @@ class HuggingFaceSource:
     image_column: str
     label_column: str | None
     num_classes: int | None
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
     image_shape: tuple[int, int, int] | None = None
 
     def __len__(self) -> int:
@@ -54,10 +58,15 @@ class HuggingFaceSource:
             self._encoded(cell, number)
             for cell, number in zip(columns[self.image_column], numbers, strict=True)
         ]
-        labels = columns[self.label_column] if self.label_column else [-1] * len(images)
+        if self.labels is not None:
+            numbered = self.labels[numbers].tolist()
+        elif self.label_column:
+            numbered = columns[self.label_column]
+        else:
+            numbered = [None] * len(images)
         return [
             sources.Record(image=image, label=-1 if label is None else int(label))
-            for image, label in zip(images, labels, strict=True)
+            for image, label in zip(images, numbered, strict=True)
         ]
 
     def title_of(self, index: int) -> str:
@@ -80,7 +89,9 @@ class HuggingFaceSource:
             ) from error
 
 
-def open_hugging_face(name: str, *, split: str) -> HuggingFaceSource:
+def open_hugging_face(
+    name: str, *, split: str, label: str | None = None
+) -> HuggingFaceSource:
     """Opens a set of images in the form of the ``datasets`` package.
 
     Args:
@@ -88,6 +99,9 @@ def open_hugging_face(name: str, *, split: str) -> HuggingFaceSource:
         ``datasets.load_dataset`` reads, or the name of a set that is in its cache,
         ``NAME``, ``USER/NAME`` or ``USER/NAME/CONFIG``.
       split: e.g. ``"train"`` or ``"train[:90%]"``.
+      label: the column of the labels, of whole numbers or names; None: the first of
+        the type ClassLabel, or one that is called ``label``, ``labels`` or
+        ``fine_label``.
 
     Returns:
       The source.
@@ -98,9 +112,11 @@ def open_hugging_face(name: str, *, split: str) -> HuggingFaceSource:
     """
     path = hugging_face_cache.local_path(name)
     with hugging_face_cache.quiet_and_offline():
-        dataset = _select(name, hugging_face_cache.load_splits(name), split)
+        by_split = hugging_face_cache.load_splits(name)
+        dataset = _select(name, by_split, split)
         image_column = _image_column(name, dataset.features)
-        label_column, num_classes = _labels(dataset)
+        label_column = _label_column(name, dataset.features, label)
+        found = _labels(name, label_column, dataset, by_split)
         digest = _digest(dataset, path)
         columns = [column for column in (image_column, label_column) if column]
         rows = _without_decoding(dataset.select_columns(columns), image_column)
@@ -111,8 +127,10 @@ def open_hugging_face(name: str, *, split: str) -> HuggingFaceSource:
         name=f"hf:{title}@{digest}",
         rows=rows,
         image_column=image_column,
-        label_column=label_column,
-        num_classes=num_classes,
+        label_column=label_column if found.num_classes else None,
+        num_classes=found.num_classes,
+        labels=found.numbers,
+        class_names=found.names,
     )
 
 
@@ -151,20 +169,64 @@ def _image_column(name: str, features: Mapping[str, Any]) -> str:
     return [*preferred, *found][0]
 
 
-def _labels(dataset: Any) -> tuple[str | None, int | None]:
-    """Returns the column of the labels and the number of classes."""
+def _label_column(
+    name: str, features: Mapping[str, Any], label: str | None
+) -> str | None:
+    """Returns the column of the labels; None where there is none."""
     datasets = hugging_face_cache.import_datasets()
-    features = dataset.features
+    if label is not None:
+        if label in features:
+            return label
+        message = registry.unknown_name(
+            f"label column of 'hf:{name}':", label, features
+        )
+        raise errors.DataError(message)
     classes = [k for k, v in features.items() if isinstance(v, datasets.ClassLabel)]
     preferred = [key for key in _LABEL_COLUMNS if key in classes]
     if classes:
-        key = [*preferred, *classes][0]
-        return key, features[key].num_classes
+        return [*preferred, *classes][0]
+    kinds = ("int", "bool", "string")
     for key in _LABEL_COLUMNS:
-        if "int" in str(getattr(features.get(key), "dtype", "")):
-            highest = max((x for x in dataset.unique(key) if x is not None), default=-1)
-            return (key, highest + 1) if highest >= 0 else (None, None)
-    return None, None
+        if any(kind in str(getattr(features.get(key), "dtype", "")) for kind in kinds):
+            return key
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Labels:
+    """The labels of a column; ``numbers`` is None where the column holds them."""
+
+    num_classes: int | None = None
+    numbers: np.ndarray | None = None
+    names: tuple[str, ...] | None = None
+
+
+def _labels(
+    name: str, column: str | None, dataset: Any, by_split: Mapping[str, Any]
+) -> _Labels:
+    """Reads a column of labels, unless it says itself what its classes are."""
+    datasets = hugging_face_cache.import_datasets()
+    if column is None:
+        return _Labels()
+    feature = dataset.features[column]
+    if isinstance(feature, datasets.ClassLabel):
+        names = tuple(feature.names) if feature.names else None
+        return _Labels(feature.num_classes, None, names)
+    train = by_split.get("train")
+    train_values = None
+    if train is not None and column in train.features:
+        train_values = _values(train, column)
+    numbers, names = labels.to_class_numbers(
+        f"hf:{name}, column {column!r},",
+        _values(dataset, column),
+        train_values=train_values,
+    )
+    return _Labels(labels.count_classes(numbers, names), numbers, names)
+
+
+def _values(dataset: Any, column: str) -> list[Any]:
+    """Returns the values of a column, in the order of the rows."""
+    return list(dataset.with_format(None).select_columns([column])[:][column])
 
 
 def _without_decoding(dataset: Any, image_column: str) -> Any:

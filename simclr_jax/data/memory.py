@@ -157,7 +157,9 @@ def _write(path: pathlib.Path, images: decoded.DecodedImages, num_threads: int) 
 
 def _content_digest(images: decoded.DecodedImages) -> str:
     """Returns a digest of the encoded records and of how they are decoded."""
-    digest = hashlib.sha256(repr((_FORMAT, images.image_shape)).encode())
+    digest = hashlib.sha256(
+        repr((_FORMAT, images.image_shape, *images.options)).encode()
+    )
     extra = images.fields
     if extra:
         digest.update(repr(sorted(extra.items())).encode())

@@ -13,21 +13,59 @@ from simclr_jax.data import (
     embedded,
     folder,
     hugging_face,
+    labels,
     sources,
     splits,
     subset,
     tar_shards,
     tfds_source,
 )
+from simclr_jax.data import value_range as ranges
 
-_OPENERS = {
-    "synthetic": embedded.open_synthetic,
-    "folder": folder.open_folder,
-    "arrays": arrays.open_arrays,
-    "arrayrecord": array_record.open_array_record,
-    "webdataset": tar_shards.open_tar_shards,
-    "hf": hugging_face.open_hugging_face,
-}
+SOURCES = registry.Registry(
+    "data source", supplied=("split", "data_dir", "label", "value_range")
+)
+"""Every kind of source: ``builder(rest, *, split, ...)``, where ``rest`` is what follows
+the kind and a colon; it may name ``data_dir``, ``label`` and ``value_range`` too."""
+
+SOURCES.register("arrayrecord")(array_record.open_array_record)
+SOURCES.register("arrays")(arrays.open_arrays)
+SOURCES.register("folder")(folder.open_folder)
+SOURCES.register("hf")(hugging_face.open_hugging_face)
+SOURCES.register("synthetic")(embedded.open_synthetic)
+SOURCES.register("webdataset")(tar_shards.open_tar_shards)
+
+
+@SOURCES.register("mnist_sample")
+def _open_mnist_sample(rest: str, *, split: str) -> sources.Source:
+    """Opens the digits of a package; nothing follows their name."""
+    if rest:
+        raise errors.DataError(
+            f"mnist_sample has nothing after its name; got {rest!r}."
+        )
+    return embedded.open_mnist_sample(split=split)
+
+
+@SOURCES.register("tfds")
+def _open_tfds(
+    rest: str, *, split: str, data_dir: str | None, label: str | None
+) -> sources.Source:
+    """Opens a TFDS set from a local folder or a bucket."""
+    data_dir = absolute_data_dir(data_dir)
+    place = data_dir or absolute_data_dir(tfds_source.default_data_dir()) or ""
+    try:
+        return tfds_source.open_tfds(rest, split=split, data_dir=data_dir, label=label)
+    except errors.UserError:
+        raise
+    except Exception as error:  # Of the packages that read buckets, of many types.
+        if paths.url_scheme(place) is None:
+            raise
+        raise errors.DataError(
+            f"tfds:{rest} cannot be read from the bucket {place!r}: "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]} Check its "
+            "name and your credentials (gcloud auth application-default login)."
+        ) from error
+
 
 _KINDS = (
     "mnist_sample",
@@ -54,7 +92,12 @@ _PATTERN_KINDS = ("arrayrecord", "webdataset")
 
 
 def open_source(
-    spec: str, *, split: str = "train", data_dir: str | None = None
+    spec: str,
+    *,
+    split: str = "train",
+    data_dir: str | None = None,
+    label: str | None = None,
+    value_range: str | tuple[float | int, float | int] = ranges.FULL,
 ) -> sources.Source:
     """Opens one split of a data set.
 
@@ -73,6 +116,10 @@ def open_source(
         ``subset.take_range`` for what a percentage is where classes follow one another.
       data_dir: where TFDS sets lie, a local folder or ``gs://BUCKET/FOLDER``; None:
         TFDS's own folder.
+      label: the array, column, feature or JSON entry that holds the labels, where the
+        format names them; None: the usual names of each format.
+      value_range: which values become black and white, for ``arrays:`` of another type
+        than uint8; ``open_images`` takes it for all others.
 
     Returns:
       The source.
@@ -83,16 +130,24 @@ def open_source(
     plain, split_in_spec = splits.split_spec(absolute_spec(spec))
     split = split_in_spec or split
     kind, _, rest = plain.partition(":")
-    if kind == "tfds" and rest:
-        return _open_tfds(rest, split=split, data_dir=absolute_data_dir(data_dir))
-    if kind == "mnist_sample" and not rest:
-        return _open_range(embedded.open_mnist_sample, split)
-    if kind in _OPENERS and rest:
-        opener = functools.partial(_OPENERS[kind], rest)
-        has_own_ranges = kind in splits.KINDS_WITH_SPLIT
-        return opener(split=split) if has_own_ranges else _open_range(opener, split)
-    message = registry.unknown_name("data source", spec, _KINDS)
-    raise errors.DataError(f"{_suggestion(spec)}{message}")
+    has_rest = bool(rest) or kind == "mnist_sample"
+    if kind not in SOURCES or not has_rest:
+        message = registry.unknown_name("data source", spec, _KINDS)
+        raise errors.DataError(f"{_suggestion(spec)}{message}")
+    if "label" not in SOURCES.wanted(kind):
+        labels.refuse_option(spec, label, reason="has labels of its own")
+    build = functools.partial(
+        SOURCES.build,
+        kind,
+        None,
+        rest,
+        data_dir=data_dir,
+        label=label,
+        value_range=ranges.parse(value_range),
+    )
+    if kind in splits.KINDS_WITH_SPLIT:
+        return build(split=split)
+    return _open_range(build, split)
 
 
 def _open_range(opener: Callable[..., sources.Source], split: str) -> sources.Source:
@@ -100,23 +155,6 @@ def _open_range(opener: Callable[..., sources.Source], split: str) -> sources.So
     name, bounds = splits.name_and_bounds(split)
     source = opener(split=name)
     return source if bounds is None else subset.take_range(source, bounds)
-
-
-def _open_tfds(name: str, *, split: str, data_dir: str | None) -> sources.Source:
-    """Opens a TFDS set from a local folder or a bucket."""
-    place = data_dir or absolute_data_dir(tfds_source.default_data_dir()) or ""
-    try:
-        return tfds_source.open_tfds(name, split=split, data_dir=data_dir)
-    except errors.UserError:
-        raise
-    except Exception as error:  # Of the packages that read buckets, of many types.
-        if paths.url_scheme(place) is None:
-            raise
-        raise errors.DataError(
-            f"tfds:{name} cannot be read from the bucket {place!r}: "
-            f"{type(error).__name__}: {' '.join(str(error).split())[:300]} Check its "
-            "name and your credentials (gcloud auth application-default login)."
-        ) from error
 
 
 def absolute_spec(spec: str) -> str:

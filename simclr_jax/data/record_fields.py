@@ -89,6 +89,17 @@ def digests_of(images: Any, names: Iterable[str]) -> dict[str, str]:
     return {name: _digest_of(images, name) for name in names if name != IMAGE}
 
 
+def class_names(images: Any) -> tuple[str, ...]:
+    """Returns what to call every class of a source, by number; empty without labels.
+
+    Args:
+      images: a ``Source`` or ``Decoded``; where its classes have no names, those are
+        their numbers.
+    """
+    names = getattr(images, "class_names", None)
+    return names or tuple(str(number) for number in range(images.num_classes or 0))
+
+
 def stacked(samples: Mapping[str, Any], name: str) -> np.ndarray:
     """Returns the values of a field, not the image, in decoded samples: [n, ...]."""
     return samples["labels"] if name == LABEL else samples["fields"][name]

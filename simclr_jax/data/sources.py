@@ -105,6 +105,8 @@ class ArraySource:
       arrays: other fields by name, each of shape [n, ...].
       digests: of the fields, where those were decoded from another source; see
         ``record_fields.digests_of``.
+      value_range: what made bytes of other values, where something did; see
+        ``value_range``.
     """
 
     name: str
@@ -116,6 +118,7 @@ class ArraySource:
     class_names: tuple[str, ...] | None = None
     arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     digests: Mapping[str, str] | None = None
+    value_range: str | tuple[float, float] = "full"
 
     @property
     def fields(self) -> dict[str, Field]:

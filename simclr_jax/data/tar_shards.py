@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from simclr_jax.core import errors
-from simclr_jax.data import files, sources
+from simclr_jax.data import files, labels, sources
 
 _NAME_AND_FIELD = re.compile(r"(?P<name>(?:.*/)?[^./][^./]*)\.(?P<field>[^/]*)")
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
@@ -29,13 +29,13 @@ class Sample:
       title: ``SHARD/MEMBER`` of its image; empty while no image was seen.
       offset: where the bytes of the image begin in the shard.
       size: how many bytes they are.
-      label: its class, or -1.
+      label: its class as a number or as a name; None without one.
     """
 
     title: str = ""
     offset: int = 0
     size: int = 0
-    label: int = -1
+    label: int | str | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,6 +50,7 @@ class TarSource:
       titles: of each image, ``SHARD/MEMBER``.
       labels: int32 [n], -1 without a label.
       num_classes: number of classes, or None without labels.
+      class_names: of every class by number; None where the labels are numbers.
       image_shape: None: images may differ in size.
     """
 
@@ -60,6 +61,7 @@ class TarSource:
     titles: tuple[str, ...]
     labels: np.ndarray
     num_classes: int | None
+    class_names: tuple[str, ...] | None = None
     image_shape: tuple[int, int, int] | None = None
 
     def __len__(self) -> int:
@@ -99,16 +101,19 @@ class TarSource:
         return encoded
 
 
-def open_tar_shards(pattern: str, *, split: str) -> TarSource:
+def open_tar_shards(pattern: str, *, split: str, label: str | None = None) -> TarSource:
     """Opens tar shards that follow the naming of WebDataset.
 
     Members that share their name up to the first dot are one sample: ``7.jpg`` is its
-    image, ``7.cls`` its label as a decimal number, or ``7.json`` has it as ``"label"``.
+    image, ``7.cls`` its label as a decimal number, or ``7.json`` has it as ``"label"``,
+    a number or a name. Where some labels are numbers, names count as no label.
 
     Args:
       pattern: which shards, see ``files.find_files``: ``train-{000..009}.tar``,
         ``*.tar``, ``{split}-*.tar``.
       split: ``"train"``, or any with ``{split}`` in the pattern.
+      label: which entry of the ``.json`` members is the label; None: ``.cls`` or, where
+        there is none, ``"label"`` of the ``.json``.
 
     Returns:
       The source: shards in the order of their paths, images as they lie in them.
@@ -118,7 +123,7 @@ def open_tar_shards(pattern: str, *, split: str) -> TarSource:
         label is no number, or if there is no image.
     """
     shards = files.find_files(pattern, split=split, kind="webdataset")
-    per_shard = [list_shard(shard) for shard in shards]
+    per_shard = [list_shard(shard, label=label) for shard in shards]
     samples = [sample for listed in per_shard for sample in listed]
     if not samples:
         raise errors.DataError(
@@ -130,23 +135,61 @@ def open_tar_shards(pattern: str, *, split: str) -> TarSource:
         num_records=len(samples),
     )
     counts = [len(listed) for listed in per_shard]
-    labels = np.asarray([sample.label for sample in samples], np.int32)
+    numbers, names = _numbered(pattern, samples, split=split, label=label)
     return TarSource(
         name=f"webdataset:{split}@{digest}",
         shards=tuple(shards),
         shard_of=np.repeat(np.arange(len(shards), dtype=np.int32), counts),
         spans=np.asarray([(s.offset, s.size) for s in samples], np.int64),
         titles=tuple(sample.title for sample in samples),
-        labels=labels,
-        num_classes=int(labels.max()) + 1 if labels.max() >= 0 else None,
+        labels=numbers,
+        num_classes=labels.count_classes(numbers, names),
+        class_names=names,
     )
 
 
-def list_shard(path: str) -> list[Sample]:
+def _numbered(
+    pattern: str, samples: list[Sample], *, split: str, label: str | None
+) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Returns the class numbers of samples and the names of the classes."""
+    train = None
+    if split != "train" and any(isinstance(sample.label, str) for sample in samples):
+        train = _train_labels(pattern, label)
+    numbers, names = labels.to_class_numbers(
+        f"webdataset:{pattern}", _labels_of(samples), train_values=train
+    )
+    if label and numbers.max() < 0:
+        raise errors.DataError(
+            f"webdataset:{pattern}: no sample has {label!r} in its .json member, which "
+            "data.label names; expected a whole number from 0 or a name."
+        )
+    return numbers, names
+
+
+def _labels_of(samples: list[Sample]) -> list[int | str | None]:
+    """Returns the labels of samples; where there are numbers, only those."""
+    found = [sample.label for sample in samples]
+    if any(isinstance(label, int) for label in found):
+        return [label if isinstance(label, int) else None for label in found]
+    return list(found)
+
+
+def _train_labels(pattern: str, label: str | None) -> list[int | str | None] | None:
+    """Returns the labels of the training split, which number the classes."""
+    try:
+        shards = files.find_files(pattern, split="train", kind="webdataset")
+    except errors.DataError:
+        return None
+    listed = [list_shard(shard, label=label) for shard in shards]
+    return _labels_of([sample for samples in listed for sample in samples])
+
+
+def list_shard(path: str, *, label: str | None = None) -> list[Sample]:
     """Returns the samples of a shard that have an image, in the order they lie in it.
 
     Args:
       path: the tar file.
+      label: see ``open_tar_shards``.
 
     Raises:
       DataError: if the file is compressed, cut short or no tar, or if a label is not a
@@ -160,7 +203,8 @@ def list_shard(path: str) -> list[Sample]:
                 match = _NAME_AND_FIELD.fullmatch(member.name)
                 if match:
                     sample = samples.setdefault(match["name"], Sample())
-                    _add_field(path, tar, sample, member, match["field"].lower())
+                    field = match["field"].lower()
+                    _add_field(path, tar, sample, member, field=field, label=label)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise errors.DataError(
             f"{path!r} cannot be read as a tar file: {error}. It may be cut short or "
@@ -198,23 +242,25 @@ def _add_field(
     tar: tarfile.TarFile,
     sample: Sample,
     member: tarfile.TarInfo,
+    *,
     field: str,
+    label: str | None,
 ) -> None:
     """Puts what a member says of a sample into it."""
     if field in files.IMAGE_EXTENSIONS and not sample.title:
         sample.title = f"{os.path.basename(path)}/{member.name}"
         sample.offset, sample.size = member.offset_data, member.size
-    elif field in ("cls", "json") and member.size <= _LABEL_BYTES:
-        file = tar.extractfile(member)
-        text = file.read() if file else b""
-        label = (
-            _label_in_cls(path, member, text)
-            if field == "cls"
-            else _label_in_json(text)
-        )
+    elif field == "cls" and not label and member.size <= _LABEL_BYTES:
         # A .cls is there for nothing but the label: it wins over a .json.
-        if field == "cls" or sample.label < 0:
-            sample.label = label
+        sample.label = _label_in_cls(path, member, _read_member(tar, member))
+    elif field == "json" and sample.label is None and member.size <= _LABEL_BYTES:
+        text = _read_member(tar, member)
+        sample.label = _label_in_json(text, label or "label")
+
+
+def _read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return file.read() if file else b""
 
 
 def _label_in_cls(path: str, member: tarfile.TarInfo, text: bytes) -> int:
@@ -226,11 +272,13 @@ def _label_in_cls(path: str, member: tarfile.TarInfo, text: bytes) -> int:
     return int(text)
 
 
-def _label_in_json(text: bytes) -> int:
-    """Returns ``"label"`` of a JSON object, -1 where it has none."""
+def _label_in_json(text: bytes, key: str) -> int | str | None:
+    """Returns an entry of a JSON object, None where that is no label."""
     try:
-        label = json.loads(text).get("label")
+        label = json.loads(text).get(key)
     except (ValueError, AttributeError, RecursionError):
-        return -1
+        return None
+    if isinstance(label, str):
+        return label or None
     is_number = isinstance(label, int) and not isinstance(label, bool)
-    return label if is_number and 0 <= label < 1 << 31 else -1
+    return label if is_number and 0 <= label < 1 << 31 else None

@@ -24,12 +24,16 @@ class TfdsSource:
       records: the encoded records, random access.
       image_shape: (h, w, c), or None where the images differ in size.
       num_classes: number of classes, or None without labels.
+      label_column: the feature that holds the labels.
+      class_names: of every class by number; None without labels.
     """
 
     name: str
     records: Any
     image_shape: tuple[int, int, int] | None
     num_classes: int | None
+    label_column: str = "label"
+    class_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -51,7 +55,8 @@ class TfdsSource:
         has_label = self.num_classes is not None
         return [
             sources.Record(
-                image=record["image"], label=int(record["label"]) if has_label else -1
+                image=record["image"],
+                label=int(record[self.label_column]) if has_label else -1,
             )
             for record in read
         ]
@@ -67,7 +72,9 @@ class TfdsSource:
         )
 
 
-def open_tfds(name: str, *, split: str, data_dir: str | None) -> TfdsSource:
+def open_tfds(
+    name: str, *, split: str, data_dir: str | None, label: str | None = None
+) -> TfdsSource:
     """Opens a prepared set.
 
     Args:
@@ -76,6 +83,8 @@ def open_tfds(name: str, *, split: str, data_dir: str | None) -> TfdsSource:
       split: e.g. ``"train"`` or ``"train[:90%]"``.
       data_dir: the folder that holds the set's folder, local or ``gs://``; None: TFDS's
         own, which is ``$TFDS_DATA_DIR`` or ``~/tensorflow_datasets``.
+      label: the feature that holds the labels, of the type ClassLabel; None: the one
+        that is called ``label``, where it is of that type.
 
     Returns:
       The source. Its records hold the bytes of image files.
@@ -103,15 +112,36 @@ def open_tfds(name: str, *, split: str, data_dir: str | None) -> TfdsSource:
     num_channels = features["image"].shape[-1]
     if num_channels not in (1, 3):
         raise errors.DataError(
-            f"tfds:{name} has images of {num_channels} channels; expected 1 or 3."
+            f"tfds:{name} has images of {num_channels} channels; expected 1 or 3. "
+            "Save its images as an .npy file to read any number of channels."
         )
     shape = features["image"].shape
+    classes = _class_label(name, features, label)
     return TfdsSource(
         name=f"tfds:{builder.info.full_name}:{split}",
         records=records,
         image_shape=None if None in shape else tuple(shape),
-        num_classes=getattr(features.get("label"), "num_classes", None),
+        num_classes=getattr(classes, "num_classes", None),
+        label_column=label or "label",
+        class_names=tuple(classes.names) if classes else None,
     )
+
+
+def _class_label(name: str, features: dict[str, Any], label: str | None) -> Any:
+    """Returns the feature that holds the labels; None without labels."""
+    import tensorflow_datasets as tfds
+
+    kind = tfds.features.ClassLabel
+    found = features.get(label or "label")
+    if isinstance(found, kind):
+        return found
+    if label is not None:
+        known = [key for key, value in features.items() if isinstance(value, kind)]
+        raise errors.DataError(
+            f"tfds:{name}: data.label={label!r} is none of its features of the type "
+            f"ClassLabel: {', '.join(known) or 'none'}."
+        )
+    return None
 
 
 def _open_split(builder: Any, name: str, *, split: str, data_dir: str | None) -> Any:

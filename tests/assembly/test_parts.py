@@ -86,6 +86,23 @@ def test_images_of_many_sizes_get_the_canvas_of_the_config(tmp_path):
         assembly.open_images(config, split="test")
 
 
+def test_images_are_opened_as_the_config_says(tmp_path):
+    pages = [Image.new("I;16", (6, 5), value) for value in (100, 140, 200)]
+    pages[0].save(tmp_path / "0.tif", save_all=True, append_images=pages[1:])
+    config = smoke()
+    config.data.source = f"folder:{tmp_path}"
+    config.data.update({"page": "all", "range": "100:200", "channels": (2, 1)})
+    pixels = assembly.open_images(config).read([0])["images"]
+    assert pixels[0, 0, 0].tolist() == [255, 102]
+    config.data.page = "1"
+    config.data.channels = None
+    pixels = assembly.open_images(config).read([0])["images"]
+    assert pixels[0, 0, 0].tolist() == [102] * 3
+    config.data.label = "grade"
+    with pytest.raises(errors.UserError, match=r"data.label='grade'"):
+        assembly.open_images(config)
+
+
 def test_options_of_the_learning_rate():
     config = common.get_base()
     config.batch_size = 4096

@@ -161,6 +161,8 @@ def test_errors(key):
     with pytest.raises(ValueError, match=r"Unknown jitter family 'v3'.*v1, v2"):
         augment.color_jitter(key, image, brightness=0.1, contrast=0.1, family="v3")
     with pytest.raises(ValueError, match=r"three channels"):
-        augment.color_jitter(key, jnp.zeros((2, 2, 4)), brightness=0.1, contrast=0.1)
+        augment.color_jitter(
+            key, jnp.zeros((2, 2, 4)), brightness=0.1, contrast=0.1, hue=0.1
+        )
     with pytest.raises(ValueError, match=r"threshold must be in"):
         augment.random_solarize(key, image, threshold=2.0)

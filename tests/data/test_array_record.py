@@ -85,6 +85,18 @@ def test_examples_without_labels(tmp_path):
     assert image_bytes.labels(source) == [-1] * 3
 
 
+def test_the_feature_of_labels_can_be_named(tmp_path):
+    records = [example(image=image_bytes.encode(i), label=1, grade=i) for i in range(3)]
+    write(tmp_path / "x.array_record", records)
+    spec = f"arrayrecord:{tmp_path}/x.array_record"
+    source = data.open_source(spec, label="grade")
+    assert image_bytes.labels(source) == [0, 1, 2]
+    image_bytes.check_source(source)
+    match = r"no label in the feature 'grad'.*grade"
+    with pytest.raises(errors.DataError, match=match):
+        data.open_source(spec, label="grad")
+
+
 def test_labels_are_counted_when_they_are_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(array_record, "_CHUNK", 3)
     records = [example(image=image_bytes.encode(i), label=i) for i in range(10)]

@@ -134,8 +134,7 @@ def test_name_tells_the_contents_and_not_the_place(tmp_path, images, monkeypatch
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((2, 4, 4, 4), np.uint8), r"4, 4, 4\].*transparency, drop it"),
-        (np.zeros((2, 4, 4, 2), np.uint8), r"expected 1 or 3 channels"),
+        (np.zeros((2, 4, 4, 65), np.uint8), r"channels last, at most 64; got 65"),
         (np.zeros((2, 3, 4, 4), np.uint8), r"Channels come first.*\(0, 2, 3, 1\)"),
         (np.zeros((2, 1, 28, 28), np.uint8), r"Channels come first"),
         (np.zeros((0, 4, 4, 3), np.uint8), r"shape \[0, 4, 4, 3\].*at least one"),
@@ -164,15 +163,96 @@ def test_what_is_no_array_of_images(tmp_path, array, message):
     [
         (np.zeros(11, int), r"shape \[11\]; expected one label for each of the 12"),
         (np.zeros((12, 5), int), r"shape \[12, 5\]; expected one label"),
-        (np.zeros(12), r"dtype float64; expected whole numbers from 0"),
-        (np.asarray(["a"] * 12), r"dtype <U1; expected whole numbers"),
-        (np.arange(12) - 1, r"values from -1 to 10; expected labels from 0"),
+        (np.full(12, 0.5), r"'y', holds 0.5; expected whole numbers from 0"),
+        (np.full(12, 1j), r"dtype complex128; expected whole numbers"),
+        (np.arange(12) - 2, r"values from -2 to 9; expected labels from 0"),
         (np.full(12, 2**40), r"values from 1099511627776"),
     ],
 )
 def test_what_is_no_array_of_labels(tmp_path, images, labels, message):
     with pytest.raises(errors.DataError, match=message):
         data.open_source(save(tmp_path, x=images, y=labels))
+
+
+def test_any_number_of_channels(tmp_path, rng):
+    pixels = rng.integers(0, 256, (3, 6, 6, 5), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", pixels)
+    spec = f"arrays:{tmp_path}/x.npy"
+    assert data.open_images(data.open_source(spec)).image_shape == (6, 6, 5)
+    chosen = data.open_images(data.open_source(spec), channels=(4, 0))
+    np.testing.assert_array_equal(chosen.read([2])["images"][0], pixels[2][..., [4, 0]])
+    with pytest.raises(errors.UserError, match=r"from 0 to 4, .* 5 channels; got \(5,"):
+        data.open_images(data.open_source(spec), channels=(5,))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float32])
+def test_a_range_makes_bytes_of_any_type(tmp_path, rng, dtype):
+    values = rng.integers(100, 400, (3, 6, 6, 1)).astype(dtype)
+    for spec in (save(tmp_path, x=values), save(tmp_path, x=values, y=np.arange(3))):
+        source = data.open_source(spec, value_range="100:400")
+        images = data.open_images(source, value_range="100:400")
+        assert images is source  # not stretched again
+        np.testing.assert_array_equal(
+            source.images, np.rint((values - 100.0) * (255 / 300)).astype(np.uint8)
+        )
+    with pytest.raises(errors.DataError, match=r"data.range=LOW:HIGH"):
+        data.open_source(spec)
+
+
+def test_a_range_of_bytes(tmp_path, rng):
+    np.save(tmp_path / "x.npy", rng.integers(10, 20, (3, 6, 6, 3), dtype=np.uint8))
+    source = data.open_source(f"arrays:{tmp_path}/x.npy", value_range="image")
+    assert source.images.max() < 20
+    images = data.open_images(source, value_range="image").read([0, 1, 2])["images"]
+    assert images.min(axis=(1, 2, 3)).tolist() == [0] * 3
+    assert images.max(axis=(1, 2, 3)).tolist() == [255] * 3
+
+
+def test_values_that_are_not_finite(tmp_path):
+    spec = save(tmp_path, x=np.full((2, 4, 4), np.nan))
+    with pytest.raises(errors.DataError, match=r"image 0, has pixels that are not fin"):
+        data.open_source(spec, value_range="0:1")
+
+
+def test_labels_that_are_names(tmp_path, images):
+    names = np.asarray(["dog", "cat", "owl"])
+    arrays = {"x_train": images[:3], "y_train": names}
+    spec = save(tmp_path, **arrays, x_test=images[3:6], y_test=names[[2, 2, 0]])
+    for split, expected in (("train", [1, 0, 2]), ("test", [2, 2, 1])):
+        source = data.open_source(spec, split=split)
+        assert source.labels.tolist() == expected
+        assert source.class_names == ("cat", "dog", "owl")
+        assert source.num_classes == 3
+
+
+def test_names_of_a_file_per_split(tmp_path, images):
+    for split, names in (("train", ["b", "a"]), ("test", ["b", "b"])):
+        np.savez(tmp_path / f"{split}.npz", x=images[:2], y=np.asarray(names))
+    source = data.open_source(f"arrays:{tmp_path}/{{split}}.npz", split="test")
+    assert source.labels.tolist() == [1, 1]
+
+
+def test_images_without_a_label(tmp_path, images):
+    values = np.asarray([1.0, np.nan, 0.0] * 4)
+    source = data.open_source(save(tmp_path, x=images, y=values))
+    assert source.labels.tolist() == [1, -1, 0] * 4
+    assert source.num_classes == 2
+    source = data.open_source(save(tmp_path, x=images, y=np.full(12, -1)))
+    assert source.num_classes is None
+
+
+def test_the_array_of_labels_can_be_named(tmp_path, images):
+    arrays = {"x": images, "y": np.zeros(12, int), "fine": np.arange(12) % 7}
+    spec = save(tmp_path, **arrays)
+    assert data.open_source(spec, label="fine").num_classes == 7
+    assert data.open_source(spec).num_classes == 1
+    with pytest.raises(errors.DataError, match=r"no array 'coarse'.*holds fine, x, y"):
+        data.open_source(spec, label="coarse")
+    spec = save(tmp_path, x_test=images[:3], fine_test=np.asarray([0, 1, 4]))
+    assert data.open_source(spec, split="test", label="fine").num_classes == 5
+    np.save(tmp_path / "x.npy", images)
+    with pytest.raises(errors.UserError, match=r"data.label='y'.*images alone"):
+        data.open_source(f"arrays:{tmp_path}/x.npy", label="y")
 
 
 def test_objects_are_not_unpickled(tmp_path, images):

@@ -9,6 +9,7 @@ from simclr_jax.data import bad_images
 
 def test_each_is_named_once_and_every_place_is_counted(caplog):
     log = bad_images.BadImages(data.open_images(numbered.Numbered(10, bad=(3, 4))))
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
         log.note(np.array([1, 3]), np.array([1, 5]), ["truncated"])
         log.note(np.array([4, 3]), np.array([5, 5]), ["no bytes", "truncated"])

@@ -73,6 +73,16 @@ def test_an_image_of_another_shape_than_promised_is_bad():
     assert "expected" in decoded.unpack_reasons(samples["reasons"])[0]
 
 
+@pytest.mark.parametrize("value_range", ["full", "0:65535"])
+def test_arrays_of_another_type_become_bytes(monkeypatch, value_range):
+    source = numbered.Numbered(3, image_shape=(2, 2, 3), name=f"deep {value_range}")
+    pixels = np.full((2, 2, 3), 257 * 9, np.uint16)
+    records = [{"image": pixels, "label": 0}]
+    monkeypatch.setattr(numbered.Numbered, "__getitems__", lambda self, _: records)
+    images = data.open_images(source, value_range=value_range)
+    assert (images.read([0])["images"] == 9).all()
+
+
 def test_no_readable_image():
     images = data.open_images(numbered.Numbered(50, bad=tuple(range(50))), canvas=8)
     with pytest.raises(

@@ -1,3 +1,4 @@
+import logging
 import os
 import random
 import time
@@ -50,6 +51,48 @@ def test_one_folder_per_class(tmp_path):
     assert image_bytes.labels(source) == [0, 1, 2, 2]
     assert image_bytes.values(source) == [3, 1, 2, 0]
     image_bytes.check_source(source)
+
+
+def test_classes_have_the_names_of_their_folders(tmp_path):
+    image_bytes.write(
+        tmp_path, ["train/dog/2.png", "train/cat/1.png", "test/dog/3.png"]
+    )
+    for split in ("train", "test"):
+        assert open_folder(tmp_path, split=split).class_names == ("cat", "dog")
+    assert data.open_images(open_folder(tmp_path)).class_names == ("cat", "dog")
+    assert open_folder(tmp_path / "train" / "dog").class_names is None
+
+
+@pytest.mark.parametrize("wrapper", ["photos", "a/b"])
+def test_a_wrapper_folder_is_looked_into(tmp_path, caplog, wrapper):
+    image_bytes.write(tmp_path / wrapper, ["cat/1.png", "dog/x/2.png"])
+    (tmp_path / "README.txt").touch()
+    with caplog.at_level(logging.INFO):
+        source = open_folder(tmp_path)
+    assert source.class_names == ("cat", "dog")
+    assert image_bytes.labels(source) == [0, 1]
+    assert f"holds only the folder {wrapper!r}" in caplog.text
+
+
+def test_a_wrapper_around_the_splits(tmp_path):
+    inner = ["train/cat/1.png", "train/dog/2.png", "test/dog/deep/3.png"]
+    image_bytes.write(tmp_path / "set", inner)
+    assert open_folder(tmp_path).paths == ("cat/1.png", "dog/2.png")
+    test = open_folder(tmp_path, split="test")
+    # The one class of the test images is no wrapper.
+    assert (test.paths, test.class_names) == (("dog/deep/3.png",), ("cat", "dog"))
+
+
+def test_a_wrapper_in_every_split(tmp_path):
+    image_bytes.write(tmp_path, ["train/w/cat/1.png", "train/w/dog/2.png"])
+    image_bytes.write(tmp_path, ["test/v/dog/3.png", "test/v/cat/3.png"])
+    assert open_folder(tmp_path).class_names == ("cat", "dog")
+    assert open_folder(tmp_path, split="test").class_names == ("cat", "dog")
+
+
+def test_one_folder_of_images_is_one_class(tmp_path):
+    source = open_folder(image_bytes.write(tmp_path, ["cat/1.png", "cat/2.png"]))
+    assert (source.num_classes, source.class_names) == (1, ("cat",))
 
 
 def test_an_image_beside_the_folders_means_no_classes(tmp_path):

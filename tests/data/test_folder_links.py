@@ -27,20 +27,37 @@ def test_links_that_stay_inside_are_followed(tmp_path, caplog):
     assert not caplog.text
 
 
-def test_links_that_leave_the_root_are_not_followed(tmp_path, caplog):
+def test_links_to_images_elsewhere_are_followed(tmp_path, caplog):
     image_bytes.write(tmp_path, ["outside/1.png", "root-2/3.png", "root/a/2.png"])
     root = tmp_path / "root"
     (root / "a" / "file.png").symlink_to(tmp_path / "outside/1.png")
     (root / "a" / "near.png").symlink_to("../../root-2/3.png")
-    (root / "a" / "broken.png").symlink_to("nothing.png")
     (root / "b").symlink_to(tmp_path / "outside", target_is_directory=True)
+    (tmp_path / "outside" / "more").symlink_to(tmp_path / "root-2")
     source = open_folder(root)
-    assert source.paths == ("a/2.png",)
-    assert source.num_classes == 1
-    assert "4 symbolic links are broken, lead out of the folder or" in caplog.text
+    assert source.paths == (
+        "a/2.png",
+        "a/file.png",
+        "a/near.png",
+        "b/1.png",
+        "b/more/3.png",
+    )
+    assert image_bytes.values(source) == [2, 0, 1, 0, 1]
+    assert source.class_names == ("a", "b")
+    assert not caplog.text
 
 
-def test_links_in_a_circle_end(tmp_path):
+def test_broken_links_are_counted_and_named(tmp_path, caplog):
+    root = image_bytes.write(tmp_path / "root", ["a/2.png"])
+    for number in range(7):
+        (root / "a" / f"broken{number}.png").symlink_to("nothing.png")
+    (root / "a" / "self").symlink_to("self")
+    assert open_folder(root).paths == ("a/2.png",)
+    assert "8 symbolic links are broken (a/broken0.png, a/broken1.png" in caplog.text
+    assert "a/broken4.png, ...); they are left out" in caplog.text
+
+
+def test_links_in_a_circle_end(tmp_path, caplog):
     root = image_bytes.write(tmp_path, ["a/1.png", "b/c/2.png"])
     (root / "a" / "up").symlink_to("..", target_is_directory=True)
     (root / "a" / "self").symlink_to(".", target_is_directory=True)
@@ -53,6 +70,9 @@ def test_links_in_a_circle_end(tmp_path):
         "b/c/2.png",
         "b/to_a/1.png",
     )
+    assert "circular: they lead to a folder above them (a/self, a/to_b/to_a" in (
+        caplog.text
+    )
 
 
 def test_a_root_that_is_a_link(tmp_path):
@@ -64,9 +84,13 @@ def test_a_root_that_is_a_link(tmp_path):
     assert open_folder(tmp_path / "set").paths == ("a/1.png",)
 
 
-def test_a_folder_of_links_to_elsewhere_says_so(tmp_path):
+def test_a_folder_of_links_alone(tmp_path):
     image_bytes.write(tmp_path, ["outside/1.png"])
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "1.png").symlink_to(tmp_path / "outside/1.png")
-    with pytest.raises(errors.DataError, match=r"1 symbolic links.*copy the files"):
+    assert open_folder(tmp_path / "root").paths == ("1.png",)
+    (tmp_path / "outside" / "1.png").unlink()
+    with pytest.raises(
+        errors.DataError, match=r"no images.* 1 symbolic links are broken \(1.png\)"
+    ):
         open_folder(tmp_path / "root")

@@ -121,6 +121,36 @@ def test_labels_that_are_numbers_or_none(tmp_path):
     assert image_bytes.labels(source) == [0, -1, 2]
 
 
+@pytest.mark.parametrize("column", ["label", "species"])
+def test_labels_that_are_names(tmp_path, column):
+    kind = datasets.Value("string")
+    by_split = {}
+    for split, names in (("train", ["owl", "cat", None]), ("test", ["owl", "owl", ""])):
+        stored = tiny_hugging_face.make(range(3), labels=None)
+        stored = stored.add_column(column, names)
+        by_split[split] = stored.cast_column(column, kind)
+    spec = tiny_hugging_face.save(datasets.DatasetDict(by_split), tmp_path / "set")
+    label = None if column == "label" else column
+    for split, expected in (("train", [1, 0, -1]), ("test", [1, 1, -1])):
+        source = data.open_source(spec, split=split, label=label)
+        assert image_bytes.labels(source) == expected
+        assert (source.num_classes, source.class_names) == (2, ("cat", "owl"))
+        image_bytes.check_source(source)
+
+
+def test_the_column_of_labels_can_be_named(tmp_path):
+    stored = tiny_hugging_face.make(range(3)).add_column("grade", [4, None, 0])
+    spec = tiny_hugging_face.save(stored, tmp_path / "set")
+    source = data.open_source(spec, label="grade")
+    assert image_bytes.labels(source) == [4, -1, 0]
+    assert (source.num_classes, source.label_column) == (5, "grade")
+    assert data.open_source(spec).class_names == ("a", "b", "c")
+    with pytest.raises(errors.DataError, match=r"label column.*'grad'.*mean 'grade'"):
+        data.open_source(spec, label="grad")
+    with pytest.raises(errors.DataError, match=r"column 'image', holds values of the"):
+        data.open_source(spec, label="image")
+
+
 def test_images_in_files_beside_the_set(tmp_path):
     (tmp_path / "1.png").write_bytes(image_bytes.encode(77))
     kinds = datasets.Features({"image": datasets.Image()})

@@ -82,7 +82,19 @@ def test_a_path_may_hold_a_colon(tmp_path):
 
 def test_every_kind_is_listed():
     listed = {kind.partition(":")[0] for kind in opening._KINDS}
-    assert listed == {*opening._OPENERS, "mnist_sample", "tfds"}
+    assert listed == {
+        *opening._OPENERS,
+        *opening._LABELED_OPENERS,
+        "arrays",
+        "mnist_sample",
+        "tfds",
+    }
+
+
+@pytest.mark.parametrize("spec", ["mnist_sample", "synthetic:4x4x1:9", "folder:/x"])
+def test_a_source_without_a_choice_of_labels(spec):
+    with pytest.raises(errors.UserError, match=rf"data.label='y'.*{spec} has"):
+        data.open_source(spec, label="y")
 
 
 def test_opening_imports_nothing_heavy():

@@ -35,6 +35,15 @@ def test_arrays_may_have_any_field(rng):
     np.testing.assert_array_equal(source.__getitems__([4])[0]["text"], (8, 9))
 
 
+def test_classes_have_names_or_numbers(tmp_path):
+    assert data.class_names(numbered.Numbered(9)) == ("0", "1", "2", "3", "4")
+    assert data.class_names(UNLABELED) == ()
+    images = np.zeros((2, 4, 4, 1), np.uint8)
+    np.savez(tmp_path / "x.npz", x=images, y=np.asarray(["dog", "cat"]))
+    named = data.open_source(f"arrays:{tmp_path}/x.npz")
+    assert data.class_names(data.open_images(named)) == ("cat", "dog")
+
+
 def test_a_missing_label_is_refused_by_one_line():
     with pytest.raises(
         errors.DataError, match=r"numbered has no field 'label'"

@@ -121,6 +121,25 @@ def test_members_of_a_sample(tmp_path):
     assert source.num_classes == 8
 
 
+def test_labels_that_are_names(tmp_path):
+    for split, names in (("train", ["owl", "cat"]), ("test", ["owl", "ant", None])):
+        members = []
+        for number, name in enumerate(names):
+            text = json.dumps({"label": name, "grade": number}).encode()
+            members += [(f"{number}.png", image_bytes.encode(1))]
+            members += [(f"{number}.json", text)]
+        write(tmp_path / f"{split}.tar", members)
+    spec = f"webdataset:{tmp_path}/{{split}}.tar"
+    for split, expected in (("train", [1, 0]), ("test", [1, 2, -1])):
+        assert image_bytes.labels(data.open_source(spec, split=split)) == expected
+    assert data.open_source(spec, split="test").class_names == ("cat", "owl", "ant")
+    graded = data.open_source(spec, split="test", label="grade")
+    assert image_bytes.labels(graded) == [0, 1, 2]
+    assert graded.class_names is None
+    with pytest.raises(errors.DataError, match=r"no sample has 'size' in its .json"):
+        data.open_source(spec, label="size")
+
+
 def test_shards_without_labels(tmp_path):
     write(tmp_path / "x.tar", [("a.png", image_bytes.encode(1))])
     source = data.open_source(f"webdataset:{tmp_path}/x.tar")

@@ -108,6 +108,16 @@ def test_labels_that_are_no_classes(tiny_dir):
     assert image_bytes.labels(source) == [-1] * 6
 
 
+def test_the_feature_of_labels_can_be_named(tiny_dir):
+    source = data.open_source("tfds:sizes", data_dir=tiny_dir, label="label")
+    assert source.num_classes == 3
+    assert source.class_names == ("0", "1", "2")
+    with pytest.raises(errors.DataError, match=r"'fine' .* ClassLabel: label\."):
+        data.open_source("tfds:sizes", data_dir=tiny_dir, label="fine")
+    with pytest.raises(errors.DataError, match=r"'label' .* ClassLabel: none\."):
+        data.open_source("tfds:texts", data_dir=tiny_dir, label="label")
+
+
 def test_what_has_no_images_to_read(tiny_dir):
     with pytest.raises(
         errors.DataError, match=r"words has no feature 'image' of the ty"
