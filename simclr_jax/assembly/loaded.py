@@ -18,7 +18,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from simclr_jax import augment, evaluation, training
+from simclr_jax import augment, data, evaluation, training
 from simclr_jax.assembly import checkpoint_files, encoder_metadata, pictures
 from simclr_jax.core import checks, errors, paths, registry, types
 
@@ -56,6 +56,58 @@ class LoadedEncoder:
         returns float32 [b d]; BatchNorm uses its running statistics.
         """
         return evaluation.freeze(self.module, self.preprocess)
+
+    def open_images(
+        self,
+        spec: str | None = None,
+        *,
+        split: str = "train",
+        data_dir: str | None = None,
+        label: str | None = None,
+    ) -> data.Decoded:
+        """Opens images and decodes them as those that the encoder was trained on.
+
+        Args:
+          spec: e.g. ``"tfds:mnist"``, see ``data.open_source``; None: those of the run.
+          split: which part of them.
+          data_dir: where TFDS sets lie; None: as in the run.
+          label: the column that holds the labels; None: as in the run, or the usual.
+
+        Returns:
+          The images.
+
+        Raises:
+          DataError: if they are missing, or have another number of channels.
+        """
+        source = self.metadata["source"]
+        if spec is None:
+            spec, label = (
+                data.split_spec(source["spec"])[0],
+                label or source.get("label"),
+            )
+        opened = data.open_source(
+            spec,
+            split=split,
+            data_dir=data_dir or source["data_dir"],
+            label=label,
+            value_range=source.get("range", "full"),
+        )
+        height, width, channels = self.metadata["encoder"]["stored_shape"]
+        images = data.open_images(
+            opened,
+            canvas=max(height, width),
+            num_channels=channels,
+            value_range=source.get("range", "full"),
+            page=source.get("page"),
+            channels=source.get("channels"),
+        )
+        if images.image_shape[-1] != channels:
+            raise errors.DataError(
+                f"{images.name} has images of {images.image_shape[-1]} channels; the "
+                f"encoder was trained on {self.metadata['data']['name']}, with "
+                f"{channels}. Choose images of {channels} channels."
+            )
+        return images
 
     def embed(
         self,

@@ -74,6 +74,20 @@ def decode(config: schema.Config, source: data.Source) -> data.Decoded:
     )
 
 
+def describe_source(config: schema.Config) -> dict[str, Any]:
+    """Returns where the images of a config come from, and how they are read, as JSON."""
+    options = config.data
+    channels = options.get("channels")
+    return {
+        "spec": options.source,
+        "data_dir": options.data_dir,
+        "label": options.get("label"),
+        "range": options.get("range", "full"),
+        "page": options.get("page"),
+        "channels": list(channels) if channels else None,
+    }
+
+
 def default_canvas(config: schema.Config) -> int:
     """Returns the side that images of many sizes are decoded to, in pixels.
 

@@ -10,6 +10,9 @@ import numpy as np
 from simclr_jax.core import errors, types
 
 
+_EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV")
+
+
 def batches(
     images: np.ndarray | Sequence[Any],
     *,
@@ -77,6 +80,12 @@ def _scaled(image: Any, side: int, num_channels: int) -> np.ndarray:
         if max(array.shape[:2]) <= side:
             return array
         image = Image.fromarray(array[..., 0] if num_channels == 1 else array)
+    if image.mode not in _EIGHT_BIT_MODES or num_channels not in (1, 3):
+        raise errors.UserError(
+            f"A PIL image of mode {image.mode!r} cannot be turned into {num_channels} "
+            "channels of 8 bits without a choice of what is black and white; pass "
+            "arrays, uint8 in [0, 255] or float in [0, 1]."
+        )
     image = image.convert("L" if num_channels == 1 else "RGB")
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.BICUBIC)

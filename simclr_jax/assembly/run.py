@@ -147,10 +147,7 @@ class Run:
         return {
             "config": parts.to_json(self.config),
             "data": self.batches.fingerprint,
-            "source": {
-                "spec": self.config.data.source,
-                "data_dir": self.config.data.data_dir,
-            },
+            "source": parts.describe_source(self.config),
             "encoder": encoder_metadata.describe(
                 method.encoder, evaluation=self.config.evaluation, images=self.images
             ),

@@ -94,7 +94,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
         Raises:
           UserError: if the name is unknown.
         """
-        return self.supplied & _keywords(lookup(self.kind, name, self)).keys()
+        return self.supplied & set(_keywords(lookup(self.kind, name, self)))
 
     def check(self, name: str, options: Iterable[str]) -> None:
         """Raises unless the name is registered and takes these options.

@@ -25,8 +25,8 @@ from simclr_jax.data import value_range as ranges
 SOURCES = registry.Registry(
     "data source", supplied=("split", "data_dir", "label", "value_range")
 )
-"""Every kind of source: ``builder(rest, *, split, ...)``, where ``rest`` is what follows
-the kind and a colon; it may name ``data_dir``, ``label`` and ``value_range`` too."""
+"""Every kind of source: ``builder(rest, *, split, ...)``; ``rest`` follows the kind and
+a colon. It may name ``data_dir``, ``label`` and ``value_range`` too."""
 
 SOURCES.register("arrayrecord")(array_record.open_array_record)
 SOURCES.register("arrays")(arrays.open_arrays)
@@ -38,11 +38,8 @@ SOURCES.register("webdataset")(tar_shards.open_tar_shards)
 
 @SOURCES.register("mnist_sample")
 def _open_mnist_sample(rest: str, *, split: str) -> sources.Source:
-    """Opens the digits of a package; nothing follows their name."""
-    if rest:
-        raise errors.DataError(
-            f"mnist_sample has nothing after its name; got {rest!r}."
-        )
+    """Opens the digits of a package."""
+    del rest
     return embedded.open_mnist_sample(split=split)
 
 
@@ -130,8 +127,8 @@ def open_source(
     plain, split_in_spec = splits.split_spec(absolute_spec(spec))
     split = split_in_spec or split
     kind, _, rest = plain.partition(":")
-    has_rest = bool(rest) or kind == "mnist_sample"
-    if kind not in SOURCES or not has_rest:
+    is_whole = bool(rest) != (kind == "mnist_sample")
+    if kind not in SOURCES or not is_whole:
         message = registry.unknown_name("data source", spec, _KINDS)
         raise errors.DataError(f"{_suggestion(spec)}{message}")
     if "label" not in SOURCES.wanted(kind):

@@ -15,6 +15,9 @@ _DATASET = flags.DEFINE_string(
     "dataset", None, "Labeled images, e.g. tfds:mnist; None: those of the run."
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS sets lie.")
+_LABEL = flags.DEFINE_string(
+    "label", None, "The column that holds the labels; None: as in the run, or usual."
+)
 _STEP = flags.DEFINE_integer("step", None, "Which checkpoint; None: the newest.")
 _TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "E.g. train[:80%].")
 _TEST_SPLIT = flags.DEFINE_string("test_split", None, "E.g. train[80%:]; None: test.")
@@ -45,38 +48,27 @@ def main() -> None:
     encoder = assembly.load(workdir, step=_STEP.value)
     # Tried before the work; the workdir may be read-only.
     output = paths.output_file(_OUTPUT.value or workdir / "probe.json", what="--output")
-    # The dataset of the run, if no other; its split is that of training.
-    dataset = _DATASET.value or data.split_spec(encoder.metadata["source"]["spec"])[0]
-    data_dir = _DATA_DIR.value or encoder.metadata["source"]["data_dir"]
     tested = [] if _TEST_SHARE.value is not None else [_TEST_SPLIT.value or "test"]
-    opened = [
-        _open(data.open_source(dataset, split=split, data_dir=data_dir), encoder)
-        for split in [_TRAIN_SPLIT.value, *tested]
-    ]
+    opened = [_open(encoder, split) for split in [_TRAIN_SPLIT.value, *tested]]
     result = _measure(encoder, opened)
     print(evaluation.describe(result), flush=True)
     paths.write_text(output, json.dumps(result, indent=2) + "\n", what="--output")
     print(f"Written to {output}.")
 
 
-def _open(source: data.Source, encoder: assembly.LoadedEncoder) -> data.Decoded:
-    """Opens the images as the encoder saw those of its training.
+def _open(encoder: assembly.LoadedEncoder, split: str) -> data.Decoded:
+    """Opens labeled images as the encoder saw those of its training.
 
     Raises:
       DataError: unless the encoder can read them and there are labels.
     """
-    if source.num_classes is None:
-        raise errors.DataError(f"{source.name} has no labels; a probe needs them.")
-    height, width, channels = encoder.metadata["data"]["image_shape"]
-    images = data.open_images(source, canvas=max(height, width), num_channels=channels)
-    if images.image_shape[-1] != channels:
-        raise errors.DataError(
-            f"{source.name} has images of {images.image_shape[-1]} channels; the "
-            f"encoder was trained on {encoder.metadata['data']['name']}, with "
-            f"{channels}. "
-            f"Probe it on images of {channels} channels."
-        )
-    if images.image_shape != (height, width, channels):
+    images = encoder.open_images(
+        _DATASET.value, split=split, data_dir=_DATA_DIR.value, label=_LABEL.value
+    )
+    if images.num_classes is None:
+        raise errors.DataError(f"{images.name} has no labels; a probe needs them.")
+    height, width, _ = encoder.metadata["encoder"]["stored_shape"]
+    if images.image_shape[:2] != (height, width):
         print(
             f"note: images of {images.image_shape[:2]} pixels are resized to the "
             f"{(height, width)} that the encoder was trained on."
@@ -91,7 +83,8 @@ def _measure(
     sets = " and ".join(f"{images.name} ({len(images):,})" for images in opened)
     print(
         f"encoder   {encoder.metadata['encoder']['name']} of step {encoder.step}, "
-        f"frozen: {evaluation.count_parameters(encoder.module):,} parameters, 0 trainable\n"
+        f"frozen: {evaluation.count_parameters(encoder.module):,} parameters, "
+        "0 trainable\n"
         f"data      {sets}",
         flush=True,
     )

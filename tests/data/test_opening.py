@@ -82,13 +82,7 @@ def test_a_path_may_hold_a_colon(tmp_path):
 
 def test_every_kind_is_listed():
     listed = {kind.partition(":")[0] for kind in opening._KINDS}
-    assert listed == {
-        *opening._OPENERS,
-        *opening._LABELED_OPENERS,
-        "arrays",
-        "mnist_sample",
-        "tfds",
-    }
+    assert listed == set(opening.SOURCES)
 
 
 @pytest.mark.parametrize("spec", ["mnist_sample", "synthetic:4x4x1:9", "folder:/x"])
