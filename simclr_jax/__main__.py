@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from simclr_jax.core import registry
+from simclr_jax.core import registry, signals
 
 PROGRAMS = {
     "compile": "predicts the speed of a training step on TPUs that are not there",
@@ -15,6 +15,7 @@ PROGRAMS = {
 
 def main() -> None:
     """Runs the program that the first argument names."""
+    signals.install()  # before the imports, which take seconds
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())

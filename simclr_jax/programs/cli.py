@@ -50,6 +50,9 @@ def guard(main: Callable[[], int | None]) -> int:
     except errors.UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except errors.StoppedError as stopped:
+        print(stopped)
+        return errors.PREEMPTED_EXIT_CODE
 
 
 def _parse_flags(arguments: list[str]) -> None:

@@ -8,7 +8,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from simclr_jax import assembly, evaluation, training
-from simclr_jax.core import errors
+from simclr_jax.core import errors, signals
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "FILE.py or FILE.py:VARIANT.")
 _WORKDIR = flags.DEFINE_string(
@@ -40,6 +40,13 @@ def main() -> int:
         num_processes=_NUM_PROCESSES.value,
         process_id=_PROCESS_ID.value,
     )
+    if not jax.distributed.is_initialized():  # else the cores may be shared by several
+        config = _CONFIG.value
+        training.use_cpu_cores(
+            config.batch_size,
+            accumulate=config.accumulate,
+            num_devices=config.num_devices,
+        )
     workdir = pathlib.Path(_WORKDIR.value)
     return pretrain(_CONFIG.value, workdir, profile_steps=profile_steps)
 
@@ -61,6 +68,7 @@ def pretrain(
       0 at the end of the run; 143 after SIGTERM or Ctrl-C, with the state saved.
 
     Raises:
+      StoppedError: after SIGTERM or Ctrl-C before the first step.
       UserError: for what the user can put right.
     """
     assembly.check(config)
@@ -69,8 +77,11 @@ def pretrain(
         stack.enter_context(training.processes.last_words())
         workdir = training.open_workdir(workdir, stack)
         stop = stack.enter_context(training.StopRequest())
-        run = assembly.assemble(config, cache_dir=workdir.parent / "decoded")
-        initial = run.initial_state()
+        with signals.waiting_for("the data and the model to be ready"):
+            run = assembly.assemble(config, cache_dir=workdir.parent / "decoded")
+            signals.leave_if_asked()
+            initial = run.initial_state()
+            signals.leave_if_asked()
         if training.processes.is_first():
             _describe(run, initial)
         step = run.session(workdir, profile_steps=profile_steps).train(

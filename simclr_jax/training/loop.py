@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from simclr_jax.core import types
+from simclr_jax.core import signals, types
 from simclr_jax.training import goodput as goodput_lib
 from simclr_jax.training import hooks as hooks_lib
 from simclr_jax.training import preemption, state
@@ -64,8 +64,7 @@ def run(
                 group = tuple(itertools.islice(batches, size))
             if len(group) < size:
                 break
-            is_new = size not in compiled
-            with goodput.lost_to("compile") if is_new else contextlib.nullcontext():
+            with _compiling(goodput, is_new=size not in compiled):
                 if steps_per_call == 1:
                     arrays, metrics = train_step(graphdef, arrays, group[0], key)
                 else:
@@ -80,6 +79,17 @@ def run(
             if stop.is_due(call):
                 break
     return state.TrainState(graphdef, arrays), step
+
+
+@contextlib.contextmanager
+def _compiling(goodput: goodput_lib.Goodput, *, is_new: bool) -> Iterator[None]:
+    """Counts a compilation as lost and says to who asks that it is waited for."""
+    if not is_new:
+        yield
+        return
+    what = "the step to be compiled and made"
+    with goodput.lost_to("compile"), signals.waiting_for(what):
+        yield
 
 
 def _sizes(start_step: int, num_steps: int, steps_per_call: int) -> Iterator[int]:
