@@ -8,6 +8,7 @@ from simclr_jax.training.checkpoint import (
     read_meta,
     set_aside,
 )
+from simclr_jax.training.devices import use_cpu_cores
 from simclr_jax.training.goodput import Goodput
 from simclr_jax.training.hooks import LogMetrics, SaveCheckpoint
 from simclr_jax.training.identity import config_digest, differences
@@ -72,5 +73,6 @@ __all__ = [
     "split",
     "train_step",
     "train_steps",
+    "use_cpu_cores",
     "versions",
 ]
