@@ -69,7 +69,9 @@ def install(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> bool:
             number: signal.signal(number, lambda number, frame: None)
             for number in numbers
         }
-        threading.Thread(target=_read, args=[reader], name="signals", daemon=True).start()
+        threading.Thread(
+            target=_read, args=[reader], name="signals", daemon=True
+        ).start()
     return True
 
 
@@ -80,7 +82,7 @@ def uninstall() -> None:
     for number, handler in _watch.previous.items():
         if handler is not None:  # one that Python did not install
             signal.signal(number, handler)
-    reader, writer, before = _watch.sockets
+    _, writer, before = _watch.sockets
     signal.set_wakeup_fd(before)
     _watch.sockets, _watch.is_noted = None, False
     writer.close()  # which ends the thread; it closes the other end

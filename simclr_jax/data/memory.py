@@ -123,7 +123,9 @@ def _decode_all(images: decoded.Decoded, num_threads: int) -> Iterator[np.ndarra
             num_done += len(rows)
             if time.monotonic() - reported >= _REPORT_SECONDS:
                 reported = time.monotonic()
-                _log.info("Decoded %s of %s images.", f"{num_done:,}", f"{num_images:,}")
+                _log.info(
+                    "Decoded %s of %s images.", f"{num_done:,}", f"{num_images:,}"
+                )
 
 
 def _read_into_memory(images: decoded.Decoded, num_threads: int) -> np.ndarray:
