@@ -160,8 +160,8 @@ def _handle(number: signal.Signals) -> None:
         _leave(128 + number)
     _watch.is_noted = True
     _tell(
-        f"{name}: waiting for {_watch.waiting_for}, then leaving with the state saved. "
-        "A second signal ends the process at once."
+        f"{name}: waiting for {_watch.waiting_for}; then what was trained is saved and "
+        "the process leaves. A second signal ends the process at once."
     )
     _watch.note(number)
 

@@ -1,5 +1,4 @@
 import concurrent.futures
-import contextlib
 import logging
 import os
 import signal
@@ -113,18 +112,6 @@ def test_arrays_are_not_read_again(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@contextlib.contextmanager
-def files_up_to(num_bytes):
-    """A limit that a file cannot grow beyond, which stands for a full disk."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def check_said(caplog, reason):
     said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert said[0].startswith("The decoded images are not kept in")
@@ -138,7 +125,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 ):
     if not reserves:
         monkeypatch.setattr(memory, "_reserve", lambda *unused: None)
-    with files_up_to(20_000):
+    with small_disk.files_up_to(20_000):
         check(data.read_all(data.open_images(SOURCE, canvas=8), cache_dir=tmp_path))
     check_said(caplog, "File too large")
     assert not list(tmp_path.iterdir())
