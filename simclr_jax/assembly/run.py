@@ -134,7 +134,7 @@ def assemble(config: parts.Config, *, cache_dir: pathlib.Path | None = None) -> 
     length = parts.compute_length(config, num_images=len(images))
     schedule, peak = parts.build_schedule(config, length)
     batches = parts.build_batches(config, images, num_steps=length.num_steps, mesh=mesh)
-    if batches.is_resident:
+    if batches.is_decoded_once:
         with training.processes.first_goes_first():
             images = data.read_all(images, cache_dir=cache_dir)
         batches = dataclasses.replace(batches, images=images)

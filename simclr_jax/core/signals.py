@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from simclr_jax.core import errors
 
@@ -154,8 +154,8 @@ def _read(reader: socket.socket) -> None:
 
 def _handle(number: signal.Signals) -> None:
     """Notes a first signal where it can be noted; else ends the process."""
-    name = NAMES[number]
-    if _watch.note is None or _watch.is_noted:
+    name, note = NAMES[number], _watch.note
+    if note is None or _watch.is_noted:
         _tell(f"{name}: left at once.")
         _leave(128 + number)
     _watch.is_noted = True
@@ -163,7 +163,7 @@ def _handle(number: signal.Signals) -> None:
         f"{name}: waiting for {_watch.waiting_for}; then what was trained is saved and "
         "the process leaves. A second signal ends the process at once."
     )
-    _watch.note(number)
+    note(number)
 
 
 def _tell(text: str) -> None:
@@ -172,7 +172,7 @@ def _tell(text: str) -> None:
         os.write(2, f"\n{text}\n".encode())
 
 
-def _leave(code: int) -> None:
+def _leave(code: int) -> NoReturn:
     """Ends the process from any thread, whatever the others are in."""
     flush = threading.Thread(target=sys.stdout.flush, daemon=True)
     flush.start()

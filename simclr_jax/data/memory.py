@@ -222,7 +222,7 @@ def _write(path: pathlib.Path, images: decoded.DecodedImages, num_threads: int) 
             np.lib.format.write_array_header_2_0(file, header)
             _reserve(file, num_bytes)
             for rows in _decode_all(images, num_threads):
-                file.write(rows.view(np.uint8))
+                file.write(rows.tobytes())
             file.flush()
             os.fsync(file.fileno())  # some disks tell only then that they are full
         os.replace(temporary, path)

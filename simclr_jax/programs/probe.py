@@ -35,7 +35,7 @@ def main() -> None:
         raise errors.UserError(
             "probe needs --checkpoint=DIR, the workdir of a pretraining run."
         )
-    training.use_cpu_cores()
+    training.use_cpu_cores(None)
     workdir = pathlib.Path(_CHECKPOINT.value)
     encoder = assembly.restore_encoder(workdir, step=_STEP.value)
     # The dataset of the run, if no other; its split is that of training.

@@ -19,7 +19,7 @@ _log = logging.getLogger("simclr_jax")
 
 
 def use_cpu_cores(
-    batch_size: int | None = None,
+    batch_size: int | None,
     *,
     accumulate: int = 1,
     num_devices: int | None = None,
@@ -51,7 +51,7 @@ def use_cpu_cores(
             _say_once(
                 f"JAX had started with {started} CPU device(s) before {chosen} could "
                 "be set, one for each core, which is faster. Before JAX is used, set "
-                f"JAX_NUM_CPU_DEVICES={chosen} or call training.use_cpu_cores()."
+                f"JAX_NUM_CPU_DEVICES={chosen} or call training.use_cpu_cores."
             )
         return
     if chosen < num_cores and num_devices is None and _is_cpu():

@@ -87,7 +87,7 @@ def told(monkeypatch):
         ({"batch_size": 24}, 6),
         ({"batch_size": 24, "num_devices": 5}, 5),
         ({"batch_size": 24, "num_devices": 9}, 6),
-        ({}, 6),
+        ({"batch_size": None}, 6),
     ],
 )
 def test_the_config_decides(told, options, expected):
