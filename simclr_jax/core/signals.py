@@ -89,6 +89,25 @@ def uninstall() -> None:
 
 
 @contextlib.contextmanager
+def watched(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> Iterator[bool]:
+    """Watches for signals as ``install`` does while the ``with`` block lasts.
+
+    Args:
+      numbers: the signals, where none are watched yet.
+
+    Yields:
+      Whether signals are watched; see ``install``.
+    """
+    was_watched = _watch.sockets is not None
+    is_watched = install(numbers=numbers)
+    try:
+        yield is_watched
+    finally:
+        if is_watched and not was_watched:
+            uninstall()
+
+
+@contextlib.contextmanager
 def noted(
     note: Callable[[signal.Signals], None],
     *,
@@ -106,16 +125,13 @@ def noted(
     Yields:
       Whether signals are watched; see ``install``.
     """
-    was_watched = _watch.sockets is not None
-    is_watched = install(numbers=numbers)
-    before, _watch.note = _watch.note, note if is_watched else None
-    _watch.may_raise = may_raise
-    try:
-        yield is_watched
-    finally:
-        _watch.note = before
-        if is_watched and not was_watched:
-            uninstall()
+    with watched(numbers=numbers) as is_watched:
+        before, _watch.note = _watch.note, note if is_watched else None
+        _watch.may_raise = may_raise
+        try:
+            yield is_watched
+        finally:
+            _watch.note = before
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import jax
 from absl import flags
 
-from simclr_jax.core import errors
+from simclr_jax.core import errors, signals
 
 
 def run(main: Callable[[], int | None], arguments: list[str]) -> int:
@@ -46,7 +46,8 @@ def guard(main: Callable[[], int | None]) -> int:
     logging.getLogger("simclr_jax").setLevel(logging.INFO)
     _enable_compilation_cache()
     try:
-        return main() or 0
+        with signals.watched():
+            return main() or 0
     except errors.UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

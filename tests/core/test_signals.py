@@ -45,6 +45,14 @@ def test_the_first_signal_is_noted_and_answered(number, capfd):
     assert "A second signal ends the process at once" in text
 
 
+def test_watching_ends_with_the_block():
+    before = signal.getsignal(signal.SIGINT)
+    with signals.watched() as is_watched, signals.watched():
+        assert is_watched
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
+
+
 def test_a_process_that_others_wait_for_goes_on():
     seen = []
     with signals.noted(seen.append, may_raise=False):
