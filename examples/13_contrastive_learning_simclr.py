@@ -70,6 +70,7 @@ def open_data(dataset, data_dir):
 def main():
     """Trains, evaluates, and saves pictures and a checkpoint."""
     args = parse_arguments()
+    training.use_cpu_cores(args.batch_size)
     workdir = training.prepare_workdir(args.workdir)
     train, test, source = open_data(args.dataset, args.data_dir)
     order = data.BatchOrder(len(train), args.batch_size, sys.maxsize, args.seed)

@@ -1,7 +1,7 @@
-"""A method of one's own, in one file: predict by how much an image was turned.
+r"""A method of one's own, in one file: predict by how much an image was turned.
 
-    python -m simclr_jax pretrain --config=mnist --config.modules=examples/own_method.py \\
-        --config.method.name=rotation --config.data.source=mnist_sample \\
+    python -m simclr_jax pretrain --config=mnist --config.data.source=mnist_sample \
+        --config.modules=examples/own_method.py --config.method.name=rotation \
         --workdir=runs/rotation
 
 Gidaris et al. 2018, "Unsupervised Representation Learning by Predicting Image

@@ -5,7 +5,7 @@ import os
 import sys
 
 import simclr_jax
-from simclr_jax.core import registry
+from simclr_jax.core import registry, signals
 
 PROGRAMS = {
     "compile": "predicts the speed of a training step on TPUs that are not there",
@@ -19,6 +19,7 @@ PROGRAMS = {
 def main() -> None:
     """Runs the program that the first argument names."""
     _search_current_folder_last()
+    signals.install()  # before the imports, which take seconds
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())

@@ -72,6 +72,7 @@ def main():
     """Trains, saves, evaluates."""
     args = parse_arguments()
     config = make_config(args)
+    training.use_cpu_cores(config.batch_size)
     workdir = training.prepare_workdir(args.workdir)
     run = assembly.assemble(config)
     state = run.initial_state()

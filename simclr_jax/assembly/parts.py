@@ -75,7 +75,7 @@ def decode(config: schema.Config, source: data.Source) -> data.Decoded:
 
 
 def describe_source(config: schema.Config) -> dict[str, Any]:
-    """Returns where the images of a config come from, and how they are read, as JSON."""
+    """Returns where the images come from and how they are read, as JSON values."""
     options = config.data
     channels = options.get("channels")
     return {

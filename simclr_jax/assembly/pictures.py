@@ -9,7 +9,6 @@ import numpy as np
 
 from simclr_jax.core import errors, types
 
-
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV")
 
 

@@ -219,7 +219,7 @@ def assemble(
         mesh=mesh,
         fields=parts.method_inputs(config) if method is None else method.inputs,
     )
-    if batches.is_resident:
+    if batches.is_decoded_once:
         with training.processes.first_goes_first():
             images = data.read_all(images, cache_dir=cache_dir)
         batches = dataclasses.replace(batches, images=images)

@@ -41,5 +41,9 @@ class WorkdirBusyError(UserError):
     exit_code = 7
 
 
+class StoppedError(Exception):
+    """The process was asked to leave where there is nothing to be saved."""
+
+
 PREEMPTED_EXIT_CODE = 143
 """Returned after SIGTERM or Ctrl-C, once the state is saved: 128 + SIGTERM."""

@@ -121,6 +121,23 @@ class ArrayRecordSource:
             ) from error
 
 
+def reader() -> Any:
+    """Returns the module that reads ArrayRecord files.
+
+    Raises:
+      DataError: if the package is missing, as on Windows, for which there is none.
+    """
+    try:
+        from array_record.python import array_record_data_source
+    except ImportError as error:
+        raise errors.DataError(
+            f"ArrayRecord files and TFDS sets need the package array_record ({error}). "
+            "Run: pip install array_record. It exists for Linux and macOS; elsewhere "
+            "use another source, e.g. folder:PATH, arrays:FILE or webdataset:GLOB."
+        ) from error
+    return array_record_data_source
+
+
 def open_array_record(
     pattern: str, *, split: str, label: str | None = None
 ) -> ArrayRecordSource:
@@ -139,8 +156,6 @@ def open_array_record(
       DataError: if nothing matches, if a file is damaged or is no ArrayRecord file, or
         if the first record is neither an image file nor an example with an image.
     """
-    from array_record.python import array_record_data_source
-
     paths = files.find_files(pattern, split=split, kind="arrayrecord")
     shards = tuple(Shard(path, take=_count(path)) for path in paths)
     if not any(shard.take for shard in shards):
@@ -148,8 +163,7 @@ def open_array_record(
             f"arrayrecord:{pattern} has no records in its {len(paths)} files. Expected "
             "one for each image."
         )
-    instructions: Any = shards
-    records = array_record_data_source.ArrayRecordDataSource(instructions)
+    records = reader().ArrayRecordDataSource(shards)
     digest = files.digest_of(
         [(os.path.basename(path), os.path.getsize(path)) for path in paths],
         num_records=len(records),
@@ -234,10 +248,8 @@ def _parse_example(encoded: Any, label: str | None) -> tuple[sources.Record, lis
 
 def _count(path: str) -> int:
     """Returns the number of records in a file."""
-    from array_record.python import array_record_data_source
-
     try:
-        return len(array_record_data_source.ArrayRecordDataSource([path]))
+        return len(reader().ArrayRecordDataSource([path]))
     except (RuntimeError, ValueError) as error:
         raise errors.DataError(
             f"{path!r} cannot be read as an ArrayRecord file. It may be cut short or "

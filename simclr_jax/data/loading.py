@@ -11,10 +11,7 @@ import gc
 import itertools
 import math
 import os
-import signal
 import sys
-import threading
-import time
 from collections.abc import Generator
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -23,7 +20,7 @@ import numpy as np
 from absl import flags
 
 from simclr_jax.core import errors
-from simclr_jax.data import decoded, sources
+from simclr_jax.data import decoded, sources, workers
 
 PIECE_BYTES = 1 << 22
 """Decoded bytes that are read at a time."""
@@ -75,11 +72,13 @@ def load(
     dataset: Any = grain.MapDataset.source(cast(Any, pieces))
     if isinstance(images, sources.ArraySource):
         num_workers = 0
+    num_workers = workers.allowed_workers(num_workers)
     if num_workers:
         _parse_flags()
+        workers.keep_main_module_out()
         reading = grain.ReadOptions(THREADS_PER_WORKER, THREADS_PER_WORKER)
         options = grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=2)
-        start_worker = functools.partial(_start_worker, os.getpid())
+        start_worker = functools.partial(workers.start_worker, os.getpid())
         dataset = dataset.to_iter_dataset(reading).mp_prefetch(options, start_worker)
     else:
         reading = grain.ReadOptions(num_threads, num_threads)
@@ -157,17 +156,3 @@ def _parse_flags() -> None:
     """Lets grain read its own absl flags where nobody has parsed any."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
-
-
-def _start_worker(parent: int, worker: int, num_workers: int) -> None:
-    """Leaves signals to the parent, a process number, and never outlives it."""
-    del worker, num_workers
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

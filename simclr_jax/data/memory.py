@@ -1,22 +1,32 @@
 """Sets decoded once: in memory, or in a memory-mapped file that the next run opens."""
 
+import collections
 import concurrent.futures
+import contextlib
+import errno
 import hashlib
 import logging
 import math
 import os
 import pathlib
 import shutil
-from typing import Any
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
+import filelock
 import numpy as np
 
+from simclr_jax.core import signals
 from simclr_jax.data import bad_images, decoded, record_fields, sources
 
 _log = logging.getLogger("simclr_jax")
 
 _CHUNK = 256
 _FORMAT = 1  # of the cache file; a new number makes old files unused
+_REPORT_SECONDS = 10.0
+_ABANDONED_SECONDS = 3600.0  # a temporary file of another host that nobody writes to
 
 
 def read_all(
@@ -45,8 +55,7 @@ def read_all(
     if cache_dir is not None and isinstance(images, decoded.DecodedImages):
         table = _cached_table(images, pathlib.Path(cache_dir), num_threads)
     else:
-        table = np.empty(len(images), _row_type(images))
-        _fill(table, images, num_threads)
+        table = _read_into_memory(images, num_threads)
     shown = np.asarray(table["shown"])
     extra = record_fields.extra_fields(images)
     replaced = np.flatnonzero(shown != np.arange(len(shown)))
@@ -93,37 +102,108 @@ def _column(name: str) -> str:
     return f"field/{name}"
 
 
-def _fill(table: np.ndarray, images: decoded.Decoded, num_threads: int) -> None:
-    def read(start: int) -> None:
-        stop = min(start + _CHUNK, len(table))
-        samples = images.read(range(start, stop))
-        part = table[start:stop]
-        part["image"], part["size"] = samples["images"], samples["sizes"]
-        part["label"], part["shown"] = samples["labels"], samples["shown"]
-        for name, values in samples["fields"].items():
-            part[_column(name)] = values
+def _decode_all(images: decoded.Decoded, num_threads: int) -> Iterator[np.ndarray]:
+    """Yields the rows of a set in chunks, in order; says how far it is.
 
-    with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
-        list(pool.map(read, range(0, len(table), _CHUNK)))
+    Raises:
+      StoppedError: if the process is asked to leave.
+    """
+    num_images, row_type = len(images), _row_type(images)
+
+    def read(start: int) -> np.ndarray:
+        samples = images.read(range(start, min(start + _CHUNK, num_images)))
+        rows = np.empty(len(samples["labels"]), row_type)
+        rows["image"], rows["size"] = samples["images"], samples["sizes"]
+        rows["label"], rows["shown"] = samples["labels"], samples["shown"]
+        for name, values in samples["fields"].items():
+            rows[_column(name)] = values
+        return rows
+
+    num_done, reported = 0, time.monotonic()
+    pending: collections.deque[concurrent.futures.Future[np.ndarray]]
+    pending = collections.deque()
+    starts = iter(range(0, num_images, _CHUNK))
+    with (
+        signals.waiting_for("the decoding to stop"),
+        concurrent.futures.ThreadPoolExecutor(num_threads) as pool,
+    ):
+        while True:
+            signals.leave_if_asked()
+            for start in starts:  # a few chunks ahead, so that few are in memory
+                pending.append(pool.submit(read, start))
+                if len(pending) > 2 * num_threads:
+                    break
+            if not pending:
+                return
+            rows = pending.popleft().result()
+            yield rows
+            num_done += len(rows)
+            if time.monotonic() - reported >= _REPORT_SECONDS:
+                reported = time.monotonic()
+                _log.info(
+                    "Decoded %s of %s images.", f"{num_done:,}", f"{num_images:,}"
+                )
+
+
+def _read_into_memory(images: decoded.Decoded, num_threads: int) -> np.ndarray:
+    table = np.empty(len(images), _row_type(images))
+    start = 0
+    for rows in _decode_all(images, num_threads):
+        table[start : start + len(rows)] = rows
+        start += len(rows)
+    return table
 
 
 def _cached_table(
     images: decoded.DecodedImages, cache_dir: pathlib.Path, num_threads: int
 ) -> np.ndarray:
-    """Maps the file of a set, after making it where it is not there or not whole."""
+    """Maps the file of a set, after making it where it is missing or not whole."""
     path = cache_dir / f"{_content_digest(images)}.npy"
     try:
         return _map(path, images)
     except (OSError, ValueError):
         pass
     try:
-        _write(path, images, num_threads)
-        return _map(path, images)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone_with(path):
+            try:  # another run may have made it while this one waited
+                return _map(path, images)
+            except (OSError, ValueError):
+                _write(path, images, num_threads)
+            return _map(path, images)
     except OSError as error:
-        _log.warning("No cache in %s (%s): decoding in memory.", cache_dir, error)
-    table = np.empty(len(images), _row_type(images))
-    _fill(table, images, num_threads)
-    return table
+        _log.warning(
+            "The decoded images are not kept in %s (%s): they are decoded in memory, "
+            "now and at the next start.",
+            cache_dir,
+            error.strerror or error,
+        )
+    return _read_into_memory(images, num_threads)
+
+
+@contextlib.contextmanager
+def _alone_with(path: pathlib.Path) -> Iterator[None]:
+    """Waits until no other process is making a file.
+
+    Raises:
+      StoppedError: if the process is asked to leave meanwhile.
+    """
+    lock = filelock.FileLock(path.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        _log.info("Another run is decoding the same images; waiting for it.")
+        while not lock.is_locked:
+            signals.leave_if_asked()
+            with contextlib.suppress(filelock.Timeout):
+                lock.acquire(timeout=0.5)
+    try:
+        yield
+    finally:
+        # While it is held; those that wait notice and make another.
+        with contextlib.suppress(OSError):
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
 def _map(path: pathlib.Path, images: decoded.DecodedImages) -> np.ndarray:
@@ -134,25 +214,66 @@ def _map(path: pathlib.Path, images: decoded.DecodedImages) -> np.ndarray:
 
 
 def _write(path: pathlib.Path, images: decoded.DecodedImages, num_threads: int) -> None:
-    """Decodes a set into a file, which has its name only once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in path.parent.glob(f"{path.stem}.*.tmp"):  # of a run that was killed
-        left_over.unlink(missing_ok=True)
+    """Decodes a set into a file, which has its name only once it is whole.
+
+    It is written, not mapped: where the disk is full, the kernel ends a process that
+    writes to a map (SIGBUS), without a word.
+
+    Raises:
+      OSError: if there is no space for it; no part of it is left.
+    """
+    _remove_left_overs(path)
     row_type = _row_type(images)
     num_bytes = len(images) * row_type.itemsize
     if shutil.disk_usage(path.parent).free < 2 * num_bytes:
-        raise OSError(f"less than {2 * num_bytes:,} bytes are free")
+        raise OSError(errno.ENOSPC, f"less than {2 * num_bytes:,} bytes are free")
     _log.info("Decoding %s images once, into %s.", f"{len(images):,}", path)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary = path.with_suffix(f".{socket.gethostname()}-{os.getpid()}.tmp")
+    header = {
+        "descr": np.lib.format.dtype_to_descr(row_type),
+        "fortran_order": False,
+        "shape": (len(images),),
+    }
     try:
-        table: Any = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=row_type, shape=(len(images),)
-        )
-        _fill(table, images, num_threads)
-        table.flush()
+        with temporary.open("wb") as file:
+            np.lib.format.write_array_header_2_0(file, header)
+            _reserve(file, num_bytes)
+            for rows in _decode_all(images, num_threads):
+                file.write(rows.tobytes())
+            file.flush()
+            os.fsync(file.fileno())  # some disks tell only then that they are full
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _reserve(file: BinaryIO, num_bytes: int) -> None:
+    """Takes the space of a file before the work, where the file system can.
+
+    Raises:
+      OSError: if there is no such space.
+    """
+    file.flush()
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(file.fileno(), file.tell(), max(num_bytes, 1))
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+
+
+def _remove_left_overs(path: pathlib.Path) -> None:
+    """Removes temporary files of processes that are gone, called with the lock held.
+
+    Of this host the lock tells that they are; hosts need not share locks.
+    """
+    for temporary in path.parent.glob(f"{path.stem}.*.tmp"):
+        with contextlib.suppress(OSError):
+            is_ours = temporary.name.startswith(f"{path.stem}.{socket.gethostname()}-")
+            silent_seconds = time.time() - temporary.stat().st_mtime
+            if is_ours or silent_seconds > _ABANDONED_SECONDS:
+                temporary.unlink()
 
 
 def _content_digest(images: decoded.DecodedImages) -> str:
@@ -164,6 +285,7 @@ def _content_digest(images: decoded.DecodedImages) -> str:
     if extra:
         digest.update(repr(sorted(extra.items())).encode())
     for start in range(0, len(images), _CHUNK):
+        signals.leave_if_asked()
         stop = min(start + _CHUNK, len(images))
         for record in images.source.__getitems__(range(start, stop)):
             image = record["image"]

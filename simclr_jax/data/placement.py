@@ -85,9 +85,20 @@ class Batches:
         } | ({"fields": digests} if digests else {})
 
     @property
+    def is_decoded_once(self) -> bool:
+        """Whether the whole set is kept decoded."""
+        return memory.num_decoded_bytes(self.images) <= self.resident_bytes
+
+    @property
     def is_resident(self) -> bool:
         """Whether the whole set is kept on the devices."""
-        return memory.num_decoded_bytes(self.images) <= self.resident_bytes
+        # The devices of a CPU share one memory, in which each has its own copy.
+        local = [
+            d for d in self.mesh.devices.flat if d.process_index == jax.process_index()
+        ]
+        num_copies = sum(device.platform == "cpu" for device in local) or 1
+        num_bytes = memory.num_decoded_bytes(self.images)
+        return num_bytes * num_copies <= self.resident_bytes
 
     @functools.cached_property
     def bad_images(self) -> bad_images.BadImages:

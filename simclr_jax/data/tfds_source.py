@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from simclr_jax.core import errors, registry
-from simclr_jax.data import sources, splits
+from simclr_jax.data import array_record, sources, splits
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,9 +91,11 @@ def open_tfds(
 
     Raises:
       DataError: if the folder, the set or the split is not there, or if it has no
-        images; says how to prepare it.
+        images; says how to prepare it. If the package array_record is missing.
     """
     import tensorflow_datasets as tfds
+
+    array_record.reader()  # a plain line where it is missing
 
     folder = _find_builder_dir(name, data_dir)
     try:

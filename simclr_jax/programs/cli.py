@@ -14,7 +14,7 @@ import ml_collections
 from absl import flags
 
 from simclr_jax import assembly
-from simclr_jax.core import errors, paths
+from simclr_jax.core import errors, paths, signals
 
 _log = logging.getLogger("simclr_jax")
 
@@ -75,10 +75,14 @@ def guard(main: Callable[[], int | None]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         _enable_compilation_cache()
-        return main() or 0
+        with signals.watched():
+            return main() or 0
     except errors.UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except errors.StoppedError as stopped:
+        print(stopped)
+        return errors.PREEMPTED_EXIT_CODE
 
 
 def _parse_flags(arguments: list[str]) -> None:

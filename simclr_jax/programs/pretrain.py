@@ -3,10 +3,11 @@
 import contextlib
 import os
 
+import jax
 from absl import flags
 
 from simclr_jax import assembly, data, training
-from simclr_jax.core import errors, paths
+from simclr_jax.core import errors, paths, signals
 from simclr_jax.programs import cli
 
 _CONFIG = cli.define_config()
@@ -41,6 +42,12 @@ def main() -> int:
         process_id=_PROCESS_ID.value,
     )
     config = _CONFIG.value
+    if not jax.distributed.is_initialized():  # else the cores may be shared by several
+        training.use_cpu_cores(
+            config.batch_size,
+            accumulate=config.execution.accumulate,
+            num_devices=config.execution.num_devices,
+        )
     # So that the data are found from the checkpoint alone, whatever folder is current.
     config.data.source = data.absolute_spec(config.data.source)
     config.data.data_dir = data.absolute_data_dir(config.data.data_dir)
@@ -64,6 +71,7 @@ def pretrain(
       0 at the end of the run; 143 after SIGTERM or Ctrl-C, with the state saved.
 
     Raises:
+      StoppedError: after SIGTERM or Ctrl-C before the first step.
       UserError: for what the user can put right.
     """
     assembly.check(config)
@@ -72,9 +80,17 @@ def pretrain(
         stack.enter_context(training.processes.last_words())
         workdir = training.open_workdir(workdir, stack)
         stop = stack.enter_context(training.StopRequest())
-        run = assembly.assemble(config, cache_dir=workdir.parent / "decoded")
+        with signals.waiting_for("the data and the model to be ready"):
+            run = assembly.assemble(config, cache_dir=workdir.parent / "decoded")
+            signals.leave_if_asked()
+            initial = run.initial_state()
+            signals.leave_if_asked()
         _, step = run.train(
-            workdir, profile_steps=profile_steps, goodput=goodput, stop=stop
+            workdir,
+            state=initial,
+            profile_steps=profile_steps,
+            goodput=goodput,
+            stop=stop,
         )
     is_done = step == run.length.num_steps
     if training.processes.is_first():

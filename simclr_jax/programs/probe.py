@@ -44,6 +44,7 @@ def main() -> None:
         raise errors.UserError(
             "--test_split and --test_share are both given; expected one of them."
         )
+    training.use_cpu_cores(None)
     workdir = paths.local_path(_CHECKPOINT.value, what="checkpoint")
     encoder = assembly.load(workdir, step=_STEP.value)
     # Tried before the work; the workdir may be read-only.

@@ -9,6 +9,7 @@ from simclr_jax.training.checkpoint import (
     read_meta,
     set_aside,
 )
+from simclr_jax.training.devices import use_cpu_cores
 from simclr_jax.training.digest import compare_shapes
 from simclr_jax.training.goodput import Goodput
 from simclr_jax.training.hooks import Every, Hook, LogMetrics, SaveCheckpoint
@@ -83,5 +84,6 @@ __all__ = [
     "start_from",
     "train_step",
     "train_steps",
+    "use_cpu_cores",
     "versions",
 ]

@@ -24,7 +24,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from simclr_jax.core import errors, paths
-from simclr_jax.training import digest
+from simclr_jax.training import digest, save_errors
 
 FORMAT = 2
 READABLE_FORMATS = (1, 2)
@@ -67,6 +67,9 @@ class Checkpoints:
                 max_to_keep=keep,
                 cleanup_tmp_directories=True,
                 create=False,
+                # The writer's thread waits; an asynchronous save that has failed
+                # would make the manager fail for ever, also when it is closed.
+                enable_async_checkpointing=False,
                 multiprocessing_options=_alone(),
             ),
         )
@@ -191,8 +194,13 @@ class Checkpoints:
             self.wait()
         finally:
             self._writer.shutdown()
-            self._manager.close()
-        if self._num_failed:
+            try:
+                self._manager.close()
+            except Exception as error:  # must not hide what went wrong before it
+                _log.warning(
+                    "Orbax could not be closed (%s).", save_errors.describe(error)
+                )
+        if 0 < self._num_failed < MAX_FAILED_SAVES:  # more were raised before
             raise errors.CheckpointError(
                 "The last checkpoint could not be written; the last good one is "
                 f"{_describe(self.last_good)}."
@@ -201,7 +209,7 @@ class Checkpoints:
     def _set_aside(self, step: int, error: Exception) -> str:
         target = set_aside(self._directory / str(step), suffix="unreadable")
         self._manager.reload()
-        reason = f"Checkpoint {step} is unreadable ({_short(error)})."
+        reason = f"Checkpoint {step} is unreadable ({save_errors.describe(error)})."
         _log.warning("%s Set aside as %s; trying an older one.", reason, target)
         return reason
 
@@ -210,8 +218,8 @@ class Checkpoints:
         for leftover in self._directory.glob("*.orbax-checkpoint-tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
         message = (
-            f"Checkpoint {step} could not be written ({_short(error)}). The last good "
-            f"one is {_describe(self.last_good)}."
+            f"Checkpoint {step} could not be written ({save_errors.describe(error)}). "
+            f"The last good one is {_describe(self.last_good)}."
         )
         if self._num_failed >= MAX_FAILED_SAVES:
             raise errors.CheckpointError(
@@ -231,8 +239,8 @@ class Checkpoints:
         arguments["meta"] = ocp.args.JsonSave(digest.seal(page))
         num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
         check_free_space(self._directory, num_bytes)
+        save_errors.keep_short()
         self._manager.save(step, args=ocp.args.Composite(**arguments), force=True)
-        self._manager.wait_until_finished()
 
 
 def check_free_space(directory: pathlib.Path, num_bytes: int) -> None:
@@ -347,11 +355,6 @@ def _check_finite(step: int, items: dict[str, Any], last_good: int | None) -> No
 
 def _describe(step: int | None) -> str:
     return "none" if step is None else f"step {step}"
-
-
-def _short(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}"
 
 
 def set_aside(path: pathlib.Path, *, suffix: str) -> pathlib.Path | None:

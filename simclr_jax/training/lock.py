@@ -1,5 +1,6 @@
 """A lock on the working directory: two trainers would destroy each other's steps."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -7,6 +8,8 @@ import socket
 import threading
 import time
 from typing import Any
+
+import filelock
 
 from simclr_jax.core import errors
 
@@ -18,9 +21,10 @@ STALE_SECONDS = 60.0
 class WorkdirLock:
     """Held while a process trains in a directory; use it in a ``with`` statement.
 
-    On one host the kernel's file lock decides, which ends with the process however it
-    ends. Hosts that share a disk need not share file locks, so the holder also renews
-    the file's time every ``HEARTBEAT_SECONDS``.
+    On one host the operating system's lock of ``.lock`` decides, which ends with the
+    process however it ends. ``LOCK`` says who holds it. Hosts that share a disk need
+    not share file locks, so the holder also renews the time of ``LOCK`` every
+    ``HEARTBEAT_SECONDS``.
     """
 
     def __init__(self, workdir: pathlib.Path):
@@ -30,7 +34,7 @@ class WorkdirLock:
           workdir: an existing directory.
         """
         self._path = pathlib.Path(workdir) / "LOCK"
-        self._file: Any = None
+        self._lock = filelock.FileLock(self._path.with_name(".lock"))
         self._stop = threading.Event()
 
     def __enter__(self) -> "WorkdirLock":
@@ -39,36 +43,31 @@ class WorkdirLock:
         Raises:
           WorkdirBusyError: names the process that holds it.
         """
-        import fcntl
-
-        file = self._path.open("a+")
-        holder = _read_holder(file)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_held = self._is_held_elsewhere(holder)
-        except BlockingIOError:
-            is_held = True
-        if is_held:
-            file.close()
-            raise self._busy(holder)
-        file.truncate(0)
-        file.write(json.dumps(_describe_self()) + "\n")
-        file.flush()
-        self._file = file
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout as error:
+            raise self._busy() from error
+        if self._is_held_elsewhere():
+            self._lock.release()
+            raise self._busy()
+        self._path.write_text(json.dumps(_describe_self()) + "\n")
         threading.Thread(target=self._beat, name="workdir-lock", daemon=True).start()
         return self
 
     def __exit__(self, *unused: object) -> None:
         """Gives the lock back; an empty file stays."""
         self._stop.set()
-        self._file.truncate(0)
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full or lost disk hides no other error
+            self._path.write_text("")
+        self._lock.release()
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            os.utime(self._path)
+            with contextlib.suppress(OSError):
+                os.utime(self._path)
 
-    def _is_held_elsewhere(self, holder: dict[str, Any]) -> bool:
+    def _is_held_elsewhere(self) -> bool:
+        holder = _read_holder(self._path)
         if holder.get("host", socket.gethostname()) == socket.gethostname():
             return False
         # The disk's own clock, which may differ from this host's.
@@ -78,7 +77,8 @@ class WorkdirLock:
         probe.unlink()
         return now - self._path.stat().st_mtime < STALE_SECONDS
 
-    def _busy(self, holder: dict[str, Any]) -> errors.WorkdirBusyError:
+    def _busy(self) -> errors.WorkdirBusyError:
+        holder = _read_holder(self._path)
         return errors.WorkdirBusyError(
             f"{str(self._path.parent)!r} is in use by process "
             f"{holder.get('pid', 'unknown')} on host {holder.get('host', 'unknown')}, "
@@ -94,9 +94,8 @@ def _describe_self() -> dict[str, Any]:
     }
 
 
-def _read_holder(file: Any) -> dict[str, Any]:
-    file.seek(0)
+def _read_holder(path: pathlib.Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read() or "{}")
-    except json.JSONDecodeError:
+        return json.loads(path.read_text() or "{}")
+    except (OSError, json.JSONDecodeError):
         return {}

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from simclr_jax.core import execution as executions
-from simclr_jax.core import types
+from simclr_jax.core import signals, types
 from simclr_jax.training import goodput as goodput_lib
 from simclr_jax.training import hooks as hooks_lib
 from simclr_jax.training import preemption, state
@@ -67,8 +67,7 @@ def run(
                 group = tuple(itertools.islice(batches, size))
             if len(group) < size:
                 break
-            is_new = size not in compiled
-            with goodput.lost_to("compile") if is_new else contextlib.nullcontext():
+            with _compiling(goodput, is_new=size not in compiled):
                 if steps_per_call == 1:
                     step_fn, of_call = train_step, group[0]
                 else:
@@ -84,6 +83,17 @@ def run(
             if stop.is_due(call):
                 break
     return state.TrainState(graphdef, arrays), step
+
+
+@contextlib.contextmanager
+def _compiling(goodput: goodput_lib.Goodput, *, is_new: bool) -> Iterator[None]:
+    """Counts a compilation as lost and says to who asks that it is waited for."""
+    if not is_new:
+        yield
+        return
+    what = "the step to be compiled and made"
+    with goodput.lost_to("compile"), signals.waiting_for(what):
+        yield
 
 
 def _sizes(start_step: int, num_steps: int, steps_per_call: int) -> Iterator[int]:

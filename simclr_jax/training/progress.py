@@ -3,8 +3,12 @@
 import datetime
 import io
 import sys
+import threading
 import time
 from collections.abc import Mapping
+
+SILENT_SECONDS = 10.0
+"""A plain line is written when there was none for so long."""
 
 
 class Silence(io.TextIOBase):
@@ -16,7 +20,11 @@ class Silence(io.TextIOBase):
 
 
 class Progress:
-    """Step, loss, images per second and time left."""
+    """Step, loss, images per second and time left.
+
+    Where there is no terminal, a line at every logged step, and one without a loss when
+    there was none for ``SILENT_SECONDS``, as while the first step is compiled.
+    """
 
     def __init__(
         self,
@@ -38,7 +46,10 @@ class Progress:
         self._num_steps = num_steps
         self._batch_size = batch_size
         self._mark = (time.monotonic(), start_step)
+        self._start_step = self._step = start_step
         self._bar = None
+        self._wrote = threading.Event()
+        self._is_closed = False
         if self._stream.isatty():
             import tqdm
 
@@ -51,9 +62,12 @@ class Progress:
                 bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}"
                 "{postfix}]",
             )
+        elif not isinstance(self._stream, Silence):
+            threading.Thread(target=self._beat, name="progress", daemon=True).start()
 
     def advance(self, step: int) -> None:
         """Moves the bar to ``step``."""
+        self._step = step
         if self._bar is not None:
             self._bar.update(step - self._bar.n)
 
@@ -75,13 +89,7 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss={loss:.4f}, {rate:,.0f} images/s")
             return rate
-        seconds = (self._num_steps - step) * self._batch_size / max(rate, 1e-9)
-        left = datetime.timedelta(seconds=round(seconds))
-        self._stream.write(
-            f"step {step}/{self._num_steps} | loss {loss:.4f} | {rate:,.0f} images/s | "
-            f"ETA {left}\n"
-        )
-        self._stream.flush()
+        self._write(f"step {step}/{self._num_steps} | loss {loss:.4f}", step, rate)
         return rate
 
     def note(self, step: int, values: Mapping[str, float]) -> None:
@@ -100,5 +108,38 @@ class Progress:
 
     def close(self) -> None:
         """Leaves the bar as it stands."""
+        self._is_closed = True
+        self._wrote.set()
         if self._bar is not None:
             self._bar.close()
+
+    def _write(self, text: str, step: int, rate: float) -> None:
+        """Writes a plain line with the time left at a rate of images per second."""
+        seconds = (self._num_steps - step) * self._batch_size / max(rate, 1e-9)
+        left = datetime.timedelta(seconds=round(seconds))
+        self._stream.write(f"{text} | {rate:,.0f} images/s | ETA {left}\n")
+        self._stream.flush()
+        self._wrote.set()
+
+    def _beat(self) -> None:
+        """Writes a line whenever there was none for a while; in a thread."""
+        while not self._is_closed:
+            if self._wrote.wait(SILENT_SECONDS):
+                self._wrote.clear()
+                continue
+            try:
+                self._write_waiting()
+            except ValueError:  # the stream is closed
+                return
+
+    def _write_waiting(self) -> None:
+        step, (start_time, start_step) = self._step, self._mark
+        seconds = time.monotonic() - start_time
+        text = f"step {step}/{self._num_steps}"
+        if step > start_step:
+            rate = (step - start_step) * self._batch_size / seconds
+            self._write(text, step, rate)
+            return
+        why = " (the first is being compiled)" if step == self._start_step else ""
+        self._stream.write(f"{text} | under way for {seconds:.0f} s{why}\n")
+        self._stream.flush()

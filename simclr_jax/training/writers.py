@@ -1,12 +1,17 @@
 """Where metrics go: ``metrics.jsonl`` always, TensorBoard where asked for."""
 
+import contextlib
+import errno
 import json
+import logging
 import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from simclr_jax.core import errors
+
+_log = logging.getLogger("simclr_jax")
 
 
 @runtime_checkable
@@ -41,13 +46,34 @@ class JsonLinesWriter:
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
         os.replace(temporary, self._path)
-        self._file = self._path.open("a")
+        # Without a buffer, which would try once more to write what has failed.
+        self._file = self._path.open("ab", buffering=0)
+        self._has_failed = False
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends a line with ``step`` and the values."""
+        """Appends a line with ``step`` and the values.
+
+        Where the disk is full the line is left out, which is said once: a checkpoint
+        that cannot be written ends a run, a line of metrics does not.
+        """
         row = {"step": step} | {name: _rounded(value) for name, value in values.items()}
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        line = json.dumps(row).encode() + b"\n"
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(end)
+            if not self._has_failed:
+                _log.warning(
+                    "Metrics cannot be written to %s (%s): lines are left out from "
+                    "step %d on.",
+                    self._path,
+                    error.strerror,
+                    step,
+                )
+            self._has_failed = True
 
     def close(self) -> None:
         """Closes the file."""

@@ -1,3 +1,5 @@
+import sys
+
 import image_bytes
 import pytest
 
@@ -199,3 +201,13 @@ def test_a_damaged_record_is_named(tmp_path, rng):
     with pytest.raises(errors.DataError, match=r"x.array_record, record 20, cannot be"):
         source.__getitems__(range(40))
     assert source.__getitems__([5])[0]["image"] == records[5]
+
+
+def test_without_the_package_there_is_a_plain_line(tmp_path, monkeypatch):
+    (tmp_path / "x.array_record").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "array_record.python", None)
+    expected = "need the package array_record .* Linux and macOS; elsewhere use another"
+    with pytest.raises(errors.DataError, match=expected):
+        data.open_source(f"arrayrecord:{tmp_path}/x.array_record")
+    with pytest.raises(errors.DataError, match=expected):
+        data.open_source("tfds:mnist")

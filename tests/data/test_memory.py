@@ -1,11 +1,19 @@
+import concurrent.futures
 import logging
+import os
+import signal
+import socket
+import threading
+import time
 
 import numbered
 import numpy as np
 import pytest
+import small_disk
 
 from simclr_jax import data
-from simclr_jax.core import errors
+from simclr_jax.core import errors, signals
+from simclr_jax.data import decoded, memory
 
 SOURCE = numbered.Numbered(300, bad=(7, 8, 299))
 
@@ -66,7 +74,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     images = data.open_images(SOURCE, canvas=8)
     check(data.read_all(images, cache_dir=tmp_path / "file"))
-    assert "decoding in memory" in caplog.text
+    assert "decoded in memory" in caplog.text
 
 
 def test_a_file_cut_short_is_made_anew(tmp_path):
@@ -76,7 +84,8 @@ def test_a_file_cut_short_is_made_anew(tmp_path):
     whole = file.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"no array"):
         file.write_bytes(damaged)
-        (tmp_path / f"{file.stem}.1.tmp").write_bytes(b"of a run that was killed")
+        killed = f"{file.stem}.{socket.gethostname()}-1.tmp"
+        (tmp_path / killed).write_bytes(b"of a run that was killed")
         check(data.read_all(images, cache_dir=tmp_path))
         assert file.read_bytes() == whole
         assert list(tmp_path.iterdir()) == [file]
@@ -113,3 +122,97 @@ def test_other_fields_are_kept_in_the_file_too(tmp_path):
         assert read.fields == images.fields
     data.read_all(plain, cache_dir=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def check_said(caplog, reason):
+    said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert said[0].startswith("The decoded images are not kept in")
+    assert f"({reason})" in said[0]
+    assert all("Bad image" in line for line in said[1:])
+
+
+@pytest.mark.parametrize("reserves", [True, False])
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    tmp_path, caplog, monkeypatch, reserves
+):
+    if not reserves:
+        monkeypatch.setattr(memory, "_reserve", lambda *unused: None)
+    with small_disk.files_up_to(20_000):
+        check(data.read_all(data.open_images(SOURCE, canvas=8), cache_dir=tmp_path))
+    check_said(caplog, "File too large")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_small_disk(tmp_path, caplog, monkeypatch):
+    with small_disk.mounted(tmp_path, kilobytes=16):
+        monkeypatch.setattr(memory.shutil, "disk_usage", lambda _: Plenty)
+        check(data.read_all(data.open_images(SOURCE, canvas=8), cache_dir=tmp_path))
+        assert not list(tmp_path.iterdir())
+    check_said(caplog, "No space left on device")
+
+
+class Plenty:
+    free = 1 << 40
+
+
+def test_two_runs_on_new_data_decode_it_once(tmp_path, caplog, monkeypatch):
+    reading, may_go_on = threading.Event(), threading.Event()
+
+    def read(images, indices):
+        reading.set()
+        assert may_go_on.wait(20)
+        return original(images, indices)
+
+    original = decoded.DecodedImages.read
+    monkeypatch.setattr(decoded.DecodedImages, "read", read)
+    images = data.open_images(numbered.Numbered(300), canvas=8)
+    with (
+        caplog.at_level(logging.INFO),
+        concurrent.futures.ThreadPoolExecutor(2) as pool,
+    ):
+        first = pool.submit(data.read_all, images, cache_dir=tmp_path)
+        assert reading.wait(20)
+        second = pool.submit(data.read_all, images, cache_dir=tmp_path)
+        deadline = time.monotonic() + 20
+        while "waiting for it" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        (temporary,) = tmp_path.glob("*.tmp")
+        may_go_on.set()
+        results = [first.result(20), second.result(20)]
+    assert caplog.text.count("images once, into") == 1
+    np.testing.assert_array_equal(results[0].images, results[1].images)
+    assert not temporary.exists()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
+
+
+def test_the_file_of_a_run_on_another_host_is_left_alone(tmp_path):
+    images = data.open_images(SOURCE, canvas=8)
+    data.read_all(images, cache_dir=tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    fresh, old = (tmp_path / f"{file.stem}.{name}-1.tmp" for name in ("else", "where"))
+    fresh.write_bytes(b"under way")
+    old.write_bytes(b"abandoned")
+    os.utime(old, (0, 0))
+    data.read_all(images, cache_dir=tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([file, fresh])
+
+
+def test_it_says_how_far_it_is(caplog, monkeypatch):
+    monkeypatch.setattr(memory, "_REPORT_SECONDS", 0.0)
+    with caplog.at_level(logging.INFO):
+        data.read_all(data.open_images(SOURCE, canvas=8))
+    assert "Decoded 256 of 300 images." in caplog.text
+
+
+def test_asked_to_stop_it_leaves_nothing(tmp_path):
+    noted = threading.Event()
+    with signals.noted(lambda number: noted.set()):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert noted.wait(10)
+        with pytest.raises(errors.StoppedError):
+            data.read_all(data.open_images(SOURCE, canvas=8))
+        with pytest.raises(errors.StoppedError):
+            data.read_all(data.open_images(SOURCE, canvas=8), cache_dir=tmp_path)
+    assert not list(tmp_path.iterdir())

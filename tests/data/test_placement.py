@@ -32,6 +32,16 @@ def test_batches_are_those_of_the_order(make_mesh, num_devices, resident_bytes):
         assert batch["image"].addressable_shards[0].data.shape[0] == 8 // num_devices
 
 
+def test_the_devices_of_a_cpu_share_one_memory(make_mesh):
+    source, one = batches(make_mesh(1), resident_bytes=600)
+    _, many = batches(make_mesh(8), resident_bytes=600)
+    assert source.images.nbytes == 592
+    assert one.is_decoded_once and one.is_resident
+    assert many.is_decoded_once and not many.is_resident
+    for a, b in zip(one.start_at(0), many.start_at(0), strict=True):
+        np.testing.assert_array_equal(a["image"], b["image"])
+
+
 @pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
 def test_starting_later_gives_the_same_batches(make_mesh, resident_bytes):
     _, made = batches(make_mesh(1), resident_bytes=resident_bytes)

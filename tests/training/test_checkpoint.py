@@ -5,6 +5,7 @@ import threading
 import jax
 import numpy as np
 import pytest
+import small_disk
 
 from simclr_jax import training
 from simclr_jax.core import errors
@@ -244,3 +245,27 @@ def test_setting_aside_renames_and_never_overwrites(tmp_path):
     for expected in ("run.old", "run.old-2", "run.old-3"):
         (tmp_path / "run").mkdir()
         assert checkpoint.set_aside(tmp_path / "run", suffix="old").name == expected
+
+
+def test_after_saves_that_orbax_itself_fails_the_next_succeeds(tmp_path, caplog):
+    checkpoints = training.Checkpoints(tmp_path)
+    for step in (1, 2):
+        checkpoints.save(step, make_items(step), {})
+        with small_disk.files_up_to(1000):
+            checkpoints.wait()
+        assert f"Checkpoint {step} could not be written (File too large)" in caplog.text
+    checkpoints.save(3, make_items(3), {})
+    checkpoints.close()
+    assert_equal(restore(tmp_path), 3)  # opening removes what the failed ones have left
+    assert [path.name for path in tmp_path.iterdir()] == ["3"]
+    assert "Traceback" not in caplog.text
+
+
+def test_closing_orbax_hides_no_failed_save(tmp_path, monkeypatch, caplog):
+    checkpoints = training.Checkpoints(tmp_path)
+    monkeypatch.setattr(checkpoints._manager, "close", fail)
+    monkeypatch.setattr(checkpoints._manager, "save", fail)
+    checkpoints.save(1, make_items(), {})
+    with pytest.raises(errors.CheckpointError, match=r"last checkpoint could not be"):
+        checkpoints.close()
+    assert "Orbax could not be closed" in caplog.text

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import small_disk
 
 from simclr_jax import training
 from simclr_jax.core import errors
@@ -51,3 +52,18 @@ def test_tensorboard_without_its_package(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
     with pytest.raises(errors.UserError, match=r"simclr_jax\[tensorboard\]"):
         training.TensorBoardWriter(tmp_path)
+
+
+def test_a_full_disk_leaves_lines_out_and_is_said_once(tmp_path, caplog):
+    path = tmp_path / "metrics.jsonl"
+    writer = training.JsonLinesWriter(path)
+    writer.write(1, {"loss": 1.0})
+    with small_disk.files_up_to(path.stat().st_size + 10):
+        writer.write(2, {"loss": 2.0})
+        writer.write(3, {"loss": 3.0})
+    writer.write(4, {"loss": 4.0})
+    writer.close()
+    assert [row["step"] for row in writers.read_json_lines(path)] == [1, 4]
+    assert len(path.read_text().splitlines()) == 2
+    (said,) = caplog.records
+    assert "lines are left out from step 2 on" in said.getMessage()

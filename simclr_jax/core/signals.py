@@ -1,0 +1,196 @@
+"""Signals that ask the process to leave, noticed at once. No heavy imports here.
+
+Python runs a signal's handler only when the C code under way returns: a compilation
+takes half a minute. So the interpreter writes the number of each signal to a socket
+(``signal.set_wakeup_fd``), and a thread reads it there.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from simclr_jax.core import errors
+
+NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
+"""The signals that ask to leave, and what a person calls them."""
+
+_FLUSH_SECONDS = 0.5
+
+
+class _Watch:
+    """What is known of the signals of this process.
+
+    Attributes:
+      note: called in the watching thread at the first signal; None: leave at once.
+      waiting_for: what has to end before the process can leave.
+      is_noted: whether a first signal has come and was noted.
+      may_raise: whether ``leave_if_asked`` may end the work of this process.
+      previous: the handlers that were there before, by signal.
+      sockets: the two ends that the numbers travel through, and the descriptor that
+        was set before.
+    """
+
+    note: Callable[[signal.Signals], None] | None = None
+    waiting_for = "the step under way"
+    is_noted = False
+    may_raise = True
+    previous: dict[signal.Signals, Any]
+    sockets: tuple[socket.socket, socket.socket, int] | None = None
+
+
+_watch = _Watch()
+
+
+def install(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> bool:
+    """Starts to watch for signals; by default each ends the process at once.
+
+    The exit code is 128 plus the number of the signal, 130 for Ctrl-C and 143 for
+    SIGTERM. Inside of ``noted`` the first signal is noted instead.
+
+    Args:
+      numbers: the signals.
+
+    Returns:
+      Whether they are watched: Python allows it in the main thread alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    if _watch.sockets is None:
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        _watch.sockets = reader, writer, before
+        _watch.previous = {
+            number: signal.signal(number, lambda number, frame: None)
+            for number in numbers
+        }
+        threading.Thread(
+            target=_read, args=[reader], name="signals", daemon=True
+        ).start()
+    return True
+
+
+def uninstall() -> None:
+    """Puts back what was there before ``install``, if anything is watched."""
+    if _watch.sockets is None:
+        return
+    for number, handler in _watch.previous.items():
+        if handler is not None:  # one that Python did not install
+            signal.signal(number, handler)
+    _, writer, before = _watch.sockets
+    signal.set_wakeup_fd(before)
+    _watch.sockets, _watch.is_noted = None, False
+    writer.close()  # which ends the thread; it closes the other end
+
+
+@contextlib.contextmanager
+def watched(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> Iterator[bool]:
+    """Watches for signals as ``install`` does while the ``with`` block lasts.
+
+    Args:
+      numbers: the signals, where none are watched yet.
+
+    Yields:
+      Whether signals are watched; see ``install``.
+    """
+    was_watched = _watch.sockets is not None
+    is_watched = install(numbers=numbers)
+    try:
+        yield is_watched
+    finally:
+        if is_watched and not was_watched:
+            uninstall()
+
+
+@contextlib.contextmanager
+def noted(
+    note: Callable[[signal.Signals], None],
+    *,
+    numbers: Sequence[signal.Signals] = tuple(NAMES),
+    may_raise: bool = True,
+) -> Iterator[bool]:
+    """Has the first signal noted; the second one ends the process at once.
+
+    Args:
+      note: called with the signal, in another thread.
+      numbers: the signals, where none are watched yet.
+      may_raise: whether ``leave_if_asked`` raises then; not where other processes
+        would wait for this one.
+
+    Yields:
+      Whether signals are watched; see ``install``.
+    """
+    with watched(numbers=numbers) as is_watched:
+        before, _watch.note = _watch.note, note if is_watched else None
+        _watch.may_raise = may_raise
+        try:
+            yield is_watched
+        finally:
+            _watch.note = before
+
+
+@contextlib.contextmanager
+def waiting_for(what: str) -> Iterator[None]:
+    """Says what a first signal has to wait for while the ``with`` block lasts.
+
+    Args:
+      what: ends the sentence "Waiting for ...".
+    """
+    before, _watch.waiting_for = _watch.waiting_for, what
+    try:
+        yield
+    finally:
+        _watch.waiting_for = before
+
+
+def leave_if_asked() -> None:
+    """Raises if a signal was noted; called where there is nothing to be saved.
+
+    Raises:
+      StoppedError: after a first signal inside of ``noted``.
+    """
+    if _watch.is_noted and _watch.may_raise:
+        raise errors.StoppedError(
+            "Stopped before a step was made; nothing had to be saved. The same command "
+            "starts or continues the run."
+        )
+
+
+def _read(reader: socket.socket) -> None:
+    with reader:
+        while received := reader.recv(1):
+            if received[0] in NAMES:
+                _handle(signal.Signals(received[0]))
+
+
+def _handle(number: signal.Signals) -> None:
+    """Notes a first signal where it can be noted; else ends the process."""
+    name, note = NAMES[number], _watch.note
+    if note is None or _watch.is_noted:
+        _tell(f"{name}: left at once.")
+        _leave(128 + number)
+    _watch.is_noted = True
+    _tell(
+        f"{name}: waiting for {_watch.waiting_for}; then what was trained is saved and "
+        "the process leaves. A second signal ends the process at once."
+    )
+    note(number)
+
+
+def _tell(text: str) -> None:
+    """Writes a line past the buffers, whose locks another thread may hold."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{text}\n".encode())
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process from any thread, whatever the others are in."""
+    flush = threading.Thread(target=sys.stdout.flush, daemon=True)
+    flush.start()
+    flush.join(_FLUSH_SECONDS)
+    os._exit(code)
