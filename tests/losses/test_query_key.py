@@ -165,10 +165,14 @@ def test_errors_say_what_was_got(make_mesh):
         with pytest.raises(
             errors.UserError, match=r"info_nce\S* needs at least 2 .* 1"
         ):
-            loss(x[:1], x[:1], None, temperature=0.1)
+            jax.eval_shape(lambda loss=loss: loss(x[:1], x[:1], None, temperature=0.1))
         with pytest.raises(errors.UserError, match=r"at least 1 negative; got none"):
-            loss(x, x, x[:0], temperature=0.1)
+            jax.eval_shape(lambda loss=loss: loss(x, x, x[:0], temperature=0.1))
         with pytest.raises(errors.UserError, match=r"batch size of info_nce.* of 4"):
-            loss(x, x, x, temperature=0.1, mesh=make_mesh(4))
+            jax.eval_shape(
+                lambda loss=loss: loss(x, x, x, temperature=0.1, mesh=make_mesh(4))
+            )
         with pytest.raises(errors.UserError, match=r"algorithm 'rig'.*'ring'"):
-            loss(x, x, None, temperature=0.1, algorithm="rig")
+            jax.eval_shape(
+                lambda loss=loss: loss(x, x, None, temperature=0.1, algorithm="rig")
+            )

@@ -190,10 +190,18 @@ def test_errors_say_what_was_got(make_mesh):
     views, labels = jnp.ones((6, 2, 3)), jnp.zeros(6, jnp.int32)
     for loss in (losses.supcon, losses.supcon_with_metrics):
         with pytest.raises(errors.UserError, match=r"at least 2 rows .* got 1"):
-            loss(views[:1, :1], labels[:1], temperature=0.1)
+            jax.eval_shape(
+                lambda loss=loss: loss(views[:1, :1], labels[:1], temperature=0.1)
+            )
         with pytest.raises(errors.UserError, match=r"batch size of supcon.* of 4"):
-            loss(views, labels, temperature=0.1, mesh=make_mesh(4))
+            jax.eval_shape(
+                lambda loss=loss: loss(
+                    views, labels, temperature=0.1, mesh=make_mesh(4)
+                )
+            )
         with pytest.raises(errors.UserError, match=r"temperature must .* got 0\.0"):
-            loss(views, labels, temperature=0.0)
+            jax.eval_shape(lambda loss=loss: loss(views, labels, temperature=0.0))
         with pytest.raises(errors.UserError, match=r"algorithm 'rig'.*'ring'"):
-            loss(views, labels, temperature=0.1, algorithm="rig")
+            jax.eval_shape(
+                lambda loss=loss: loss(views, labels, temperature=0.1, algorithm="rig")
+            )
