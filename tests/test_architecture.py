@@ -5,6 +5,8 @@ import pathlib
 
 import pytest
 
+from simclr_jax.losses import similarity
+
 PACKAGE = pathlib.Path(__file__).parents[1] / "simclr_jax"
 
 LEVEL = {
@@ -53,12 +55,14 @@ TESTED_ELSEWHERE = {
     "augment/taps.py": "augment/test_resample.py",
     "core/errors.py": "programs/test_cli.py",
     "core/types.py": "test_conventions.py",
-    "losses/one_sided.py": "losses/test_log_sum_exp.py",
-    "losses/one_tile.py": "losses/test_log_sum_exp.py",
-    "losses/plans.py": "losses/test_loss_schedules.py",
-    "losses/schedules.py": "losses/test_loss_schedules.py",
-    "losses/tiles.py": "losses/test_log_sum_exp.py",
-    "losses/two_sided.py": "losses/test_log_sum_exp.py",
+    "losses/similarity/local.py": "losses/similarity/test_algorithms.py",
+    "losses/similarity/mutual.py": "losses/similarity/test_engine.py",
+    "losses/similarity/one_sided.py": "losses/similarity/test_engine.py",
+    "losses/similarity/one_tile.py": "losses/similarity/test_engine.py",
+    "losses/similarity/plans.py": "losses/similarity/test_algorithms.py",
+    "losses/similarity/statistics.py": "losses/similarity/test_engine.py",
+    "losses/similarity/tiles.py": "losses/similarity/test_engine.py",
+    "losses/similarity/two_sided.py": "losses/similarity/test_engine.py",
     "plots/canvas.py": "plots/test_plots.py",
     "plots/curves.py": "plots/test_plots.py",
     "plots/maps.py": "plots/test_plots.py",
@@ -124,8 +128,19 @@ def test_input_workers_need_no_jax(name):
 
 
 def test_losses_are_functions_of_arrays():
-    for path in (PACKAGE / "losses").glob("*.py"):
+    for path in (PACKAGE / "losses").rglob("*.py"):
         assert not any(name.split(".")[0] == "flax" for name in imports(path))
+
+
+def test_the_modules_of_the_similarity_engine_are_its_internals():
+    engine = PACKAGE / "losses" / "similarity"
+    for path in FILES:
+        if engine not in path.parents:
+            for name in imports(path):
+                assert not name.startswith("simclr_jax.losses.similarity.") or (
+                    path.parent == PACKAGE / "losses"
+                    and name.split(".")[-1] in similarity.__all__
+                ), f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

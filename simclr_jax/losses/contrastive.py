@@ -25,9 +25,9 @@ def ntxent(
               = softplus(L_i - s_ip / tau)
 
     which keeps its relative precision when the loss is small. L is computed by tiles
-    of the 2b x 2b similarity matrix, see ``log_sum_exp``.
+    of the 2b x 2b similarity matrix, see ``similarity``.
 
-    With a mesh each device holds b / N images, meets the embeddings of all, computes
+    With a mesh each device holds b / N images, receives the embeddings of all, computes
     the loss of its own rows, and in the backward pass the whole gradient of its own
     rows. Value and gradient are those of one device, by whichever algorithm: nothing is
     left to average.
@@ -44,7 +44,7 @@ def ntxent(
         is not learned: the triangular algorithm needs it.
       mesh: the mesh over whose axis "data" the images are divided, or None for one
         device.
-      algorithm: how rows meet columns, a name in ``ALGORITHMS``:
+      algorithm: how rows are compared with columns, a name in ``ALGORITHMS``:
 
         * "gathered": each device gathers the columns of all, [2b d], once.
         * "ring": the columns travel round the devices; none ever holds them all.

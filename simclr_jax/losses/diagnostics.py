@@ -112,7 +112,7 @@ def of_anchors(
     )
     return {
         "is_anchor": is_anchor,
-        "contrastive_accuracy": is_nearest * is_anchor,
+        "contrastive_accuracy": is_nearest.astype(jnp.float32) * is_anchor,
         "alignment": jnp.maximum(squared_distance, 0) * is_anchor,
         "floor_loss": floor * is_anchor,
         "entropy": found.neighbors.entropy,
@@ -139,7 +139,7 @@ def anchor_metrics(sums: dict[str, jax.Array], num_rows: int) -> types.Metrics:
         "entropy": sums["entropy"] / num_rows,
         "alignment": sums["alignment"] / num_anchors,
         "uniformity": jnp.log(jnp.where(has_negatives, nearness, 1.0)),
-        "anchors_without_positives": 1 - sums["is_anchor"] / num_rows,
+        "anchors_without_positives": (num_rows - sums["is_anchor"]) / num_rows,
         "chance_loss": jnp.log(jnp.float32(num_rows - 1)),
         "floor_loss": sums["floor_loss"] / num_anchors,
     }

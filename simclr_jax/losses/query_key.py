@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from simclr_jax.core import types
 from simclr_jax.losses import diagnostics, inputs, scaling, similarity
@@ -9,8 +10,8 @@ from simclr_jax.losses import diagnostics, inputs, scaling, similarity
 
 def info_nce(
     query: types.Embedding,
-    key: types.Embedding,
-    negatives: types.Embedding | None,
+    positive: types.Embedding,
+    negatives: Float[Array, "m d"] | None,
     *,
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
@@ -32,7 +33,7 @@ def info_nce(
 
     Args:
       query: queries, [n d], of any float type; need not be normalized.
-      key: positive keys, [n d]; row i belongs to ``query[i]``.
+      positive: keys, [n d]; row i is the positive of ``query[i]``.
       negatives: [m d] with m >= 1 of any size, the same on every device of the mesh; or
         None, with n >= 2.
       temperature: tau > 0, dimensionless; a number, or a traced scalar, with respect to
@@ -56,16 +57,16 @@ def info_nce(
       for Unsupervised Visual Representation Learning", 2019, equation 1.
       https://arxiv.org/abs/1911.05722
     """
-    inputs.check_queries("info_nce", query, key, negatives, mesh)
-    q, k = _scaled(query, key, temperature, mesh)
+    inputs.check_queries("info_nce", query, positive, negatives, mesh)
+    q, k = _scaled(query, positive, temperature, mesh)
     found, _ = _compare(q, k, negatives, temperature, mesh, algorithm=algorithm)
     return jnp.mean(_row_losses(q, k, found))
 
 
 def info_nce_with_metrics(
     query: types.Embedding,
-    key: types.Embedding,
-    negatives: types.Embedding | None,
+    positive: types.Embedding,
+    negatives: Float[Array, "m d"] | None,
     *,
     temperature: float | types.Scalar,
     mesh: jax.sharding.Mesh | None = None,
@@ -75,7 +76,7 @@ def info_nce_with_metrics(
 
     Args:
       query: queries, [n d], as for ``info_nce``.
-      key: positive keys, [n d].
+      positive: keys, [n d].
       negatives: [m d] or None, as for ``info_nce``.
       temperature: tau > 0, as for ``info_nce``.
       mesh: as for ``info_nce``.
@@ -89,9 +90,9 @@ def info_nce_with_metrics(
     Raises:
       UserError: as ``info_nce``.
     """
-    inputs.check_queries("info_nce_with_metrics", query, key, negatives, mesh)
+    inputs.check_queries("info_nce_with_metrics", query, positive, negatives, mesh)
     tau = jax.lax.stop_gradient(jnp.asarray(temperature, jnp.float32))
-    q, k = _scaled(query, key, temperature, mesh)
+    q, k = _scaled(query, positive, temperature, mesh)
     found, num_negatives = _compare(
         q, k, negatives, temperature, mesh, algorithm=algorithm, distance_scale=tau
     )

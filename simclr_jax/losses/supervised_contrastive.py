@@ -59,7 +59,7 @@ def supcon(
     inputs.check_labeled_views("supcon", views, labels, mesh)
     rows, bound = _rows(views, labels, temperature, mesh)
     found = similarity.compare(rows, bound=bound, mesh=mesh, algorithm=algorithm)
-    is_anchor = (found.positives.count > 0).astype(jnp.float32)
+    is_anchor = (found.positives.num_positives > 0).astype(jnp.float32)
     total, num_anchors = _sums([_row_losses(found), is_anchor])
     return total / jnp.maximum(num_anchors, 1)
 
@@ -126,7 +126,7 @@ def _rows(views, labels, temperature, mesh):
 
 def _row_losses(found):
     """Returns l of every row, [v b], 0 where there is no positive."""
-    count = found.positives.count
+    count = found.positives.num_positives
     mean_positive = found.positives.total / jnp.maximum(count, 1)
     return jnp.where(count > 0, found.logsumexp - mean_positive, 0.0)
 

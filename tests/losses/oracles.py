@@ -80,3 +80,86 @@ def assert_gradient_close(got, expected, *, scale=None):
     scale = np.abs(expected).max() if scale is None else scale
     tolerance = helpers.TOLERANCE["loss_gradient"]["rtol"]
     np.testing.assert_allclose(got / scale, expected / scale, rtol=0, atol=tolerance)
+
+
+def normalized(x):
+    """Float64 rows of unit length (or zero), and their lengths (or one)."""
+    x = np.asarray(x, np.float64)
+    norm = np.linalg.norm(x, axis=-1, keepdims=True)
+    norm = np.where(norm == 0, 1, norm)
+    return x / norm, norm
+
+
+def pulled(to_z, z, norm):
+    """The gradient to rows, from that to the unit rows z."""
+    return (to_z - z * np.sum(z * to_z, axis=-1, keepdims=True)) / norm
+
+
+def supcon(views, labels, temperature):
+    """Value and gradient to the views, and the means of what metrics read, float64."""
+    z, norm = normalized(views)
+    num_views, dim = views.shape[1:]
+    rows, label = z.reshape(-1, dim), np.repeat(labels, num_views)
+    n = len(rows)
+    is_self = np.eye(n, dtype=bool)
+    positive = (label[:, None] == label[None]) & ~is_self
+    logits = np.where(is_self, -np.inf, rows @ rows.T / temperature)
+    log_p = logits - np.logaddexp.reduce(logits, axis=1)[:, None]
+    count = positive.sum(axis=1)
+    has = count > 0
+    share = positive / np.maximum(count, 1)[:, None]
+    row_loss = -np.sum(np.where(positive, log_p, 0) * share, axis=1)
+    num_anchors = max(has.sum(), 1)
+    to_logits = (np.exp(log_p) * has[:, None] - share) / (num_anchors * temperature)
+    to_rows = (to_logits + to_logits.T) @ rows
+    gradient = pulled(to_rows.reshape(views.shape), z, norm)
+    best = np.where(positive, logits, -np.inf).max(axis=1)
+    worst = np.where(positive, -np.inf, logits).max(axis=1)
+    squared = np.sum((rows[:, None] - rows[None]) ** 2, axis=-1)
+    floor = count + (n - 1 - count) * math.exp(-1 / temperature)
+    p_log_p = np.exp(log_p) * np.where(is_self, 0, log_p)
+    metrics = {
+        "contrastive_accuracy": np.mean((best > worst)[has]),
+        "entropy": -np.mean(p_log_p.sum(axis=1)),
+        "alignment": np.sum(squared * share) / num_anchors,
+        "uniformity": math.log(
+            np.mean(np.exp(-2 * squared)[label[:, None] != label[None]])
+        ),
+        "anchors_without_positives": np.mean(~has),
+        "chance_loss": math.log(n - 1),
+        "floor_loss": np.mean(np.log(floor[has])),
+    }
+    return row_loss.sum() / num_anchors, gradient, metrics
+
+
+def info_nce(query, key, negatives, temperature):
+    """Value, and gradients to query, key and negatives (if any), float64."""
+    (q, q_norm), (k, k_norm) = normalized(query), normalized(key)
+    n = len(q)
+    if negatives is None:
+        columns, positive = k, np.arange(n)
+    else:
+        y, y_norm = normalized(negatives)
+        columns, positive = np.concatenate([k, y]), np.arange(n)
+    logits = q @ columns.T / temperature
+    if negatives is not None:
+        logits[:, :n][~np.eye(n, dtype=bool)] = -np.inf
+    log_p = logits - np.logaddexp.reduce(logits, axis=1)[:, None]
+    to_logits = np.exp(log_p)
+    to_logits[np.arange(n), positive] -= 1
+    to_logits /= n * temperature
+    to_columns = to_logits.T @ q
+    gradient = [pulled(to_logits @ columns, q, q_norm)]
+    gradient.append(pulled(to_columns[:n], k, k_norm))
+    if negatives is not None:
+        gradient.append(pulled(to_columns[n:], y, y_norm))
+    return -np.mean(log_p[np.arange(n), positive]), tuple(gradient)
+
+
+def assert_each_row_close(got, expected, x, temperature):
+    """Compares gradients row by row, in units of 1 / (n tau norm of the row)."""
+    x = np.asarray(x, np.float64)
+    norm = np.linalg.norm(x, axis=-1, keepdims=True)
+    num_rows = np.prod(x.shape[:-1])
+    scale = num_rows * temperature * np.where(norm == 0, 1, norm)
+    assert_gradient_close(np.asarray(got, np.float64) * scale, expected * scale)

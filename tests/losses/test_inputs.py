@@ -44,3 +44,32 @@ def test_mesh_has_a_data_axis_that_divides_the_batch(make_mesh):
     )
     with pytest.raises(errors.UserError, match=r"axis named 'data'; got .*'model'"):
         inputs.check_mesh("loss", x, mesh)
+
+
+def test_labeled_views():
+    views, labels = jnp.ones((3, 2, 4)), jnp.zeros(3, jnp.int32)
+    inputs.check_labeled_views("loss", views, labels, None)
+    inputs.check_labeled_views("loss", views[:, :1], labels.astype(jnp.uint8), None)
+    for wrong, of_labels, message in (
+        (views[:, 0], labels, r"loss needs the views .* got shape \(3, 4\)\. Stack"),
+        (views, labels[:2], r"one label for each image, \[3\]; got .* \(2,\)"),
+        (views, labels.astype(jnp.float32), r"integer labels; got float32"),
+        (views.astype(jnp.int32), labels, r"floating-point embeddings; got int32"),
+        (views[:1, :1], labels[:1], r"at least 2 rows .* got 1"),
+    ):
+        with pytest.raises(errors.UserError, match=message):
+            inputs.check_labeled_views("loss", wrong, of_labels, None)
+
+
+def test_queries():
+    x = jnp.ones((3, 2))
+    inputs.check_queries("loss", x, x, None, None)
+    inputs.check_queries("loss", x[:1], x[:1], jnp.ones((7, 2)), None)
+    for query, negatives, message in (
+        (x[:1], None, r"at least 2 images, or there is no negative; got 1"),
+        (x, jnp.ones((7, 3)), r"\[m 2\]; got shape \(7, 3\)"),
+        (x, jnp.ones((0, 2)), r"at least 1 negative; got none"),
+        (x, jnp.ones((7, 2), jnp.int32), r"floating-point embeddings; got int32"),
+    ):
+        with pytest.raises(errors.UserError, match=message):
+            inputs.check_queries("loss", query, query, negatives, None)

@@ -31,7 +31,8 @@ def test_gradient_is_p_plus_its_transpose_minus_positives(rng, num_images, dim):
 
 def test_orthogonal_images_reach_the_floor():
     x = jnp.eye(6)
-    got = losses.ntxent_reference(x, 3 * x, temperature=0.5)
+    loss = jax.jit(functools.partial(losses.ntxent_reference, temperature=0.5))
+    got = loss(x, 3 * x)
     oracles.assert_value_close(got, math.log(1 + 10 * math.exp(-2)))
 
 
@@ -57,3 +58,30 @@ def test_errors_say_what_was_got():
     ):
         losses.ntxent_reference(x, x, temperature=-1.0)
     assert np.isfinite(losses.ntxent_reference(x, x, temperature=0.1))
+
+
+@pytest.mark.parametrize("num_views", [1, 3])
+def test_supcon_equals_the_oracle(rng, num_views):
+    views = rng.normal(size=(8, num_views, 5)).astype(np.float32)
+    labels = np.array([0, 1, 1, 0, 2, 1, 9, 0], np.int32)
+    loss = functools.partial(losses.supcon_reference, temperature=0.25)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(views, labels)
+    expected = oracles.supcon(views, labels, 0.25)
+    oracles.assert_value_close(value, expected[0])
+    oracles.assert_gradient_close(gradient, expected[1])
+
+
+def test_supcon_is_the_equation_one_number_at_a_time(rng):
+    views = rng.normal(size=(4, 2, 3)).astype(np.float32)
+    labels = [0, 1, 1, 5]
+    z = oracles.normalized(views)[0].reshape(8, 3)
+    label, total = np.repeat(labels, 2), 0.0
+    for i in range(8):
+        others = [a for a in range(8) if a != i]
+        positives = [p for p in others if label[p] == label[i]]
+        denominator = sum(math.exp(z[i] @ z[a] / 0.5) for a in others)
+        for p in positives:
+            ratio = math.exp(z[i] @ z[p] / 0.5) / denominator
+            total -= math.log(ratio) / len(positives)
+    got = oracles.supcon(views, np.array(labels), 0.5)[0]
+    np.testing.assert_allclose(got, total / 8, rtol=1e-12)

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from simclr_jax.core import types
-from simclr_jax.losses.similarity import algorithms, plans, statistics, tiles
+from simclr_jax.losses.similarity import algorithms, plans, tiles
 
 _ROWS = PartitionSpec(None, types.DATA_AXIS)
 _REPLICATED = PartitionSpec()
@@ -70,14 +70,14 @@ class Found(NamedTuple):
 
     Attributes:
       logsumexp: L, in nats.
-      positives: their ``total`` P, ``count`` and ``largest``; None without labels. The
-        gradient is that of ``total``.
-      neighbors: constants to a gradient; None without ``distance_scale``.
+      positives: ``statistics.Positives``, of which ``total`` is P and has a gradient;
+        None without labels.
+      neighbors: ``Neighbors``, without gradient; None without ``distance_scale``.
     """
 
     logsumexp: jax.Array
-    positives: statistics.Positives | None
-    neighbors: Neighbors | None
+    positives: Any
+    neighbors: Any
 
 
 def compare(
@@ -161,8 +161,9 @@ class _Task(NamedTuple):
 
 def _over_devices(rows, columns, distance_scale, setting) -> Any:
     """Runs ``_reduce`` on every device of the mesh, on its own rows."""
+    rows, columns = jax.tree.map(jnp.asarray, (rows, columns))
     task = _plan(rows, columns, setting)
-    reduce = functools.partial(_reduce, task=task)
+    reduce: Any = functools.partial(_reduce, task=task)
     if task.is_sharded:
         of_columns = _ROWS if setting.are_columns_divided else _REPLICATED
         reduce = jax.shard_map(
@@ -282,30 +283,33 @@ def _weigh(side, logsumexp, cotangent, bound):
 
 def _sides(x, y, tags, task):
     """Returns rows and columns as this device sees them."""
-    rows = _side(x, *tags[0], task.num_devices)
+    rows = _side(x, tags[0], task.num_devices)
     if y is None:
         return rows, rows
     num_devices = task.num_devices if task.are_columns_divided else 1
-    return rows, _side(y, *tags[1], num_devices)
+    return rows, _side(y, tags[1], num_devices)
 
 
-def _side(x, ids, labels, num_devices):
+def _side(x, tags, num_devices):
     num_groups, num_rows, dim = x.shape
     size = num_groups * num_rows
 
-    def order(tag):
+    def by_device(tag: Any) -> Any:
         """Turns tags of all devices, [g N n], to [N g n], device by device, flat."""
-        if tag is None or num_devices == 1:
-            return None if tag is None else tag.reshape(-1)
-        by_device = tag.reshape(num_groups, num_devices, num_rows)
-        return jnp.swapaxes(by_device, 0, 1).reshape(-1)
+        if num_devices == 1:
+            return tag.reshape(-1)
+        divided = tag.reshape(num_groups, num_devices, num_rows)
+        return jnp.swapaxes(divided, 0, 1).reshape(-1)
 
-    def own(tag):
-        if tag is None or num_devices == 1:
+    def own(tag: Any) -> Any:
+        if num_devices == 1:
             return tag
         first = jax.lax.axis_index(types.DATA_AXIS) * size
         return jax.lax.dynamic_slice_in_dim(tag, first, size)
 
-    ids, labels = order(ids), order(labels)
-    block = tiles.Block(x.reshape(size, dim), own(ids), own(labels))
+    ids, labels = tags
+    ids = by_device(ids)
+    labels = None if labels is None else by_device(labels)
+    own_labels = None if labels is None else own(labels)
+    block = tiles.Block(x.reshape(size, dim), own(ids), own_labels)
     return plans.Side(block, ids, labels)

@@ -7,7 +7,7 @@ rows and columns differ and both directions are wanted.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -25,15 +25,14 @@ def forward_of_both(
     distance_scale: jax.Array | None,
 ) -> tuple[statistics.RowStatistics, statistics.RowStatistics]:
     """Returns the statistics of rows and columns. The plan must have a bound."""
+    options: dict[str, Any] = {
+        "bound": plan.bound,
+        "tile_rows": plan.tile_rows,
+        "distance_scale": distance_scale,
+    }
 
     def compare(block):
-        return two_sided.statistics_of_both(
-            rows,
-            block,
-            bound=plan.bound,
-            tile_rows=plan.tile_rows,
-            distance_scale=distance_scale,
-        )
+        return two_sided.statistics_of_both(rows, block, **options)
 
     return _travel(compare, statistics.merge, columns, plan)
 
@@ -42,11 +41,10 @@ def backward_of_both(
     rows: tiles.WeightedBlock, columns: tiles.WeightedBlock, plan: plans.Plan
 ) -> tuple[jax.Array, jax.Array]:
     """Returns the gradients of rows and columns. The plan must have a bound."""
+    options: dict[str, Any] = {"bound": plan.bound, "tile_rows": plan.tile_rows}
 
     def compare(block):
-        return two_sided.gradients_of_both(
-            rows, block, bound=plan.bound, tile_rows=plan.tile_rows
-        )
+        return two_sided.gradients_of_both(rows, block, **options)
 
     return _travel(compare, jnp.add, columns, plan)
 

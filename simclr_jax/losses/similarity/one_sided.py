@@ -1,8 +1,8 @@
 """Reductions over a similarity matrix, one tile at a time, each tile for its rows.
 
-Every row block meets every column block. Rows and columns may differ, so this is what
-one of several devices runs on its own rows. Value and gradient take three products of
-m n d, as in the dense form.
+Every row block is compared with every column block. Rows and columns may differ, so
+this is what one of several devices runs on its own rows. Value and gradient take three
+products of m n d, as in the dense form.
 """
 
 import jax

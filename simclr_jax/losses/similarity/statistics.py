@@ -32,12 +32,12 @@ class Positives(NamedTuple):
 
     Attributes:
       total: sum of the logits.
-      count: number of positives.
+      num_positives: how many they are.
       largest: the largest logit, -1e30 without positives.
     """
 
     total: jax.Array
-    count: jax.Array
+    num_positives: jax.Array
     largest: jax.Array
 
 
@@ -118,7 +118,7 @@ def merge(one: RowStatistics, other: RowStatistics) -> RowStatistics:
     if one.positives is not None and other.positives is not None:
         positives = Positives(
             one.positives.total + other.positives.total,
-            one.positives.count + other.positives.count,
+            one.positives.num_positives + other.positives.num_positives,
             jnp.maximum(one.positives.largest, other.positives.largest),
         )
     return RowStatistics(one.total + other.total, shift, observed, positives)

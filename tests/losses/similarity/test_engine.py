@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,3 +80,99 @@ def test_merging_no_statistics_changes_nothing():
     none = statistics.none(rows, distance_scale=jnp.float32(0.1))
     for got in (statistics.merge(some, none), statistics.merge(none, some)):
         jax.tree.map(np.testing.assert_array_equal, got, some)
+
+
+NUM_ROWS, NUM_COLUMNS, DIM = 24, 48, 5
+
+
+def make_sides(rng, num_ids):
+    """Rows [2 12 d] and columns [2 24 d] that share ids and labels."""
+    sides = []
+    for size in (NUM_ROWS, NUM_COLUMNS):
+        tags = rng.integers(0, (num_ids, 4), size=(size, 2)).astype(np.int32)
+        x = rng.uniform(-1, 1, size=(2, size // 2, DIM)).astype(np.float32)
+        ids, labels = tags.T.reshape(2, 2, size // 2)
+        sides.append(similarity.Rows(x, ids, labels))
+    return sides
+
+
+def dense_both(x, y, rows, columns):
+    """L and P of rows and columns by the whole matrix, one after the other."""
+    s = x.reshape(-1, DIM) @ y.reshape(-1, DIM).T
+    keep = rows.id.reshape(-1, 1) != columns.id.reshape(1, -1)
+    positive = keep & (rows.label.reshape(-1, 1) == columns.label.reshape(1, -1))
+    s = jnp.where(keep, s, -jnp.inf)
+    found = []
+    for side, axis in ((rows, 1), (columns, 0)):
+        logsumexp = jax.nn.logsumexp(s, axis=axis)
+        total = jnp.where(positive, s, 0.0).sum(axis)
+        found += [logsumexp.reshape(side.id.shape), total.reshape(side.id.shape)]
+    return found
+
+
+def read_both(found):
+    return [x for side in found for x in (side.logsumexp, side.positives.total)]
+
+
+@pytest.mark.parametrize(
+    ("num_devices", "algorithm", "bound"),
+    [
+        (0, "auto", 5.0),
+        (0, "ring", None),
+        (3, "triangular", 5.0),
+        (4, "gathered", None),
+        pytest.param(2, "triangular", 5.0, marks=pytest.mark.slow),
+        pytest.param(3, "ring", 5.0, marks=pytest.mark.slow),
+        pytest.param(1, "auto", 5.0, marks=pytest.mark.slow),
+    ],
+)
+def test_rows_against_other_columns_in_both_directions(
+    rng, make_mesh, monkeypatch, num_devices, algorithm, bound
+):
+    monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 7)
+    rows, columns = make_sides(rng, num_ids=6)
+    options = {
+        "bound": bound,
+        "mesh": make_mesh(num_devices) if num_devices else None,
+        "algorithm": algorithm,
+    }
+    weights = [rng.normal(size=x.shape) for x in (rows.id, columns.id)] * 2
+    weights = [jnp.asarray(weights[k], jnp.float32) for k in (0, 2, 1, 3)]
+
+    def tiled(x, y):
+        sides = rows._replace(x=x), columns._replace(x=y)
+        return read_both(similarity.compare_both(*sides, **options))
+
+    def value_and_pullback(function, x, y):
+        value, pull = jax.vjp(function, x, y)
+        return value, pull(weights)
+
+    def dense(x, y):
+        return dense_both(x, y, rows, columns)
+
+    got, expected = (
+        jax.jit(functools.partial(value_and_pullback, function))(rows.x, columns.x)
+        for function in (tiled, dense)
+    )
+    for one, other in zip(got[0], expected[0], strict=True):
+        oracles.assert_gradient_close(one, other)
+    for one, other in zip(got[1], expected[1], strict=True):
+        oracles.assert_gradient_close(one, other)
+
+
+def test_both_directions_take_four_products_by_one_sweep():
+    """On one device with a bound; by two sweeps six."""
+
+    def products(algorithm):
+        def loss(x, y):
+            found = similarity.compare_both(
+                similarity.Rows(x, row), similarity.Rows(y, row), **options
+            )
+            return sum(side.logsumexp.sum() for side in found)
+
+        row = jnp.arange(8, dtype=jnp.int32)[None]
+        options = {"bound": 5.0, "mesh": None, "algorithm": algorithm}
+        x = jnp.ones((1, 8, 2))
+        return str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(x, x)).count("dot_general")
+
+    assert products("triangular") == 4 and products("ring") == 6
