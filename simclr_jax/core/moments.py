@@ -132,9 +132,9 @@ def row_axes(vector: Float[Array, "*g c"], x: Float[Array, "*rows c"]) -> tuple:
 
 
 def _about(x, pivot):
-    """Returns the mean less the pivot, and the variance from squares about the pivot."""
+    """Returns the mean less the pivot, and the variance, both of x - pivot."""
     wide, axes = x.astype(jnp.float32), row_axes(pivot, x)
-    # Not the mean of x - pivot: XLA writes out on a CPU what two sums have in common.
-    offset = wide.mean(axes) - pivot
+    # In two forms, since XLA writes out on a CPU what two sums have in common.
+    offset = (wide + like(-pivot, x)).mean(axes)
     squares = jnp.square(wide - like(pivot, x)).mean(axes)
     return offset, jnp.maximum(squares - jnp.square(offset), 0.0)

@@ -1,8 +1,8 @@
 """Encoders: images [b h w c] in [0, 1] to features [b d].
 
 An encoder is any ``nnx.Module`` with ``feature_dim`` and
-``__call__(images) -> features``; it may take per-sample ``keys`` (see ``apply``), and be
-made of ``Block`` parts (see ``set_remat``).
+``__call__(images) -> features``; it may take per-sample ``keys`` (see ``apply``), and
+be made of ``Block`` parts (see ``set_remat``).
 """
 
 import dataclasses

@@ -7,7 +7,6 @@ What it draws for an image must depend on the key of that image alone, as by
 over devices or micro-batches.
 """
 
-import functools
 import inspect
 from typing import Any
 
@@ -40,15 +39,12 @@ def takes_keys(encoder: Any) -> bool:
 
     Args:
       encoder: a module or a function of images.
+
+    Returns:
+      True if ``apply`` hands keys on to it.
     """
-    is_module = hasattr(type(encoder), "__call__") and not inspect.isroutine(encoder)
-    return _names_keys(type(encoder).__call__ if is_module else encoder)
-
-
-@functools.lru_cache(maxsize=256)
-def _names_keys(function):
-    parameter = inspect.signature(function).parameters.get("keys")
-    keyword = (
-        (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD) if parameter else ()
+    parameter = inspect.signature(encoder).parameters.get("keys")
+    return parameter is not None and parameter.kind in (
+        parameter.KEYWORD_ONLY,
+        parameter.POSITIONAL_OR_KEYWORD,
     )
-    return parameter is not None and parameter.kind in keyword

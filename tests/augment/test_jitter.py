@@ -88,6 +88,42 @@ def test_every_order_is_equally_likely(key):
     assert np.all(np.abs(counts - number / 24) < 5 * np.sqrt(number / 24))
 
 
+def factors(key, amount, number=20_000):
+    """Draws of the three factors, shape [3 number]."""
+    options = {"brightness": amount, "contrast": amount, "saturation": amount}
+
+    def draw(sample_key):
+        image = jnp.zeros((1, 1, 3))
+        drawn = jitter.draw_jitter(
+            sample_key, image, hue=0.0, order="random", family="v2", **options
+        )
+        return jnp.stack([drawn.brightness, drawn.contrast, drawn.saturation])
+
+    return np.asarray(jax.jit(jax.vmap(draw))(jax.random.split(key, number))).T
+
+
+@pytest.mark.parametrize("amount", [0.4, 1.0, 1.2, 3.0])
+def test_factors_are_uniform_between_the_documented_bounds(key, amount):
+    low, high = max(0.0, 1.0 - amount), 1.0 + amount
+    for drawn in factors(key, amount):
+        assert low <= drawn.min() and drawn.max() <= high
+        # Kolmogorov and Smirnov's distance; exceeded by chance once in 10^6 times.
+        places = (np.sort(drawn) - low) / (high - low)
+        distance = np.abs(places - (np.arange(len(drawn)) + 0.5) / len(drawn)).max()
+        assert distance < 2.7 / np.sqrt(len(drawn))
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.4, 1.0])
+def test_amounts_up_to_one_keep_their_bits(key, amount):
+    def before(sample_key):
+        _, amount_key = jax.random.split(sample_key)
+        draws = jax.random.uniform(amount_key, (4,), minval=-1.0)
+        return jnp.maximum(0.0, 1.0 + amount * draws[:3])
+
+    expected = jax.jit(jax.vmap(before))(jax.random.split(key, 20_000))
+    np.testing.assert_array_equal(factors(key, amount), expected.T)
+
+
 def test_slots_are_those_of_the_orders():
     assert len(set(jitter.ORDERS)) == 24
     for order, row in zip(jitter.ORDERS, jitter.slot_table(), strict=True):

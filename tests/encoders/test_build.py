@@ -19,3 +19,14 @@ def test_unknown_names_and_options_list_the_choices():
         encoders.build("resnet5", image_shape=(32, 32, 3), rngs=nnx.Rngs(0))
     with pytest.raises(errors.UserError, match=r"Did you mean 'width'.*stem"):
         encoders.build("resnet50", image_shape=(32, 32, 3), rngs=nnx.Rngs(0), widht=2)
+
+
+def test_an_encoder_of_any_size_needs_the_channels_alone():
+    encoder = nnx.eval_shape(
+        lambda: encoders.build(
+            "resnet18", num_channels=1, stem="imagenet", rngs=nnx.Rngs(0)
+        )
+    )
+    assert (encoder.num_channels, encoder.feature_dim) == (1, 512)
+    with pytest.raises(errors.UserError, match=r"convnet needs image_shape"):
+        encoders.build("convnet", num_channels=1, rngs=nnx.Rngs(0))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from simclr_jax.core import normalization
 from simclr_jax.encoders import layers
 
 
@@ -66,3 +67,12 @@ def test_a_bottleneck_equals_its_operations_one_by_one(rng):
     actual = run(lambda model, x: model(x))
     for a, b in zip(actual, run(one_by_one), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_bottleneck_with_groups_takes_each_group_as_a_batch(rng):
+    options = {"bottleneck_channels": 2, "use_projection": True, "last_scale": 0.5}
+    block = layers.ResidualBlock(4, 8, **options, rngs=nnx.Rngs(0))
+    x = jnp.asarray(rng.normal(size=(4, 6, 6, 4)).astype(np.float32))
+    parts = [block(part) for part in jnp.split(x, 2)]
+    normalization.set_batch_norm_groups(block, 2)
+    np.testing.assert_allclose(block(x), jnp.concatenate(parts), rtol=1e-4, atol=1e-5)

@@ -104,3 +104,20 @@ def test_errors(arguments):
     x, kernel, scale, bias = arguments
     with pytest.raises(errors.UserError, match=r"channels c of the images; got"):
         lean(x[..., :-1], kernel, scale, bias)
+
+
+@pytest.mark.parametrize(("ratio", "bound"), [(100.0, 3e-5), (1000.0, 4e-4)])
+def test_a_large_mean_costs_no_more_digits_than_in_pytorch(rng, ratio, bound):
+    x = jnp.asarray(rng.normal(ratio, 1.0, size=(16, 8, 8, 32)).astype(np.float32))
+    kernel = jnp.asarray((rng.normal(size=(32, 16)) / 32**0.5).astype(np.float32))
+
+    def exact(c):
+        c = np.asarray(c, np.float64)
+        return (c - c.mean((0, 1, 2))) / np.sqrt(c.var((0, 1, 2)) + EPSILON)
+
+    y, _, variance = lean(x, kernel, jnp.ones(16), jnp.zeros(16))
+    c = np.asarray(x, np.float64) @ np.asarray(kernel, np.float64)
+    np.testing.assert_allclose(variance, c.var((0, 1, 2)), rtol=1e-5)
+    # The convolution in float32 has errors of its own, which no BatchNorm takes back.
+    narrow = np.abs(exact(convolution.conv2d(x, kernel[None, None])) - exact(c)).max()
+    assert np.abs(y - exact(c)).max() < narrow + bound

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,3 +79,34 @@ def test_a_frozen_layer_pools_after_its_relu(rng):
     before = np.array(layer.norm.mean[...])
     np.testing.assert_array_equal(frozen.pooled(x), pooling.max_pool_3x3(frozen(x)))
     np.testing.assert_array_equal(layer.norm.mean[...], before)
+
+
+@pytest.mark.parametrize(("ratio", "bound"), [(100.0, 3e-5), (1000.0, 4e-4)])
+def test_a_large_mean_costs_no_more_digits_than_in_pytorch(rng, ratio, bound):
+    x = jnp.asarray(rng.normal(ratio, 1.0, size=(16, 12, 12, 4)).astype(np.float32))
+    wide = np.asarray(x, np.float64)
+    hat = (wide - wide.mean((0, 1, 2))) / np.sqrt(wide.var((0, 1, 2)) + EPSILON)
+    expected = pooling.max_pool_3x3(jnp.asarray(hat, jnp.float32))
+    y, _, variance = lean(x, jnp.ones(4), jnp.zeros(4))
+    assert np.abs(y - expected).max() < bound
+    np.testing.assert_allclose(variance, wide.var((0, 1, 2)), rtol=1e-5)
+    # The gradient is that of the two operations, at a pivot near and far.
+    arguments = (x, jnp.ones(4), jnp.zeros(4))
+    near = functools.partial(
+        pooling.batch_norm_max_pool, epsilon=EPSILON, pivot=jnp.full(4, ratio)
+    )
+    expected = value_and_gradients(plain, arguments)
+    for function in (lean, near):
+        for a, b in zip(
+            value_and_gradients(function, arguments), expected, strict=True
+        ):
+            largest = float(np.abs(b).max())
+            np.testing.assert_allclose(a / largest, b / largest, rtol=0, atol=bound)
+
+
+def test_a_layer_with_groups_pools_each_group_as_a_batch(rng):
+    x = jnp.asarray(rng.normal(size=(4, 8, 8, 3)).astype(np.float32))
+    layer = layers.ConvNormReLU(3, 4, 7, stride=2, rngs=nnx.Rngs(0))
+    parts = [layer.pooled(part) for part in jnp.split(x, 2)]
+    got = nnx.view(layer, num_groups=2).pooled(x)
+    np.testing.assert_allclose(got, jnp.concatenate(parts), atol=1e-5)

@@ -18,9 +18,9 @@ KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 
 
 def build(name, remat, side=8):
-    return encoders.build(
-        name, image_shape=(side, side, 3), remat=remat, rngs=nnx.Rngs(0)
-    )
+    encoder = encoders.build(name, image_shape=(side, side, 3), rngs=nnx.Rngs(0))
+    assert encoders.set_remat(encoder, remat) > 1
+    return encoder
 
 
 def gradient_of(module, x, **options):
@@ -74,6 +74,58 @@ def test_an_unknown_choice_lists_the_others():
             match=r"remat 'block'. Did you mean 'blocks'.*blocks, convolutions, none",
         ):
             build(name, "block")
+
+
+class Own(nnx.Module):
+    """An encoder from outside, which knows nothing of rematerialization."""
+
+    def __init__(self, *, rngs):
+        self.linear = nnx.Linear(3, 2, rngs=rngs)
+        self.feature_dim = 2
+
+    def __call__(self, images):
+        return self.linear(images.mean((1, 2)))
+
+
+def test_an_encoder_without_blocks_is_left_as_it_is(caplog):
+    encoder = Own(rngs=nnx.Rngs(0))
+    assert encoders.set_remat(encoder, "none") == 0
+    assert not caplog.records
+    assert encoders.set_remat(encoder, "blocks") == 0
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "remat='blocks' has no effect: Own has no blocks (encoders.Block)."
+    )
+
+
+def test_blocks_of_an_encoder_from_outside_are_found(rng):
+    class Part(encoders.Block):
+        def __init__(self, *, rngs):
+            self.linear = nnx.Linear(2, 2, rngs=rngs)
+
+        def forward(self, x):
+            return jnp.sin(self.linear(x))
+
+    class WithBlocks(Own):
+        def __init__(self, *, rngs):
+            super().__init__(rngs=rngs)
+            self.parts = nnx.List([Part(rngs=rngs), Part(rngs=rngs)])
+
+        def __call__(self, images):
+            x = super().__call__(images)
+            for part in self.parts:
+                x = part(x)
+            return x
+
+    x = jnp.asarray(rng.random((4, 8, 8, 3), dtype=np.float32))
+    encoder = WithBlocks(rngs=nnx.Rngs(0))
+    kept = []
+    for remat in ("none", "blocks"):
+        assert encoders.set_remat(encoder, remat) == 2
+        graphdef, params = nnx.split(encoder)
+        loss = lambda params, graphdef=graphdef: nnx.merge(graphdef, params)(x).sum()
+        kept.append("checkpoint" in str(jax.make_jaxpr(jax.grad(loss))(params)))
+    assert kept == [False, True]
 
 
 @pytest.mark.slow

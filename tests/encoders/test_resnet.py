@@ -125,6 +125,28 @@ def test_errors():
         encoders.ResNet(51, image_shape=SMALL, rngs=rngs)
     with pytest.raises(errors.UserError, match=r"Unknown stem 'cifar'"):
         encoders.ResNet(18, image_shape=SMALL, stem="cifar", rngs=rngs)
-    module = encoders.ResNet(18, image_shape=(8, 8, 3), rngs=rngs)
-    with pytest.raises(errors.UserError, match=r"\(8, 8, 3\) \(h, w, c\); got \(9, 8"):
-        module(jnp.zeros((1, 9, 8, 3)))
+    with pytest.raises(errors.UserError, match=r"image_shape .* or num_channels; got"):
+        encoders.ResNet(18, rngs=rngs)
+    with pytest.raises(errors.UserError, match=r"stem='auto' goes by the size of the"):
+        encoders.ResNet(18, num_channels=3, rngs=rngs)
+    with pytest.raises(errors.UserError, match=r"has 3 channels and num_channels is 1"):
+        encoders.ResNet(18, image_shape=SMALL, num_channels=1, rngs=rngs)
+
+
+def features_of(images, **options):
+    def run(images):
+        return encoders.ResNet(18, rngs=nnx.Rngs(0), **options)(images)
+
+    return jax.eval_shape(run, jax.ShapeDtypeStruct(images, jnp.float32))
+
+
+@pytest.mark.parametrize("size", [(96, 96), (1, 1), (33, 57), (320, 224)])
+def test_images_of_any_size_are_taken(size):
+    assert features_of((2, *size, 3), image_shape=LARGE).shape == (2, 512)
+    options = {"num_channels": 3, "stem": "small_image"}
+    assert features_of((2, *size, 3), **options).shape == (2, 512)
+
+
+def test_images_of_other_channels_are_refused():
+    with pytest.raises(errors.UserError, match=r"of 3 channels; got .* for 1 channels"):
+        features_of((2, 32, 32, 1), image_shape=SMALL)
