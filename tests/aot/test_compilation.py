@@ -11,7 +11,12 @@ from simclr_jax import aot, assembly
 from simclr_jax.aot import compilation, work
 
 POINTWISE = "encoders/pointwise.py"  # the gradient of its kernel is one of its sums
-BATCH_NORM = ("core/normalization.py", "encoders/pooling.py", POINTWISE)
+BATCH_NORM = (
+    "core/moments.py",
+    "core/normalization.py",
+    "encoders/pooling.py",
+    POINTWISE,
+)
 SCALARS = 64  # bytes: the means of the loss and of its metrics, where they go alone
 
 

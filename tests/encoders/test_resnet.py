@@ -88,11 +88,16 @@ def test_initialization_is_lecun_truncated_normal():
 
 @pytest.mark.usefixtures("standard_promotion")
 def test_bfloat16_compute_with_float32_parameters_and_statistics():
-    module = encoders.ResNet(
-        18, image_shape=(16, 16, 3), dtype=jnp.bfloat16, rngs=nnx.Rngs(0)
-    )
-    assert module(jnp.ones((2, 16, 16, 3))).dtype == jnp.bfloat16
-    leaves = jax.tree.leaves(nnx.state(module, (nnx.Param, nnx.BatchStat)))
+    def run(images):
+        options = {"image_shape": (16, 16, 3), "dtype": jnp.bfloat16}
+        module = encoders.ResNet(18, **options, rngs=nnx.Rngs(0))
+        features = module(images)
+        return features, nnx.state(module, (nnx.Param, nnx.BatchStat))
+
+    images = jax.ShapeDtypeStruct((2, 16, 16, 3), jnp.float32)
+    features, state = jax.eval_shape(run, images)
+    assert features.dtype == jnp.bfloat16
+    leaves = jax.tree.leaves(state)
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}
 
 
