@@ -11,6 +11,7 @@ import math
 import re
 
 from simclr_jax.aot import hlo
+from simclr_jax.core import moments
 
 KINDS = (
     "all-gather",
@@ -59,13 +60,15 @@ def find_collectives(module: hlo.Module, *, num_chips: int) -> list[Collective]:
 
     Returns:
       The messages, those of the same kind, place and size of group added up, in the
-      order in which they are first sent. Loops are sent as often as they turn.
+      order in which they are first sent. Loops are sent as often as they turn. Those
+      of BatchNorm's second pass, which the first steps of a run alone make, are left
+      out, see ``core/moments.py``.
     """
     totals: dict[tuple, list[int]] = collections.defaultdict(lambda: [0, 0])
     for visit in module.visits():
         instruction = visit.instruction
         kind = instruction.opcode.removesuffix("-start")
-        if kind not in KINDS:
+        if kind not in KINDS or f"/{moments.SECOND_PASS}/" in instruction.op_name:
             continue
         found = totals[
             kind,

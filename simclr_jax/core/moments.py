@@ -19,6 +19,9 @@ MAX_DISTANCE = 1.0
 The variance is then off by two or three roundings of itself.
 """
 
+SECOND_PASS = "second_pass"
+"""The name scope of operations that run in steps whose pivots are too far away only."""
+
 
 class Moments(NamedTuple):
     """The moments of each channel; the mean in two parts, of which one is small.
@@ -55,6 +58,7 @@ def moments(
     """
     offset, variance = _about(x, pivot)
 
+    @jax.named_scope(SECOND_PASS)
     def again(x, pivot, offset, variance):
         del variance
         pivot = pivot + offset

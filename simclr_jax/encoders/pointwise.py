@@ -115,6 +115,7 @@ def _moments(x, kernel, epsilon):
     variance = (kernel * _matmul(covariance, kernel)).sum(0)
     size = jnp.sqrt(_matmul(jnp.square(mean), jnp.square(kernel)))
 
+    @jax.named_scope(moments.SECOND_PASS)
     def again(x, mean, covariance):
         del covariance
         offset, covariance = _about(moments.center(x, mean))

@@ -104,6 +104,13 @@ def check_gathers(step):
 
 def test_the_messages_of_the_step(small):
     check_messages(small)
+    sums = [one for one in small.found.messages if one.origin.startswith(BATCH_NORM)]
+    # BatchNorm's second pass, which the first steps alone make, is not among them.
+    forward, backward = (
+        sum(one.count for one in sums if one.is_backward == is_backward)
+        for is_backward in (False, True)
+    )
+    assert 0 < forward <= backward
 
 
 def test_the_loss_gathers_embeddings_and_statistics_once(small):
