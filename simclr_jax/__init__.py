@@ -1,15 +1,23 @@
-"""Contrastive learning of image representations in JAX and Flax NNX.
+"""Self-supervised learning of image representations in JAX and Flax NNX.
 
-The rooms of the house are imported when they are first used, so that
-``import simclr_jax`` costs next to nothing beyond ``import jax``.
+``fit`` trains a method, ``load`` gives a trained encoder back. They and the packages
+are imported when they are first used, so that ``import simclr_jax`` costs next to
+nothing beyond ``import jax``.
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simclr_jax.assembly import fit, load
 
 __version__ = "0.1.0"
 
-_ROOMS = (
+_FUNCTIONS = {"fit": "assembly", "load": "assembly"}
+
+_PACKAGES = (
     "aot",
+    "assembly",
     "augment",
     "core",
     "data",
@@ -23,14 +31,18 @@ _ROOMS = (
     "training",
 )
 
-__all__ = ["__version__", *_ROOMS]
+__all__ = ["__version__", "fit", "load", *_PACKAGES]
 
 
 def __getattr__(name: str):
-    if name in _ROOMS:
+    if name in _FUNCTIONS:
+        package = importlib.import_module(f"simclr_jax.{_FUNCTIONS[name]}")
+        return getattr(package, name)
+    if name in _PACKAGES:
         return importlib.import_module(f"simclr_jax.{name}")
+    choices = ", ".join((*_FUNCTIONS, *_PACKAGES))
     raise AttributeError(
-        f"module 'simclr_jax' has no attribute {name!r}; it has {', '.join(_ROOMS)}"
+        f"module 'simclr_jax' has no attribute {name!r}; it has {choices}"
     )
 
 

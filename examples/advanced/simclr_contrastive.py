@@ -60,7 +60,7 @@ def make_config(args):
         warmup_epochs = min(10.0, args.epochs / 10)
         config.optimizer = {**LARS, "warmup_epochs": warmup_epochs}
     rate = args.learning_rate or LEARNING_RATES[args.optimizer]
-    config.optimizer.learning_rate = rate
+    config.optimizer["learning_rate"] = rate
     if args.smoke:
         config.update({"epochs": 2, "batch_size": 32, "compute_dtype": "float32"})
         config.data.source = "synthetic:32x32x3:128"

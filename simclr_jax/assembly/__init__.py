@@ -1,9 +1,9 @@
 """From a config to objects: the one package of the library that knows configs."""
 
 from simclr_jax.assembly.abstract import abstract_arguments
-from simclr_jax.assembly.base_config import base_config
 from simclr_jax.assembly.config_files import Recipe, list_recipes, load_config
-from simclr_jax.assembly.fit import fit
+from simclr_jax.assembly.defaults import base_config
+from simclr_jax.assembly.fitting import fit
 from simclr_jax.assembly.identity import config_digest, differences
 from simclr_jax.assembly.loaded import LoadedEncoder, load
 from simclr_jax.assembly.overrides import apply_overrides

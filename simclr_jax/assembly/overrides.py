@@ -19,7 +19,7 @@ OPEN_PARTS = ("method", "encoder", "augmentation", "evaluation", "optimizer", "h
 
 
 def apply_overrides(
-    config: ml_collections.ConfigDict, overrides: Sequence[tuple[str, str]]
+    config: schema.Config, overrides: Sequence[tuple[str, str]]
 ) -> list[str]:
     """Changes the fields of a config.
 
@@ -45,7 +45,7 @@ def apply_overrides(
 
 
 def _modules(
-    config: ml_collections.ConfigDict, overrides: Sequence[tuple[str, str]]
+    config: schema.Config, overrides: Sequence[tuple[str, str]]
 ) -> tuple[str, ...]:
     """Returns the files that register what a new name may stand for."""
     given = [text for field, text in overrides if field == "modules"]
@@ -57,7 +57,7 @@ def _is_name(field: str) -> bool:
     return option == "name" and part in schema.REGISTRIES
 
 
-def _rename(config: ml_collections.ConfigDict, field: str, name: str) -> str | None:
+def _rename(config: schema.Config, field: str, name: str) -> str | None:
     """Sets the name of a part and drops the options that belonged to the old one."""
     kind = field.partition(".")[0]
     part, known = config[kind], schema.REGISTRIES[kind]
@@ -76,7 +76,7 @@ def _rename(config: ml_collections.ConfigDict, field: str, name: str) -> str | N
     return f"config.{kind} is {name}{dropped}."
 
 
-def _set(config: ml_collections.ConfigDict, field: str, text: str) -> None:
+def _set(config: schema.Config, field: str, text: str) -> None:
     """Sets a field from its text, as a value of the type that the field has."""
     *parents, last = field.split(".")
     holder: Any = config
@@ -146,7 +146,7 @@ def _wrong(field: str, text: str, kind: type) -> errors.UserError:
     )
 
 
-def _unknown(config: ml_collections.ConfigDict, field: str) -> errors.UserError:
+def _unknown(config: schema.Config, field: str) -> errors.UserError:
     where = schema.moved(field)
     if where is not None:
         return errors.UserError(f"There is no --config.{field}: {where}")
@@ -155,7 +155,7 @@ def _unknown(config: ml_collections.ConfigDict, field: str) -> errors.UserError:
     )
 
 
-def _names(config: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
+def _names(config: schema.Config, prefix: str = "") -> list[str]:
     names = []
     for key, value in config.items():
         if isinstance(value, ml_collections.ConfigDict) and len(value):

@@ -94,8 +94,8 @@ def build(
         needs an image shape and there is none.
     """
     if image_shape is not None:
-        image_shape = tuple(image_shape)
-        num_channels = image_shape[-1]
+        height, width, num_channels = image_shape
+        image_shape = (height, width, num_channels)
     encoder = ENCODERS.build(
         name,
         options,

@@ -71,9 +71,10 @@ class SupCon(base.Method):
     def loss(self, outputs, batch, *, step, execution):
         """Computes L_out in nats, and the metrics of ``losses.supcon_with_metrics``."""
         del step
+        labels: Any = batch["label"]
         return losses.supcon_with_metrics(
             outputs["z"],
-            base.distinct_labels(batch["label"]),
+            base.distinct_labels(labels),
             temperature=self.temperature,
             mesh=execution.mesh,
             algorithm=execution.loss_algorithm,

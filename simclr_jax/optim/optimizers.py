@@ -195,5 +195,6 @@ def _hold(
     """Returns the transformation, without effect in the first steps."""
     if not num_steps:
         return transformation
-    held = optax.conditionally_mask(transformation, lambda step: step >= num_steps)
+    is_due: Any = lambda step: step >= num_steps
+    held = optax.conditionally_mask(transformation, is_due)
     return optax.GradientTransformation(held.init, held.update)

@@ -26,11 +26,11 @@ class TrainState:
     graphdef: nnx.GraphDef
     arrays: nnx.State
 
-    def modules(self) -> tuple[nnx.Module, nnx.Optimizer]:
+    def modules(self) -> tuple[Any, nnx.Optimizer]:
         """Returns the method and the optimizer, sharing the arrays of this state."""
         return nnx.merge(self.graphdef, self.arrays)
 
-    def method(self) -> nnx.Module:
+    def method(self) -> Any:
         """Returns the method alone."""
         return self.modules()[0]
 
@@ -98,7 +98,7 @@ def initialize(
 
 
 def start_from(
-    method: nnx.Module,
+    method: Any,
     build_optimizer: Callable[[Any], optax.GradientTransformation],
     *,
     mesh: jax.sharding.Mesh,

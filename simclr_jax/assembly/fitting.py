@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 
 from simclr_jax import data, methods, training
-from simclr_jax.assembly import base_config, loaded, parts, schema
+from simclr_jax.assembly import defaults, loaded, parts, schema
 from simclr_jax.assembly import run as runs
 from simclr_jax.core import errors, paths
 
@@ -57,7 +57,7 @@ def fit(
     """
     is_method = isinstance(method_or_config, methods.Method)
     config = (
-        base_config.config_of_method(method_or_config)
+        defaults.config_of_method(method_or_config)
         if is_method
         else method_or_config.copy_and_resolve_references()
     )
@@ -68,7 +68,7 @@ def fit(
         config.batch_size = batch_size
     if optimizer is not None:
         given = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer)
-        config.optimizer = ml_collections.ConfigDict(base_config.OPTIMIZER | given)
+        config.optimizer = ml_collections.ConfigDict(defaults.OPTIMIZER | given)
     if evaluation is not None:
         config.evaluation = ml_collections.ConfigDict(dict(evaluation))
     if isinstance(source, str):
@@ -112,7 +112,7 @@ def _as_images(source: Any, config: schema.Config) -> data.Decoded:
                 f"{source.dtype.name} of shape {source.shape}."
             )
         labels = np.full(len(source), -1, np.int32)
-        digest = hashlib.sha256(np.ascontiguousarray(source)).hexdigest()[:12]
+        digest = hashlib.sha256(np.ascontiguousarray(source).data).hexdigest()[:12]
         return data.ArraySource(
             name=f"array {digest}",
             images=source,

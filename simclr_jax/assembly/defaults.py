@@ -96,7 +96,7 @@ def config_of_method(method: methods.Method) -> schema.Config:
       1,000 steps. ``method`` holds the plain attributes of the method, so that a run of
       another method is told apart.
     """
-    config = base_config()
+    config: schema.Config = base_config()
     plain = {
         name: value
         for name, value in vars(method).items()
