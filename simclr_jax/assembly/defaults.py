@@ -28,15 +28,7 @@ def base_config() -> ml_collections.ConfigDict:
     config.encoder = ml_collections.ConfigDict({"name": "resnet50"})
     config.augmentation = ml_collections.ConfigDict({"name": "simclr_v1"})
     config.evaluation = ml_collections.ConfigDict({"size": 224})
-    config.optimizer = ml_collections.ConfigDict({"name": "lars"})
-    # The peak is learning_rate times 1 (none), batch_size / 256 (linear) or
-    # sqrt(batch_size) (sqrt); the rise to it takes warmup_epochs.
-    config.optimizer.learning_rate = 0.3
-    config.optimizer.learning_rate_scaling = "linear"
-    config.optimizer.warmup_epochs = 10.0
-    # Pairs (regular expression, fields): decay, trust, rate, frozen_steps,
-    # constant_rate, group; the first that matches a parameter's path wins.
-    config.optimizer.rules = ()
+    config.optimizer = _optimizer_fields()
 
     # A checkpoint whose arrays the run starts from: those whose paths match one of
     # `only`; `rename` maps a regular expression to its replacement.
@@ -49,17 +41,38 @@ def base_config() -> ml_collections.ConfigDict:
     # Evaluators during training: a name of your choice, then name and options.
     config.hooks = ml_collections.ConfigDict()
 
-    # How the run is executed: does not affect its results, but for rounding.
-    config.execution = ml_collections.ConfigDict()
-    config.execution.num_devices = config_dict.placeholder(int)  # None: all
-    config.execution.accumulate = 1  # micro-batches that a batch is embedded in
-    # How devices exchange embeddings: gathered, ring, triangular or auto.
-    config.execution.loss_algorithm = "auto"
-    config.execution.remat = "none"  # or convolutions, blocks: less memory, more work
-    config.execution.steps_per_call = 1  # more, where a step is as short as its start
-
+    config.execution = _execution_fields()
     config.data = _data_fields()
     return config
+
+
+def _optimizer_fields() -> ml_collections.ConfigDict:
+    """Returns the optimizer: its name and options, its learning rate, its rules."""
+    fields = ml_collections.ConfigDict({"name": "lars"})
+    # The peak is learning_rate times 1 (none), batch_size / 256 (linear) or
+    # sqrt(batch_size) (sqrt); the rise to it takes warmup_epochs.
+    fields.learning_rate = 0.3
+    fields.learning_rate_scaling = "linear"
+    fields.warmup_epochs = 10.0
+    # Pairs (regular expression, fields): decay, trust, rate, frozen_steps,
+    # constant_rate, group; the first that matches a parameter's path wins.
+    fields.rules = ()
+    return fields
+
+
+def _execution_fields() -> ml_collections.ConfigDict:
+    """Returns how the run is executed; does not affect results, but for rounding.
+
+    With ``accumulate``, BatchNorm sees micro-batches, so that is part of the results.
+    """
+    fields = ml_collections.ConfigDict()
+    fields.num_devices = config_dict.placeholder(int)  # None: all
+    fields.accumulate = 1  # micro-batches that a batch is embedded in
+    # How devices exchange embeddings: gathered, ring, triangular or auto.
+    fields.loss_algorithm = "auto"
+    fields.remat = "none"  # or convolutions, blocks: less memory, more work
+    fields.steps_per_call = 1  # more, where a step is as short as its start
+    return fields
 
 
 def _data_fields() -> ml_collections.ConfigDict:

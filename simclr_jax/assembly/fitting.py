@@ -18,7 +18,7 @@ from simclr_jax.core import errors, paths
 
 def fit(
     method_or_config: methods.Method | schema.Config,
-    source: str | np.ndarray | data.Source | data.Decoded | None = None,
+    source: str | np.ndarray | data.Source | data.Decoded | None,
     *,
     workdir: str | os.PathLike[str],
     num_steps: int | None = None,

@@ -35,6 +35,13 @@ def compute_length(config: schema.Config, *, num_images: int) -> Length:
     """Returns the steps of a run; ``num_steps`` wins over ``epochs`` if both are set.
 
     The warm-up takes half of a run at most, however short the run is.
+
+    Args:
+      config: the config.
+      num_images: images in the set.
+
+    Returns:
+      The length.
     """
     steps_per_epoch = max(num_images // config.batch_size, 1)
     num_steps = config.num_steps
@@ -109,6 +116,16 @@ def build_batches(
     fields: tuple[str, ...],
 ) -> data.Batches:
     """Builds the batches of a run, with the fields that its method reads.
+
+    Args:
+      config: the config.
+      images: the decoded images.
+      num_steps: batches in the run.
+      mesh: the devices.
+      fields: the fields of a batch.
+
+    Returns:
+      The batches.
 
     Raises:
       DataError: if the images lack one of them.

@@ -200,10 +200,8 @@ def assemble(
     Raises:
       UserError: if something is missing or does not fit together.
     """
-    options = config.execution
-    mesh = training.make_mesh(num_devices=options.num_devices)
-    execution = executions.Execution(mesh, options.accumulate, options.loss_algorithm)
-    training.check_batch_size(config.batch_size, mesh, accumulate=options.accumulate)
+    execution = _build_execution(config)
+    mesh: Any = execution.mesh
     images = parts.open_images(config) if images is None else images
     if len(images) < 2:
         raise errors.DataError(
@@ -234,15 +232,19 @@ def assemble(
         )
 
     run = Run(
-        config,
-        execution,
-        images,
-        length,
-        batches,
-        schedule,
-        peak,
-        build_method,
-        method,
+        config, execution, images, length, batches, schedule, peak, build_method, method
     )
     training.processes.check_same(run.identity(), differences=identity.differences)
     return run
+
+
+def _build_execution(config: schema.Config) -> executions.Execution:
+    """Returns the devices of a config and how its steps are laid out over them.
+
+    Raises:
+      UserError: if there are fewer devices, or they do not divide the batch.
+    """
+    options = config.execution
+    mesh = training.make_mesh(num_devices=options.num_devices)
+    training.check_batch_size(config.batch_size, mesh, accumulate=options.accumulate)
+    return executions.Execution(mesh, options.accumulate, options.loss_algorithm)

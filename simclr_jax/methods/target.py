@@ -49,6 +49,9 @@ def copy_of(encoder: Any, head: Any) -> Target:
     Args:
       encoder: images to h.
       head: h to z.
+
+    Returns:
+      The target.
     """
     return Target(nnx.clone(encoder, arrays=True), nnx.clone(head, arrays=True))
 
@@ -77,6 +80,9 @@ def cosine_decay(initial: float, *, step: jax.Array | int, num_steps: int) -> ja
       initial: the decay at step 0, in [0, 1].
       step: updates made so far.
       num_steps: updates in the run.
+
+    Returns:
+      The decay, a float32 scalar.
     """
     share = jnp.minimum(jnp.asarray(step, jnp.float32) / num_steps, 1.0)
     return 1 - (1 - initial) * (1 + jnp.cos(jnp.pi * share)) / 2

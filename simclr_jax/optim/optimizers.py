@@ -156,7 +156,7 @@ def build(
     Raises:
       UserError: if the name, an option or a rule is wrong; lists the choices.
     """
-    groups = rules_lib.resolve(params, rules)
+    groups = rules_lib.resolve(params, rules=rules)
     by_label = {group.label: group for group in jax.tree.leaves(groups)}
     transformations = {
         label: _hold(

@@ -60,7 +60,7 @@ class Group:
         return ", ".join(([self.group] if self.group else []) + parts)
 
 
-def resolve(params: Any, rules: Rules = ()) -> Any:
+def resolve(params: Any, *, rules: Rules = ()) -> Any:
     """Returns the group of every parameter.
 
     Args:
@@ -92,7 +92,7 @@ def resolve(params: Any, rules: Rules = ()) -> Any:
     return jax.tree_util.tree_unflatten(structure, groups)
 
 
-def table(params: Any, rules: Rules = ()) -> list[str]:
+def table(params: Any, *, rules: Rules = ()) -> list[str]:
     """Returns a line for each group of parameters, the largest first.
 
     Args:
@@ -104,7 +104,7 @@ def table(params: Any, rules: Rules = ()) -> list[str]:
     """
     arrays: collections.Counter[str] = collections.Counter()
     sizes: collections.Counter[str] = collections.Counter()
-    groups = jax.tree.leaves(resolve(params, rules))
+    groups = jax.tree.leaves(resolve(params, rules=rules))
     for group, leaf in zip(groups, jax.tree.leaves(params), strict=True):
         arrays[group.label] += 1
         sizes[group.label] += math.prod(leaf.shape)

@@ -5,38 +5,14 @@ import io
 import logging
 import os
 import pathlib
-import re
 import sys
 from collections.abc import Callable
 
 import jax
-import ml_collections
 from absl import flags
 
-from simclr_jax import assembly
 from simclr_jax.core import errors, paths, signals
-
-_log = logging.getLogger("simclr_jax")
-
-
-class _ConfigParser(flags.ArgumentParser):
-    """Loads what ``--config`` names."""
-
-    def parse(self, argument: str) -> ml_collections.ConfigDict:
-        config = assembly.load_config(argument)
-        config.lock()  # no field may be added
-        return config
-
-
-def define_config() -> flags.FlagHolder:
-    """Defines ``--config``, whose fields ``--config.FIELD=VALUE`` changes."""
-    return flags.DEFINE(
-        _ConfigParser(),
-        "config",
-        None,
-        "RECIPE, FILE.py, or either with :VARIANT; simclr configs lists the recipes. "
-        "--config.FIELD=VALUE changes a field.",
-    )
+from simclr_jax.programs import config_flag
 
 
 def run(main: Callable[[], int | None], arguments: list[str]) -> int:
@@ -91,7 +67,7 @@ def _parse_flags(arguments: list[str]) -> None:
     Raises:
       UserError: for an unknown flag, config file, field or variant.
     """
-    arguments, overrides = take_overrides(arguments)
+    arguments, overrides = config_flag.take_overrides(arguments)
     try:
         unparsed = flags.FLAGS(arguments)[1:]
     except (flags.Error, AttributeError, KeyError, OSError, TypeError) as error:
@@ -105,43 +81,7 @@ def _parse_flags(arguments: list[str]) -> None:
             "--name=value."
         )
     if overrides:
-        config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
-        if config is None:
-            raise errors.UserError(
-                f"--config.{overrides[0][0]} changes a config; give --config=RECIPE "
-                "or --config=FILE.py too."
-            )
-        for note in assembly.apply_overrides(config, overrides):
-            _log.info("%s", note)
-
-
-def take_overrides(
-    arguments: list[str],
-) -> tuple[list[str], list[tuple[str, str]]]:
-    """Splits ``--config.FIELD=VALUE``, or ``--config.FIELD VALUE``, off arguments.
-
-    Args:
-      arguments: the program's name and its flags.
-
-    Returns:
-      The other arguments, and the pairs (field, value).
-
-    Raises:
-      UserError: if the last one lacks its value.
-    """
-    others: list[str] = []
-    overrides: list[tuple[str, str]] = []
-    remaining = iter(arguments)
-    for argument in remaining:
-        match = re.fullmatch(r"--?config\.([^=]+)(?:=(.*))?", argument, re.DOTALL)
-        if match is None:
-            others.append(argument)
-            continue
-        value = match[2] if match[2] is not None else next(remaining, None)
-        if value is None:
-            raise errors.UserError(f"{argument} needs a value: {argument}=VALUE.")
-        overrides.append((match[1], value))
-    return others, overrides
+        config_flag.apply(overrides)
 
 
 def _plain_message(error: BaseException) -> str:

@@ -12,9 +12,9 @@ from absl import flags
 
 from simclr_jax import aot, assembly, training
 from simclr_jax.core import checks, errors, paths
-from simclr_jax.programs import cli
+from simclr_jax.programs import config_flag
 
-_CONFIG = cli.define_config()
+_CONFIG = config_flag.define()
 _TOPOLOGY = flags.DEFINE_string("topology", None, "The chips, e.g. v5e:16x16.")
 _SWEEP = flags.DEFINE_multi_string(
     "sweep",

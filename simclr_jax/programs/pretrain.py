@@ -8,9 +8,9 @@ from absl import flags
 
 from simclr_jax import assembly, data, training
 from simclr_jax.core import errors, paths, signals
-from simclr_jax.programs import cli
+from simclr_jax.programs import config_flag
 
-_CONFIG = cli.define_config()
+_CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string(
     "workdir",
     None,

@@ -41,7 +41,8 @@ def test_the_first_match_wins_and_leaves_other_fields_at_their_defaults():
         "b": jnp.zeros((2, 2)),
     }
     groups = optim.resolve(
-        params, [("^a/kernel$", {"rate": 3.0}), ("^a/", {"rate": 0.5, "trust": True})]
+        params,
+        rules=[("^a/kernel$", {"rate": 3.0}), ("^a/", {"rate": 0.5, "trust": True})],
     )
     assert groups["a"]["kernel"] == optim.Group(rate=3.0)
     assert groups["a"]["bias"] == optim.Group(decay=0.0, trust=True, rate=0.5)
@@ -51,7 +52,7 @@ def test_the_first_match_wins_and_leaves_other_fields_at_their_defaults():
 def test_the_table_names_what_is_unusual():
     params = {"a": jnp.zeros((2, 3)), "b": jnp.zeros((4, 4))}
     rules = [("a", {"group": "prototypes", "frozen_steps": 5, "constant_rate": True})]
-    assert optim.table(params, rules) == [
+    assert optim.table(params, rules=rules) == [
         "1 arrays, 16 numbers: decay 1, trust",
         "1 arrays, 6 numbers: prototypes, decay 1, trust, constant rate, frozen for 5 "
         "steps",
@@ -81,4 +82,4 @@ def test_the_table_names_what_is_unusual():
 )
 def test_wrong_rules_are_refused(rules, message):
     with pytest.raises(errors.UserError, match=message):
-        optim.resolve({"a": jnp.zeros(1)}, rules)
+        optim.resolve({"a": jnp.zeros(1)}, rules=rules)
