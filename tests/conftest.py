@@ -1,5 +1,8 @@
 """Strict settings for every test: eight fake devices, no silent promotion."""
 
+import contextlib
+import ctypes
+import gc
 import os
 import pathlib
 
@@ -14,6 +17,25 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 flags.FLAGS.mark_as_parsed()
+
+
+MEMORY_LIMIT = 2 << 30
+"""Bytes of a test process above which compiled programs are dropped."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bounded_memory():
+    """Drops compiled programs after a module, where the process has grown large."""
+    yield
+    statistics = pathlib.Path("/proc/self/statm")
+    if not statistics.exists():
+        return
+    pages = int(statistics.read_text().split()[1])
+    if pages * os.sysconf("SC_PAGE_SIZE") > MEMORY_LIMIT:
+        jax.clear_caches()
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @pytest.fixture
