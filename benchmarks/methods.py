@@ -35,7 +35,9 @@ def main():
     args = parser.parse_args()
     training.use_cpu_cores(128)
     print(machine.header("flax", "optax"))
-    print(f"mnist_sample, {args.epochs} epochs of 31 steps, batch 128, seed {args.seed}\n")
+    print(
+        f"mnist_sample, {args.epochs} epochs of 31 steps, batch 128, seed {args.seed}\n"
+    )
     names = ("linear, all", "linear, 100", "kNN", "std", "rank", "loss", "s/step")
     print(f"{'':<16}" + "".join(f"{name:>13}" for name in names), flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -172,9 +172,9 @@ class Run:
             raise errors.ConfigMismatchError(
                 "The workdir holds a run of another config:\n" + "\n".join(lines) + "\n"
                 "To continue that run, start it with its own config. To start another "
-                "one, use another --workdir; with --config.init_from.checkpoint=DIR it "
-                "starts from the arrays of this one, which is also how a run that has "
-                "ended is extended."
+                "one, use another workdir; with init_from.checkpoint (on the command "
+                "line --config.init_from.checkpoint=DIR) it starts from the arrays of "
+                "this one, which is also how a run that has ended is extended."
             )
 
 
@@ -202,7 +202,11 @@ def assemble(
     """
     execution = _build_execution(config)
     mesh: Any = execution.mesh
-    images = parts.open_images(config) if images is None else images
+    if images is None:
+        images = parts.open_images(config)
+    else:  # A name would say of the images what is not so.
+        config = config.copy_and_resolve_references()
+        config.data.source = None
     if len(images) < 2:
         raise errors.DataError(
             f"{images.name} has 1 image; expected two at least, since the other images "

@@ -39,6 +39,7 @@ from simclr_jax.training.state import (
     abstract_state,
     create,
     initialize,
+    on_one_device,
     start_from,
 )
 from simclr_jax.training.step import train_step, train_steps
@@ -68,6 +69,7 @@ __all__ = [
     "find_steps",
     "initialize",
     "make_mesh",
+    "on_one_device",
     "map_micro_batches",
     "mesh_of",
     "open_workdir",
