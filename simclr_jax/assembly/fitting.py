@@ -26,7 +26,7 @@ def fit(
     batch_size: int | None = None,
     optimizer: str | Mapping[str, Any] | None = None,
     evaluation: Mapping[str, Any] | None = None,
-    hooks: Sequence[training.Hook] = (),
+    hooks: Sequence[training.Hook] | Mapping[str, Any] = (),
     **fields: Any,
 ) -> loaded.LoadedEncoder:
     """Trains a method on images; continues by itself from its working directory.
@@ -50,7 +50,7 @@ def fit(
       evaluation: options of ``augment.evaluation``, what is done to an image before it
         is embedded; None: the size of the views, or what the config says.
       hooks: called after every step with ``(step, state, metrics)``; numbers that they
-        return are written to ``metrics.jsonl``.
+        return are written to ``metrics.jsonl``. Or a dict, as ``config.hooks``.
       **fields: other fields of the config, e.g. ``seed=1``, ``log_every_steps=10``. A
         dict with a name replaces a part; one without changes the fields that it has,
         e.g. ``execution={"num_devices": 1}``.
@@ -64,7 +64,10 @@ def fit(
     config, method = _open_config(method_or_config)
     fields |= {"num_steps": num_steps} if num_steps is not None else {}
     fields |= {"batch_size": batch_size} if batch_size is not None else {}
-    _apply(config, fields)
+    if isinstance(hooks, Mapping):
+        fields, hooks = fields | {"hooks": hooks}, ()
+    _apply(config, fields, made=() if method is None else MADE)
+    _check_hooks(hooks)
     if optimizer is not None:
         given = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer)
         config.optimizer = ml_collections.ConfigDict(defaults.OPTIMIZER | given)
@@ -115,9 +118,29 @@ def _open_config(given: Any) -> tuple[schema.Config, methods.Method | None]:
     )
 
 
-def _apply(config: schema.Config, fields: Mapping[str, Any]) -> None:
+MADE = ("method", "encoder", "augmentation", "compute_dtype")
+"""Fields that have no say where the method is made already."""
+
+
+def _check_hooks(hooks: Sequence[Any]) -> None:
+    for hook in hooks:
+        if not callable(hook):
+            raise errors.UserError(
+                "hooks must be functions of (step, state, metrics), or a dict as "
+                f"config.hooks; got {hook!r}."
+            )
+
+
+def _apply(
+    config: schema.Config, fields: Mapping[str, Any], *, made: Sequence[str]
+) -> None:
     """Sets fields; a dict without a name changes those fields of a part it has."""
     for name, value in fields.items():
+        if name in made:
+            raise errors.UserError(
+                f"{name} has no effect on a method that is made already; give it to "
+                "the method or its encoder, or call fit with a config."
+            )
         if name not in config:
             raise errors.UserError(
                 schema.moved(name)
@@ -145,7 +168,7 @@ def _set(part: schema.Config, field: str, value: Any) -> None:
         part[field] = value
     except TypeError as error:
         raise errors.UserError(
-            f"{field} must be of the type of {part[field]!r}; got {value!r}."
+            f"{field} must be {type(part[field]).__name__}; got {value!r}."
         ) from error
 
 
@@ -167,4 +190,9 @@ def _as_images(source: Any, config: schema.Config) -> data.Decoded:
         )
     if hasattr(source, "read"):
         return source
+    if not isinstance(source, data.Source):
+        raise errors.UserError(
+            'source must be a name such as "folder:PATH", uint8 images [n h w c], or '
+            f"an open source; got {type(source).__name__}."
+        )
     return parts.decode(config, source)

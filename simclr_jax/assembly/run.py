@@ -10,7 +10,7 @@ import jax
 import optax
 from flax import nnx
 
-from simclr_jax import data, methods, training
+from simclr_jax import data, encoders, methods, training
 from simclr_jax.assembly import (
     description,
     encoder_metadata,
@@ -63,9 +63,10 @@ class Run:
     def initial_state(self) -> training.TrainState:
         """Creates the state of step 0 on the devices, before ``init_from``."""
         if self.method is not None:
-            return training.start_from(
-                self.method, self.build_optimizer, mesh=self.mesh
-            )
+            method = parts.freeze(nnx.clone(self.method), tuple(self.config.freeze))
+            if self.config.execution.remat != "none":
+                encoders.set_remat(method.encoder, self.config.execution.remat)
+            return training.start_from(method, self.build_optimizer, mesh=self.mesh)
         return training.initialize(
             self.build_method, self.build_optimizer, mesh=self.mesh
         )
