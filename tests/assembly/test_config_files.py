@@ -38,6 +38,7 @@ def test_the_list_of_recipes():
     assert set(recipes) == files - {"__init__", "common"}
     assert recipes["mnist"].summary.startswith("SimCLR on MNIST")
     assert recipes["imagenet_resnet50"].variants == (
+        "byol",
         "v1_paper",
         "v2",
         "small_batch",
