@@ -3,11 +3,12 @@
     python -m benchmarks.methods --epochs=30
 
 Each row is one run of ``--config=mnist:METHOD`` on ``mnist_sample`` (4,000 digits to
-learn from, 1,000 to test) in a temporary working directory. Read from the frozen encoder
-h: accuracy of a linear classifier with all and with 100 labels (the mean of 3 draws),
-and of 20 nearest neighbors (cosine, temperature 0.07). Collapse readings of h: the
-standard deviation of its normalized directions times sqrt(d) (1: spread over the sphere,
-0: collapsed) and its effective rank (RankMe, https://arxiv.org/abs/2210.02885).
+learn from, 1,000 to test) in a temporary working directory. Read from the frozen
+encoder h: accuracy of a linear classifier with all and with 100 labels (the mean of 3
+draws), and of 20 nearest neighbors (cosine, temperature 0.07). Collapse readings of h:
+the standard deviation of its normalized directions times sqrt(d) (1: spread over the
+sphere, 0: collapsed) and its effective rank (RankMe,
+https://arxiv.org/abs/2210.02885).
 """
 
 import argparse
