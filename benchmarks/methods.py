@@ -3,11 +3,12 @@
     python -m benchmarks.methods --epochs=30
 
 Each row is one run of ``--config=mnist:METHOD`` on ``mnist_sample`` (4,000 digits to
-learn from, 1,000 to test) in a temporary working directory. Read from the frozen encoder
-h: accuracy of a linear classifier with all and with 100 labels (the mean of 3 draws),
-and of 20 nearest neighbors (cosine, temperature 0.07). Collapse readings of h: the
-standard deviation of its normalized directions times sqrt(d) (1: spread over the sphere,
-0: collapsed) and its effective rank (RankMe, https://arxiv.org/abs/2210.02885).
+learn from, 1,000 to test) in a temporary working directory. Read from the frozen
+encoder h: accuracy of a linear classifier with all and with 100 labels (the mean of 3
+draws), and of 20 nearest neighbors (cosine, temperature 0.07). Collapse readings of h:
+the standard deviation of its normalized directions times sqrt(d) (1: spread over the
+sphere, 0: collapsed) and its effective rank (RankMe,
+https://arxiv.org/abs/2210.02885).
 """
 
 import argparse
@@ -35,7 +36,9 @@ def main():
     args = parser.parse_args()
     training.use_cpu_cores(128)
     print(machine.header("flax", "optax"))
-    print(f"mnist_sample, {args.epochs} epochs of 31 steps, batch 128, seed {args.seed}\n")
+    print(
+        f"mnist_sample, {args.epochs} epochs of 31 steps, batch 128, seed {args.seed}\n"
+    )
     names = ("linear, all", "linear, 100", "kNN", "std", "rank", "loss", "s/step")
     print(f"{'':<16}" + "".join(f"{name:>13}" for name in names), flush=True)
     with tempfile.TemporaryDirectory() as folder:

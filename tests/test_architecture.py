@@ -63,6 +63,7 @@ TESTED_ELSEWHERE = {
     "losses/similarity/statistics.py": "losses/similarity/test_engine.py",
     "losses/similarity/tiles.py": "losses/similarity/test_engine.py",
     "losses/similarity/two_sided.py": "losses/similarity/test_engine.py",
+    "evaluation/labels.py": "evaluation/test_labeled_features.py",
     "plots/canvas.py": "plots/test_plots.py",
     "plots/curves.py": "plots/test_plots.py",
     "plots/maps.py": "plots/test_plots.py",

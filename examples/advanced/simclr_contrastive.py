@@ -156,7 +156,8 @@ def save_pictures(run, workdir, history):
     config, samples = run.config, run.images.read(range(6))
     images = data.to_devices(samples, is_canvas=run.images.is_canvas)
     recipe = assembly.build_augmentation(config)
-    (views,) = augment.views(jax.random.key(config.seed), images, recipe)
+    keys = augment.sample_keys(jax.random.key(config.seed), 6)
+    (views,) = augment.views(keys, images, recipe)
     paths = [workdir / "views.png", workdir / "loss.png"]
     plots.save_view_grid(paths[0], samples["images"] / np.float32(255), np.array(views))
     plots.save_loss_curve(

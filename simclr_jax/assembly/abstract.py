@@ -48,7 +48,9 @@ def abstract_arguments(
     options = config.execution
     training.check_batch_size(config.batch_size, mesh, accumulate=options.accumulate)
     execution = executions.Execution(mesh, options.accumulate, options.loss_algorithm)
-    canvas = config.data.canvas or parts.default_canvas(config)
+    canvas = config.data.canvas
+    if canvas is None:
+        canvas = parts.default_canvas(config)
     shape = image_shape or (canvas, canvas, config.data.num_channels)
     length = parts.compute_length(config, num_images=num_images)
     schedule, peak = parts.build_schedule(config, length)

@@ -71,7 +71,7 @@ def decode(config: schema.Config, source: data.Source) -> data.Decoded:
     options = config.data
     return data.open_images(
         source,
-        canvas=options.canvas or default_canvas(config),
+        canvas=default_canvas(config) if options.canvas is None else options.canvas,
         num_channels=options.num_channels,
         on_bad_image=options.on_bad_image,
         # Fields that older checkpoints lack.

@@ -90,6 +90,13 @@ class MoCo(base.Method):
         checks.check_in_range("decay", decay, low=0.0, high=1.0)
         per_step = batch_size * (2 if symmetric else 1)
         _check_queue(queue_size, per_step)
+        checks.check_positive_int("norm_groups", norm_groups)
+        checks.check_divisible(
+            "batch_size",
+            batch_size,
+            by=norm_groups,
+            remedy="It is split into norm_groups parts for BatchNorm.",
+        )
         self.encoder = encoder
         self.head = heads.build(head, encoder, default=HEAD, dtype=dtype, rngs=rngs)
         for module in (self.encoder, self.head):

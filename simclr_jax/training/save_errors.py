@@ -9,6 +9,12 @@ from typing import Any
 _OS_ERROR = re.compile(r"os_error_code='(\d+)'")
 
 
+_ECHOES = (
+    "_SignalingThread.run() raised an exception",
+    "Task exception was never retrieved",
+)
+
+
 def describe(error: BaseException) -> str:
     """Returns what went wrong in a few words, e.g. ``No space left on device``.
 
@@ -26,19 +32,21 @@ def describe(error: BaseException) -> str:
 def keep_short() -> None:
     """Drops what is printed beside the error that a failed save raises, for good.
 
-    Orbax logs a traceback for each of its threads, and TensorStore calls back, a
+    Orbax logs a traceback for each of its threads, asyncio one for each array that was
+    not waited for, and TensorStore calls back, a
     thousand times, an event loop that the first error has closed. Some of it comes
     after the save has returned. What a thread raises is raised by the save too.
     """
-    logger = logging.getLogger("absl")
-    if _is_news not in logger.filters:
-        logger.addFilter(_is_news)
+    for name in ("absl", "asyncio"):
+        logger = logging.getLogger(name)
+        if _is_news not in logger.filters:
+            logger.addFilter(_is_news)
     if not getattr(sys.unraisablehook, "ignores_closed_loops", False):
         sys.unraisablehook = _ignoring_closed_loops(sys.unraisablehook)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return "_SignalingThread.run() raised an exception" not in str(record.msg)
+    return not any(echo in str(record.msg) for echo in _ECHOES)
 
 
 def _ignoring_closed_loops(before: Any) -> Any:

@@ -45,7 +45,7 @@ class Step:
     @property
     def num_kernel_parameters(self):
         """Those that are not BatchNorm's: their gradients are the large ones."""
-        method = self.arguments[1][0]
+        method = self.arguments[2][0]
         leaves = jax.tree.leaves(method)
         return sum(math.prod(leaf.shape) for leaf in leaves if len(leaf.shape) > 1)
 
@@ -98,7 +98,7 @@ def check_gathers(step):
     rows = 2 * step.config.batch_size
     embeddings, statistics = sorted(step.gathers, key=lambda one: -one.num_bytes)
     assert (embeddings.count, statistics.count) == (1, 1)
-    assert embeddings.num_bytes == rows * step.config.head.output_dim * 4
+    assert embeddings.num_bytes == rows * step.config.method.head.output_dim * 4
     assert statistics.num_bytes <= rows * 4 * 4
 
 
@@ -127,7 +127,7 @@ def test_the_state_is_donated(small):
     compiled = small.found.compiled
     state = sum(
         math.prod(leaf.shape) * leaf.dtype.itemsize
-        for leaf in jax.tree.leaves(small.arguments[1])
+        for leaf in jax.tree.leaves(small.arguments[2])
     )
     assert compiled.argument_bytes > state
     assert 0.95 * state < compiled.shared_bytes <= compiled.output_bytes

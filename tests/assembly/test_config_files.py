@@ -29,7 +29,7 @@ def test_the_recipes_are_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert assembly.load_config("mnist").data.source == "tfds:mnist"
     assert assembly.load_config("cifar10:smoke").num_steps == 4
-    assert assembly.load_config("imagenet_resnet50:v2").head.num_layers == 3
+    assert assembly.load_config("imagenet_resnet50:v2").method.head.num_layers == 3
 
 
 def test_the_list_of_recipes():
@@ -38,6 +38,7 @@ def test_the_list_of_recipes():
     assert set(recipes) == files - {"__init__", "common"}
     assert recipes["mnist"].summary.startswith("SimCLR on MNIST")
     assert recipes["imagenet_resnet50"].variants == (
+        "byol",
         "v1_paper",
         "v2",
         "small_batch",

@@ -101,5 +101,7 @@ def test_lists_stand_for_tuples():
 def test_errors():
     with pytest.raises(ValueError, match=r"recipe 'simlcr_v1'. Did you mean 'simclr_v"):
         augment.build("simlcr_v1")
-    with pytest.raises(ValueError, match=r"option of recipe 'mnist' 'sise'.*'size'"):
+    with pytest.raises(
+        ValueError, match=r"option of augmentation recipe 'mnist': 'sise'.*'size'"
+    ):
         augment.build("mnist", sise=24)

@@ -1,5 +1,6 @@
 """Views depend on the key of the image, on nothing else."""
 
+import inspect
 import os
 
 import jax
@@ -178,6 +179,6 @@ def test_errors(key, images):
     with pytest.raises(ValueError, match=r"two views of one size.*3 of 8 x 8"):
         trace(augment.two_views, (crop,) * 3)
     with pytest.raises(ValueError, match=r"a key for each of the 16 images; got keys"):
-        augment.views(key[:3], images, crop)
+        inspect.unwrap(augment.views)(key[:3], images, crop)
     with pytest.raises(ValueError, match=r"one augmentation for each view; got none"):
         trace(augment.views, ())

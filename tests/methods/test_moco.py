@@ -121,7 +121,7 @@ def test_the_shuffle_changes_nothing_where_norms_are_frozen(key):
         ({"queue_size": 12, "symmetric": True}, r"multiple of the 8 keys of a step"),
         ({"decay": -0.1}, r"decay must be in \[0.0, 1.0\]"),
         ({"temperature": 0.0}, r"temperature must be a number > 0"),
-        ({"norm_groups": 3}, r"4"),
+        ({"norm_groups": 3}, r"batch_size must be a multiple of 3; got 4"),
     ],
 )
 def test_wrong_options(options, message):

@@ -142,7 +142,7 @@ def test_a_folder_without_classes_cannot_be_probed(resident, folder):
     workdir, _ = resident
     for dataset, message in (
         (f"folder:{folder}", "has no labels; a probe needs them"),
-        ("synthetic:16x16x3:20", "Probe it on images of 1 channels"),
+        ("synthetic:16x16x3:20", "Choose images of 1 channels"),
     ):
         done = running.run("probe", f"--checkpoint={workdir}", f"--dataset={dataset}")
         assert done.returncode == 4

@@ -72,7 +72,7 @@ def test_the_run_is_where_the_path_leads_and_nowhere_else(here):
 def test_every_form_of_a_checkpoint(here, monkeypatch, form):
     monkeypatch.chdir(here)
     monkeypatch.setenv("HOME", str(here))
-    assert assembly.restore_encoder(form.format(here=here)).step == 2
+    assert assembly.load(form.format(here=here)).step == 2
 
 
 def test_a_step_is_read_by_a_relative_path(here, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_step_is_read_by_a_relative_path(here, monkeypatch):
 
 def test_a_checkpoint_in_a_bucket_is_refused():
     with pytest.raises(errors.UserError, match=r"checkpoint .* is a URL"):
-        assembly.restore_encoder("gs://bucket/run")
+        assembly.load("gs://bucket/run")
 
 
 def test_a_probe_from_another_folder_finds_the_data_of_the_run(here, tmp_path):

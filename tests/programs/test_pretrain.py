@@ -15,6 +15,9 @@ NUM_STEPS = 30
 ARGUMENTS = (
     *running.TINY,
     f"--config.num_steps={NUM_STEPS}",
+    # A run in which no two values tie in a pooling window: rounding moves its losses by
+    # less than 1e-5 in 20 steps. With a tie it is 1e-3, by a flipped arg-max and Adam.
+    "--config.seed=5",
     "--config.checkpoint_every_steps=3",
     "--config.log_every_steps=1",
 )
@@ -157,7 +160,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(golden, tmp_path):
     shutil.copytree(golden[0], workdir)
     step = workdir / "checkpoints" / str(NUM_STEPS)
     largest = max(
-        (p for p in (step / "model").rglob("*") if p.is_file()),
+        (p for p in (step / "encoder").rglob("*") if p.is_file()),
         key=lambda path: path.stat().st_size,
     )
     largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
@@ -170,10 +173,13 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(golden, tmp_path):
 
 def test_another_config_in_the_workdir_is_refused_with_the_difference(golden):
     done = running.run(
-        "pretrain", *ARGUMENTS, "--config.temperature=0.7", f"--workdir={golden[0]}"
+        "pretrain",
+        *ARGUMENTS,
+        "--config.method.temperature=0.7",
+        f"--workdir={golden[0]}",
     )
     assert done.returncode == 3
-    assert "temperature: 0.5 in the checkpoint, 0.7 now" in done.stderr
+    assert "method.temperature: 0.5 in the checkpoint, 0.7 now" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -182,7 +188,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         "pretrain",
         *ARGUMENTS,
         "--config.optimizer.name=sgd",
-        "--config.learning_rate=1e30",
+        "--config.optimizer.learning_rate=1e30",
         f"--workdir={tmp_path}",
     )
     assert done.returncode == 5, done.stderr
@@ -196,7 +202,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     [
         (["--config.data.source=tfds:nothing"], 4, "tfds:nothing is not prepared"),
         (["--config.data.source=mnits_sample"], 4, "Did you mean 'mnist_sample'"),
-        (["--config.bacth_size=4"], 2, 'Did you mean "batch_size"'),
+        (["--config.bacth_size=4"], 2, "Did you mean 'batch_size'"),
         (["--config.encoder.name=convnte"], 2, "Did you mean 'convnet'"),
         (["--config.batch_size=many"], 2, "batch_size"),
         (["--config=configs/nothing.py"], 2, "nothing.py"),

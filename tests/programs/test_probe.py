@@ -110,7 +110,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_left_alone(workdir, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
     newest = copy / "checkpoints" / "4"
-    for path in (newest / "model").rglob("*"):
+    for path in (newest / "encoder").rglob("*"):
         if path.is_file():
             path.write_bytes(b"")
     done = running.run("probe", f"--checkpoint={copy}")

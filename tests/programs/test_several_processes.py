@@ -25,7 +25,7 @@ ARGUMENTS = (
     # Adam would divide rounding noise by its own size where the gradient is small, and
     # a high rate would let it grow from step to step.
     "--config.optimizer.name=sgd",
-    "--config.learning_rate=0.00001",
+    "--config.optimizer.learning_rate=0.00001",
 )
 
 
@@ -71,7 +71,7 @@ def finish(everyone, seconds=200):
 
 
 def parameters(workdir):
-    folder = workdir / "checkpoints" / str(NUM_STEPS) / "model"
+    folder = workdir / "checkpoints" / str(NUM_STEPS) / "encoder"
     return ocp.PyTreeCheckpointer().restore(folder)
 
 
@@ -153,7 +153,7 @@ def test_if_one_is_killed_the_other_ends_and_a_single_one_goes_on(
 
 
 def test_another_config_in_one_process_is_refused_by_all(tmp_path):
-    other = {1: ("--config.temperature=0.3",)}
+    other = {1: ("--config.method.temperature=0.3",)}
     with started(2, *ARGUMENTS, f"--workdir={tmp_path}", of_process=other) as everyone:
         for code, output in finish(everyone, seconds=90):
             assert code == 3, output

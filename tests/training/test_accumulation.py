@@ -18,6 +18,7 @@ from simclr_jax.training import accumulation
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 BATCH_SIZE, COUNT = 32, 4
+ONE_GROUP = ((".*", {"decay": 0, "trust": False}),)
 CLOSE = TOLERANCE["loss_gradient"]
 FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
 
@@ -71,7 +72,7 @@ def update(norm, images, *, num_devices, accumulate):
     mesh = training.make_mesh(num_devices=num_devices)
     state = training.initialize(
         lambda: build(norm),
-        lambda params: optim.build("sgd", 0.1, params=params, weight_decay=0.0),
+        lambda params: optim.build("sgd", 0.1, params=params, rules=ONE_GROUP),
         mesh=mesh,
     )
     split = jax.NamedSharding(mesh, jax.P("data"))

@@ -110,7 +110,7 @@ def test_all_the_time_that_a_save_holds_up_training_is_counted():
         before=lambda: None,
         goodput=goodput,
     )
-    module = nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+    module = nnx.Dict(encoder=nnx.Linear(1, 1, rngs=nnx.Rngs(0)))
     optimizer = nnx.Optimizer(module, optax.sgd(1.0), wrt=nnx.Param)
     state = training.TrainState(*nnx.split((module, optimizer)))
     save.save(2, state)

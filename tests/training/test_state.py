@@ -20,5 +20,5 @@ def test_items_go_there_and_back():
     changed = state.with_items(items)
     assert changed.graphdef == state.graphdef
     jax.tree.map(np.testing.assert_array_equal, changed.items(), items)
-    assert set(items) == {"model", "opt"}
-    assert set(items["model"]) == {"encoder", "head"}
+    assert set(items) == {"encoder", "method", "opt"}
+    assert set(items["method"]) == {"head"}
