@@ -10,13 +10,15 @@ from PIL import Image
 CLASSES = ("long", "round")
 
 
-def photo(number, *, height=40, width=56, form="JPEG"):
+def photo(number, *, height=40, width=56, num_channels=3, form="JPEG"):
     """Returns the bytes of an image of noise over a gray of its own."""
     generator = np.random.default_rng(number)
     noise = generator.integers(0, 100, (height, width, 3))
     pixels = (noise + 5 * (number % 30)).astype(np.uint8)
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, form)
+    Image.fromarray(pixels).convert("RGB" if num_channels == 3 else "L").save(
+        file, form
+    )
     return file.getvalue()
 
 
@@ -106,7 +108,7 @@ def tfds_sets(folder):
 
             def _info(self):
                 features = {
-                    "image": tfds.features.Image(shape=shape),
+                    "image": tfds.features.Image(shape=shape, encoding_format="png"),
                     "label": tfds.features.ClassLabel(num_classes=10),
                 }
                 return tfds.core.DatasetInfo(
@@ -114,13 +116,17 @@ def tfds_sets(folder):
                 )
 
             def _split_generators(self, manager):
-                return {"train": self._rows(64), "test": self._rows(32)}
+                return {
+                    "train": self._generate_examples(128),
+                    "test": self._generate_examples(32),
+                }
 
-            def _rows(self, count):
-                generator = np.random.default_rng(count)
+            def _generate_examples(self, count):
+                side, _, channels = shape
                 for number in range(count):
-                    pixels = generator.integers(0, 200, shape, dtype=np.uint8)
-                    yield number, {"image": pixels, "label": number % 10}
+                    options = {"height": side, "width": side, "form": "PNG"}
+                    image = photo(number, num_channels=channels, **options)
+                    yield number, {"image": image, "label": number % 10}
 
         Small.name = name
         builder = Small(data_dir=str(folder), file_format="array_record")
