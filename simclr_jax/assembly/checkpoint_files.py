@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import jax
 import numpy as np
 
 from simclr_jax import training
@@ -118,11 +119,24 @@ def read_part(
     names = inside.split("/") if inside else []
     for name in reversed(names):
         expected = {name: expected}
-    training.compare_shapes(expected, meta["digests"].get(item, {}))
+    saved = meta["digests"].get(item, {})
+    if inside:
+        saved = {p: d for p, d in saved.items() if p.startswith(f"{inside}/")}
+    training.compare_shapes(expected, saved)
+    wanted = {_path_name(path) for path, _ in jax.tree.leaves_with_path(expected)}
+    if extra := sorted(saved.keys() - wanted):
+        raise errors.CheckpointError(
+            f"The checkpoint holds {len(extra)} arrays that this encoder lacks, such "
+            f"as {', '.join(extra[:3])}; it was written for another model."
+        )
     found = training.read_item(step_directory, item, expected, meta)
     for name in names:
         found = found[name]
     return found
+
+
+def _path_name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def _locate(meta: dict[str, Any], part: str) -> tuple[str, str, str]:

@@ -1,5 +1,7 @@
 """The fields that every config has, with their defaults."""
 
+import re
+
 import ml_collections
 from ml_collections import config_dict
 
@@ -117,7 +119,7 @@ def config_of_method(method: methods.Method) -> schema.Config:
     }
     recipe = getattr(method, "augmentation", None)
     config.method = ml_collections.ConfigDict(
-        {"name": type(method).__name__, "augmentation": repr(recipe), **plain}
+        {"name": type(method).__name__, "augmentation": _described(recipe), **plain}
     )
     spec = getattr(method.encoder, "spec", None)
     config.encoder.name = spec.name if spec else type(method.encoder).__name__
@@ -130,6 +132,11 @@ def config_of_method(method: methods.Method) -> schema.Config:
     config.log_every_steps = 20
     config.checkpoint_every_steps = 500
     return config
+
+
+def _described(recipe: object) -> str:
+    """Returns a recipe as text; equal in the process that continues a run."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(recipe))
 
 
 OPTIMIZER = {

@@ -10,8 +10,6 @@ from simclr_jax import augment, data, encoders
 from simclr_jax.assembly import parts, schema
 from simclr_jax.core import errors
 
-FIELDS = ("name", "options", "image_shape", "dtype", "preprocessing", "stored_shape")
-
 
 def describe(
     encoder: Any, *, evaluation: schema.Config, images: data.Decoded
@@ -26,7 +24,8 @@ def describe(
 
     Returns:
       ``name`` (None for one that was not built by name), ``options``, ``image_shape``
-      (h, w, c) of the views, ``dtype``, ``feature_dim``, ``preprocessing``,
+      (h, w, c) of the views or None, ``num_channels``, ``dtype``, ``feature_dim``,
+      ``preprocessing``,
       ``stored_shape`` (h, w, c) of the decoded images, and ``is_canvas``, whether those
       have many sizes.
     """
@@ -36,13 +35,15 @@ def describe(
         "class": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
         "options": {},
         "image_shape": None,
+        "num_channels": None,
         "dtype": "float32",
     }
     if spec is not None:
         described |= {
             "name": spec.name,
             "options": dict(spec.options),
-            "image_shape": list(spec.image_shape),
+            "image_shape": list(spec.image_shape) if spec.image_shape else None,
+            "num_channels": spec.num_channels,
             "dtype": spec.dtype,
         }
     return described | {
@@ -100,10 +101,12 @@ def build(described: Mapping[str, Any]) -> nnx.Module:
             "encoders.ENCODERS first, or pass the module: load(..., encoder=module)."
         )
     options = {key: _tuple(value) for key, value in described["options"].items()}
+    shape = described["image_shape"]
     return nnx.eval_shape(
         lambda: encoders.build(
             name,
-            image_shape=tuple(described["image_shape"]),
+            image_shape=tuple(shape) if shape else None,
+            num_channels=described.get("num_channels"),
             dtype=jnp.dtype(described["dtype"]),
             rngs=nnx.Rngs(0),
             **options,

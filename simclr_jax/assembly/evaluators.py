@@ -59,6 +59,12 @@ def _when(name: str, given: dict[str, Any], run: "Run") -> training.Every:
 
 def _open(run: "Run", split: str) -> data.Decoded:
     """Opens another split of the data of a run; refuses data without labels."""
+    if run.config.data.source is None:
+        raise errors.DataError(
+            f"The evaluators of config.hooks open splits of the data by its name, and "
+            f"{run.images.name} was given as images. Give fit a name such as "
+            "'folder:PATH', or an evaluator of your own in hooks."
+        )
     source, _ = data.split_spec(run.config.data.source)
     images = parts.open_images(run.config, source=source, split=split)
     if images.num_classes is None:

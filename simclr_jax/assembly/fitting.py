@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,13 +12,13 @@ import numpy as np
 from flax import nnx
 
 from simclr_jax import data, methods, training
-from simclr_jax.assembly import defaults, loaded, parts, schema
+from simclr_jax.assembly import config_files, defaults, loaded, overrides, parts, schema
 from simclr_jax.assembly import run as runs
-from simclr_jax.core import errors, paths
+from simclr_jax.core import errors, paths, registry
 
 
 def fit(
-    method_or_config: methods.Method | schema.Config,
+    method_or_config: methods.Method | schema.Config | str,
     source: str | np.ndarray | data.Source | data.Decoded | None,
     *,
     workdir: str | os.PathLike[str],
@@ -25,7 +26,7 @@ def fit(
     batch_size: int | None = None,
     optimizer: str | Mapping[str, Any] | None = None,
     evaluation: Mapping[str, Any] | None = None,
-    hooks: Sequence[training.Hook] = (),
+    hooks: Sequence[training.Hook] | Mapping[str, Any] = (),
     **fields: Any,
 ) -> loaded.LoadedEncoder:
     """Trains a method on images; continues by itself from its working directory.
@@ -35,19 +36,24 @@ def fit(
 
     Args:
       method_or_config: a method, whose arrays are replaced by the trained ones at the
-        end; or a config as ``configs`` has them.
+        end; a config as ``configs`` has them; or what ``--config`` takes, such as
+        ``"mnist:smoke"``.
       source: images: a name such as ``"folder:PATH"`` (``data.open_source``), uint8
-        images [n h w c], or an open source; None: what the config names.
+        images [n h w c] without labels, or an open source, labeled or not, such as
+        ``data.ArraySource``; None: what the config names.
       workdir: where checkpoints and ``metrics.jsonl`` go; made if missing.
       num_steps: updates in the run; None: what the config says.
       batch_size: images in a batch; None: what the config says.
-      optimizer: a name, or the fields of ``config.optimizer``; None: Adam with a
-        learning rate of 1e-3 for a method, else what the config says.
+      optimizer: a name, or fields of ``config.optimizer``, where a learning rate of
+        1e-3 without scaling is the default; None: Adam for a method, else what the
+        config says.
       evaluation: options of ``augment.evaluation``, what is done to an image before it
         is embedded; None: the size of the views, or what the config says.
       hooks: called after every step with ``(step, state, metrics)``; numbers that they
-        return are written to ``metrics.jsonl``.
-      **fields: other fields of the config, e.g. ``seed=1``, ``log_every_steps=10``.
+        return are written to ``metrics.jsonl``. Or a dict, as ``config.hooks``.
+      **fields: other fields of the config, e.g. ``seed=1``, ``log_every_steps=10``. A
+        dict with a name replaces a part; one without changes the fields that it has,
+        e.g. ``execution={"num_devices": 1}``.
 
     Returns:
       The trained encoder, as ``load(workdir)`` gives it.
@@ -55,52 +61,115 @@ def fit(
     Raises:
       UserError: for what the caller can put right.
     """
-    is_method = isinstance(method_or_config, methods.Method)
-    config = (
-        defaults.config_of_method(method_or_config)
-        if is_method
-        else method_or_config.copy_and_resolve_references()
-    )
-    _apply(config, fields)
-    if num_steps is not None:
-        config.num_steps = num_steps
-    if batch_size is not None:
-        config.batch_size = batch_size
+    config, method = _open_config(method_or_config)
+    fields |= {"num_steps": num_steps} if num_steps is not None else {}
+    fields |= {"batch_size": batch_size} if batch_size is not None else {}
+    if isinstance(hooks, Mapping):
+        fields, hooks = fields | {"hooks": hooks}, ()
+    _apply(config, fields, made=() if method is None else MADE)
+    _check_hooks(hooks)
     if optimizer is not None:
         given = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer)
         config.optimizer = ml_collections.ConfigDict(defaults.OPTIMIZER | given)
     if evaluation is not None:
         config.evaluation = ml_collections.ConfigDict(dict(evaluation))
-    if isinstance(source, str):
-        config.data.source = source
-    schema.check(config, method=method_or_config if is_method else None)
-    images = None
-    if source is not None and not isinstance(source, str):
-        images = _as_images(source, config)
+    if method is not None and source is None:
+        raise errors.UserError(
+            "fit of a method needs a source of images; got None. Expected a name such "
+            'as "folder:PATH", uint8 images [n h w c] or an open source.'
+        )
+    if source is None or isinstance(source, str):
+        # So that the data are found from the checkpoint alone, whatever folder is
+        # current.
+        config.data.source = data.absolute_spec(source or config.data.source)
+        config.data.data_dir = data.absolute_data_dir(config.data.data_dir)
+    schema.check(config, method=method)
+    named = source is None or isinstance(source, str)
+    images = None if named else _as_images(source, config)
     with contextlib.ExitStack() as stack:
         folder = training.open_workdir(paths.local_path(workdir, what="workdir"), stack)
         run = runs.assemble(
             config,
             images=images,
-            method=method_or_config if is_method else None,
+            method=method,
             cache_dir=folder.parent / "decoded",
         )
         state, step = run.train(folder, hooks=hooks)
-    trained = state.method()
-    if is_method:
-        nnx.update(method_or_config, nnx.state(trained))
+    trained = training.on_one_device(state).method()
+    if method is not None:
+        nnx.update(method, nnx.state(trained))
     return loaded.from_method(trained, run.metadata(), step)
 
 
-def _apply(config: schema.Config, fields: Mapping[str, Any]) -> None:
+def _open_config(given: Any) -> tuple[schema.Config, methods.Method | None]:
+    """Returns a config that may be changed, and the method, if it was given."""
+    if isinstance(given, methods.Method):
+        return defaults.config_of_method(given), given
+    if isinstance(given, str):
+        return config_files.load_config(given), None
+    if isinstance(given, ml_collections.ConfigDict):
+        return ml_collections.ConfigDict(given.copy_and_resolve_references()), None
+    what = "the class" if inspect.isclass(given) else "an object of"
+    name = given.__name__ if inspect.isclass(given) else type(given).__name__
+    raise errors.UserError(
+        f"fit trains a method or a config; got {what} {name}. Expected an object of a "
+        "class derived from methods.Method such as methods.SimCLR(encoder, ...), a "
+        'ConfigDict, or the name of a recipe such as "mnist:smoke".'
+    )
+
+
+MADE = ("method", "encoder", "augmentation", "compute_dtype")
+"""Fields that have no say where the method is made already."""
+
+
+def _check_hooks(hooks: Sequence[Any]) -> None:
+    for hook in hooks:
+        if not callable(hook):
+            raise errors.UserError(
+                "hooks must be functions of (step, state, metrics), or a dict as "
+                f"config.hooks; got {hook!r}."
+            )
+
+
+def _apply(
+    config: schema.Config, fields: Mapping[str, Any], *, made: Sequence[str]
+) -> None:
+    """Sets fields; a dict without a name changes those fields of a part it has."""
     for name, value in fields.items():
+        if name in made:
+            raise errors.UserError(
+                f"{name} has no effect on a method that is made already; give it to "
+                "the method or its encoder, or call fit with a config."
+            )
         if name not in config:
             raise errors.UserError(
                 schema.moved(name)
-                or f"fit has no argument {name!r}, and a config has no such field. "
-                f"Fields: {', '.join(sorted(config.keys()))}."
+                or registry.unknown_name("argument of fit", name, config.keys())
             )
-        config[name] = value
+        is_part = isinstance(config[name], ml_collections.ConfigDict)
+        if is_part != isinstance(value, Mapping):
+            expected = "a dict of fields" if is_part else "no dict"
+            raise errors.UserError(
+                f"{name} must be {expected}, as config.{name} is; got {value!r}."
+            )
+        if not is_part or "name" in value:
+            _set(config, name, ml_collections.ConfigDict(value) if is_part else value)
+            continue
+        for field, inner in value.items():
+            if name not in overrides.OPEN_PARTS and field not in config[name]:
+                raise errors.UserError(
+                    registry.unknown_name(f"field of {name}", field, config[name])
+                )
+            _set(config[name], field, inner)
+
+
+def _set(part: schema.Config, field: str, value: Any) -> None:
+    try:
+        part[field] = value
+    except TypeError as error:
+        raise errors.UserError(
+            f"{field} must be {type(part[field]).__name__}; got {value!r}."
+        ) from error
 
 
 def _as_images(source: Any, config: schema.Config) -> data.Decoded:
@@ -121,4 +190,9 @@ def _as_images(source: Any, config: schema.Config) -> data.Decoded:
         )
     if hasattr(source, "read"):
         return source
+    if not isinstance(source, data.Source):
+        raise errors.UserError(
+            'source must be a name such as "folder:PATH", uint8 images [n h w c], or '
+            f"an open source; got {type(source).__name__}."
+        )
     return parts.decode(config, source)

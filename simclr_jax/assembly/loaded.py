@@ -80,6 +80,11 @@ class LoadedEncoder:
           DataError: if they are missing, or have another number of channels.
         """
         source = self.metadata["source"]
+        if spec is None and source["spec"] is None:
+            raise errors.DataError(
+                f"The encoder was trained on {self.metadata['data']['name']}, images "
+                "that were given as arrays. Name the data set to open."
+            )
         if spec is None:
             spec, label = (
                 data.split_spec(source["spec"])[0],
@@ -132,6 +137,11 @@ class LoadedEncoder:
             values out of range.
         """
         checks.check_positive_int("batch_size", batch_size)
+        if not hasattr(images, "__len__"):
+            raise errors.UserError(
+                "embed takes an array [n h w c] or a list of images; got "
+                f"{type(images).__name__}. Put a single image into a list."
+            )
         batches = pictures.batches(
             images,
             batch_size=batch_size,
@@ -139,13 +149,21 @@ class LoadedEncoder:
         )
         count = len(images)
         if count == 0:
-            width = self.metadata["encoder"]["feature_dim"]
-            return np.zeros((0, width), np.float32)
+            return np.zeros((0, self._feature_dim()), np.float32)
         features = [
             np.asarray(self.embed_batch(batch))
             for batch in _shown(batches, -(-count // batch_size), progress)
         ]
         return np.concatenate(features)[:count]
+
+    def _feature_dim(self) -> int:
+        """Returns the width of the features, by tracing where it is not written."""
+        width = self.metadata["encoder"].get("feature_dim")
+        if width is None:
+            shape = (1, *self.metadata["encoder"]["stored_shape"])
+            stored = jax.ShapeDtypeStruct(shape, jnp.uint8)
+            width = jax.eval_shape(self.embed_batch, stored).shape[-1]
+        return width
 
 
 def load(
@@ -204,6 +222,14 @@ def _read(
         module = encoder or encoder_metadata.build(described)
     except errors.CheckpointError as error:
         raise checkpoint_files.final(error) from error
+    item = part.split("/")[0]
+    if part != "encoder" and not _holds(meta, item):
+        raise checkpoint_files.final(
+            errors.CheckpointError(
+                f"This checkpoint has no {item!r}, since its method keeps none; "
+                'load it with which="encoder".'
+            )
+        )
     state = nnx.state(module)
     found = checkpoint_files.read_part(
         step_directory, meta, part, nnx.to_pure_dict(state)
@@ -212,6 +238,13 @@ def _read(
     nnx.update(module, state)
     preprocess = augment.evaluation(**described["preprocessing"])
     return LoadedEncoder(module, preprocess, meta, meta["step"])
+
+
+def _holds(meta: Mapping[str, Any], name: str) -> bool:
+    """Returns whether a method has an attribute, beside its encoder."""
+    digests = meta["digests"]
+    arrays = digests.get("model" if meta["format"] == 1 else "method", {})
+    return any(path.split("/")[0] == name for path in arrays)
 
 
 def _shown(

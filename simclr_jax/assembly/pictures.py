@@ -50,10 +50,13 @@ def _canvas(
 ) -> jax.Array | types.Canvas:
     """Returns images of many sizes as one batch; a plain array where all are alike."""
     arrays = [_scaled(image, side, num_channels) for image in images]
+    if any(array.dtype != np.uint8 for array in arrays):
+        arrays = [_as_float(array) for array in arrays]
     sizes = np.array([array.shape[:2] for array in arrays], np.int32)
     if (sizes == sizes[0]).all():
         return jnp.asarray(_filled(np.stack(arrays), batch_size))
-    pixels = np.zeros((len(arrays), side, side, num_channels), np.uint8)
+    shape = (len(arrays), side, side, num_channels)
+    pixels = np.zeros(shape, arrays[0].dtype)
     for canvas, array in zip(pixels, arrays, strict=True):
         canvas[: array.shape[0], : array.shape[1]] = array
     return types.Canvas(
@@ -63,7 +66,10 @@ def _canvas(
 
 
 def _scaled(image: Any, side: int, num_channels: int) -> np.ndarray:
-    """Returns one image as uint8 [h w c], at most ``side`` pixels high and wide."""
+    """Returns one image [h w c], at most ``side`` pixels high and wide.
+
+    A float image that has to be scaled is rounded to 8 bits first.
+    """
     from PIL import Image
 
     if not isinstance(image, Image.Image):
@@ -74,10 +80,10 @@ def _scaled(image: Any, side: int, num_channels: int) -> np.ndarray:
                 f"got {type(image).__name__} of shape {array.shape}."
             )
         array = _checked(array[None], num_channels)[0]
-        if array.dtype != np.uint8:
-            array = np.round(array * 255).astype(np.uint8)
         if max(array.shape[:2]) <= side:
             return array
+        if array.dtype != np.uint8:
+            array = np.round(array * 255).astype(np.uint8)
         image = Image.fromarray(array[..., 0] if num_channels == 1 else array)
     if image.mode not in _EIGHT_BIT_MODES or num_channels not in (1, 3):
         raise errors.UserError(
@@ -103,7 +109,8 @@ def _checked(images: np.ndarray, num_channels: int) -> np.ndarray:
     if images.shape[-1] != num_channels:
         raise errors.UserError(
             f"The encoder takes images of {num_channels} channels; got "
-            f"{images.shape[-1]} in shape {images.shape}."
+            f"{images.shape[-1]} in shape {images.shape}, [n h w c]. Put a single "
+            "image into a list."
         )
     if images.dtype == np.uint8:
         return images
@@ -121,6 +128,12 @@ def _checked(images: np.ndarray, num_channels: int) -> np.ndarray:
             f"{low:g} to {high:g}. Divide images in [0, 255] by 255."
         )
     return images.astype(np.float32)
+
+
+def _as_float(array: np.ndarray) -> np.ndarray:
+    if array.dtype == np.uint8:
+        return array.astype(np.float32) / np.float32(255)
+    return array
 
 
 def _filled(array: np.ndarray, count: int) -> np.ndarray:

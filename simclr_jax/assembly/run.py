@@ -10,7 +10,7 @@ import jax
 import optax
 from flax import nnx
 
-from simclr_jax import data, methods, training
+from simclr_jax import data, encoders, methods, training
 from simclr_jax.assembly import (
     description,
     encoder_metadata,
@@ -63,9 +63,10 @@ class Run:
     def initial_state(self) -> training.TrainState:
         """Creates the state of step 0 on the devices, before ``init_from``."""
         if self.method is not None:
-            return training.start_from(
-                self.method, self.build_optimizer, mesh=self.mesh
-            )
+            method = parts.freeze(nnx.clone(self.method), tuple(self.config.freeze))
+            if self.config.execution.remat != "none":
+                encoders.set_remat(method.encoder, self.config.execution.remat)
+            return training.start_from(method, self.build_optimizer, mesh=self.mesh)
         return training.initialize(
             self.build_method, self.build_optimizer, mesh=self.mesh
         )
@@ -172,9 +173,9 @@ class Run:
             raise errors.ConfigMismatchError(
                 "The workdir holds a run of another config:\n" + "\n".join(lines) + "\n"
                 "To continue that run, start it with its own config. To start another "
-                "one, use another --workdir; with --config.init_from.checkpoint=DIR it "
-                "starts from the arrays of this one, which is also how a run that has "
-                "ended is extended."
+                "one, use another workdir; with init_from.checkpoint (on the command "
+                "line --config.init_from.checkpoint=DIR) it starts from the arrays of "
+                "this one, which is also how a run that has ended is extended."
             )
 
 
@@ -202,7 +203,11 @@ def assemble(
     """
     execution = _build_execution(config)
     mesh: Any = execution.mesh
-    images = parts.open_images(config) if images is None else images
+    if images is None:
+        images = parts.open_images(config)
+    else:  # A name would say of the images what is not so.
+        config = config.copy_and_resolve_references()
+        config.data.source = None
     if len(images) < 2:
         raise errors.DataError(
             f"{images.name} has 1 image; expected two at least, since the other images "

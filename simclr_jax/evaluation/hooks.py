@@ -8,7 +8,6 @@ program or by hand.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from simclr_jax import augment, data, training
@@ -26,7 +25,7 @@ labeled images of the data that the run trains on."""
 class EvaluationHook:
     """Calls an evaluator on the frozen encoder of the state, when it is due.
 
-    Of several processes the first evaluates alone, on one of its devices.
+    The first process evaluates alone, on one of its devices.
     """
 
     def __init__(
@@ -54,10 +53,7 @@ class EvaluationHook:
         del metrics
         if not self._when.is_due(step) or not training.processes.is_first():
             return None
-        arrays = state.arrays
-        if jax.process_count() > 1:
-            arrays = jax.tree.map(lambda array: array.addressable_data(0), arrays)
-        method = training.TrainState(state.graphdef, arrays).method()
+        method = training.on_one_device(state).method()
         embed = features.freeze(method, self._preprocess, layer="embed")
         return dict(self._evaluator(embed))
 

@@ -39,6 +39,7 @@ from simclr_jax.training.state import (
     abstract_state,
     create,
     initialize,
+    on_one_device,
     start_from,
 )
 from simclr_jax.training.step import train_step, train_steps
@@ -70,6 +71,7 @@ __all__ = [
     "make_mesh",
     "map_micro_batches",
     "mesh_of",
+    "on_one_device",
     "open_workdir",
     "parse_steps",
     "place",

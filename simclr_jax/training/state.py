@@ -120,6 +120,18 @@ def start_from(
     return TrainState(made.graphdef, mesh_lib.place(made.arrays, mesh))
 
 
+def on_one_device(state: TrainState) -> TrainState:
+    """Returns a state whose arrays lie on the first device of this process alone.
+
+    Replicated arrays make every device compute the same where no batch is split.
+
+    Args:
+      state: its arrays are replicated; they are shared, not copied.
+    """
+    first = lambda array: array.addressable_data(0)
+    return TrainState(state.graphdef, jax.tree.map(first, state.arrays))
+
+
 def abstract_state(
     build_method: Callable[[], Any],
     build_optimizer: Callable[[Any], optax.GradientTransformation],
