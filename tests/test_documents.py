@@ -59,7 +59,7 @@ def shell(tmp_path_factory):
         "HOME": str(root),
         "TFDS_DATA_DIR": str(root / "tfds"),
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles faster
+        "XLA_FLAGS": "--xla_backend_optimization_level=1",  # compiles faster
         "JAX_COMPILATION_CACHE_DIR": str(root / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
