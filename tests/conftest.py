@@ -7,9 +7,6 @@ import os
 import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Compiling is most of the work of the tests, and LLVM's optimizations are half of that;
-# they change roundings only. With XLA_FLAGS set, if to nothing, it is as users have it.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax
 import numpy as np

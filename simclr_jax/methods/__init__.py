@@ -13,6 +13,7 @@ from simclr_jax.methods.moco import MoCo
 from simclr_jax.methods.simclr import SimCLR
 from simclr_jax.methods.supcon import SupCon
 from simclr_jax.methods.target import EXCEPT_TARGET, Target, copy_of, cosine_decay
+from simclr_jax.methods.view_pair import ViewPairMethod
 
 __all__ = [
     "BYOL",
@@ -24,6 +25,7 @@ __all__ = [
     "SimCLR",
     "SupCon",
     "Target",
+    "ViewPairMethod",
     "copy_of",
     "cosine_decay",
     "embed_together",

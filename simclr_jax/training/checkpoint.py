@@ -200,6 +200,8 @@ class Checkpoints:
                 _log.warning(
                     "Orbax could not be closed (%s).", save_errors.describe(error)
                 )
+            if self._num_failed:  # one item may be written after another has failed
+                self._remove_leftovers()
         if 0 < self._num_failed < MAX_FAILED_SAVES:  # more were raised before
             raise errors.CheckpointError(
                 "The last checkpoint could not be written; the last good one is "
@@ -215,8 +217,7 @@ class Checkpoints:
 
     def _report_failure(self, step: int, error: Exception) -> None:
         self._num_failed += 1
-        for leftover in self._directory.glob("*.orbax-checkpoint-tmp"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        self._remove_leftovers()
         message = (
             f"Checkpoint {step} could not be written ({save_errors.describe(error)}). "
             f"The last good one is {_describe(self.last_good)}."
@@ -227,6 +228,11 @@ class Checkpoints:
                 "space or mend the folder, then start the same command again."
             ) from error
         _log.warning("%s Training goes on.", message)
+
+    def _remove_leftovers(self) -> None:
+        """Removes what failed saves have left."""
+        for leftover in self._directory.glob("*.orbax-checkpoint-tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _write(self, step: int, items: dict[str, Any], meta: dict[str, Any]) -> None:
         """Writes a step and returns once it is committed; in the writer's thread."""

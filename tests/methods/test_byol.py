@@ -19,7 +19,7 @@ def build(**options):
     encoder = tiny.TinyEncoder(num_channels=3, rngs=rngs)
     small = {name: tiny.SMALL[name] for name in ("head", "predictor")}
     options = {"num_steps": 10, **small, **options}
-    recipe = augment.supervised(size=8)
+    recipe = tiny.noisy_corner_recipe(size=8)
     return methods.BYOL(encoder, augmentation=recipe, rngs=rngs, **options)
 
 

@@ -26,7 +26,7 @@ def build(**options):
         "head": tiny.SMALL["head"],
         **options,
     }
-    recipe = augment.supervised(size=8)
+    recipe = tiny.noisy_corner_recipe(size=8)
     return methods.MoCo(encoder, augmentation=recipe, rngs=rngs, **options)
 
 

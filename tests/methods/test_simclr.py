@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.quick]
 def build(**options):
     rngs = nnx.Rngs(0)
     encoder = tiny.TinyEncoder(num_channels=3, rngs=rngs)
-    recipe = augment.supervised(size=8)
+    recipe = tiny.noisy_corner_recipe(size=8)
     options = {"head": tiny.SMALL["head"], "temperature": 0.2} | options
     return methods.SimCLR(encoder, augmentation=recipe, rngs=rngs, **options)
 
@@ -34,7 +34,7 @@ def batch():
 def test_the_loss_is_ntxent_of_the_projected_views(key, batch):
     keys = augment.sample_keys(key, 16)
     outputs, (loss, metrics) = compute(build(), batch, keys)
-    a, b = augment.two_views(keys, batch["image"], augment.supervised(size=8))
+    a, b = augment.two_views(keys, batch["image"], tiny.noisy_corner_recipe(size=8))
     method = build()
     h = method.encoder(jnp.stack([a, b], axis=1).reshape(32, 8, 8, 3))
     z = method.head(h).reshape(16, 2, 8)
@@ -78,4 +78,4 @@ def test_wrong_options(options, message):
 def test_a_head_needs_random_numbers():
     encoder = tiny.TinyEncoder(num_channels=3, rngs=nnx.Rngs(0))
     with pytest.raises(errors.UserError, match=r"needs rngs"):
-        methods.SimCLR(encoder, augmentation=augment.supervised(size=8))
+        methods.SimCLR(encoder, augmentation=tiny.noisy_corner_recipe(size=8))

@@ -15,7 +15,7 @@ def loss_of(cls, labels, keys):
     encoder = tiny.TinyEncoder(num_channels=3, rngs=rngs)
     method = cls(
         encoder,
-        augmentation=augment.supervised(size=8),
+        augmentation=tiny.noisy_corner_recipe(size=8),
         temperature=0.3,
         head=tiny.SMALL["head"],
         rngs=rngs,
