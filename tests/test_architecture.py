@@ -55,6 +55,7 @@ TESTED_ELSEWHERE = {
     "augment/taps.py": "augment/test_resample.py",
     "core/errors.py": "programs/test_cli.py",
     "core/types.py": "test_conventions.py",
+    "evaluation/hooks.py": "evaluation/test_evaluation_hooks.py",
     "losses/similarity/local.py": "losses/similarity/test_algorithms.py",
     "losses/similarity/mutual.py": "losses/similarity/test_engine.py",
     "losses/similarity/one_sided.py": "losses/similarity/test_engine.py",

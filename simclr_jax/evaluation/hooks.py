@@ -50,8 +50,9 @@ class EvaluationHook:
         self, step: int, state: training.TrainState, metrics: Any
     ) -> Mapping[str, float] | None:
         """Returns what the evaluator measured, or None where it is not due."""
-        del metrics
-        if not self._when.is_due(step) or not training.processes.is_first():
+        count = metrics["loss"].size if "loss" in metrics else 1
+        is_due = self._when.is_due(step, num_steps=count)
+        if not is_due or not training.processes.is_first():
             return None
         method = training.on_one_device(state).method()
         embed = features.freeze(method, self._preprocess, layer="embed")

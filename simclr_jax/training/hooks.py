@@ -50,10 +50,15 @@ class Every:
         self._last_step: int | None = None
         self._last_time = time.monotonic()
 
-    def is_due(self, step: int) -> bool:
-        """Returns whether it is time, after ``step`` updates; asked once a call."""
+    def is_due(self, step: int, *, num_steps: int = 1) -> bool:
+        """Returns whether it is time; asked once a call.
+
+        Args:
+          step: updates made so far.
+          num_steps: how many of them the call made.
+        """
         if self.steps is not None:
-            last = step - 1 if self._last_step is None else self._last_step
+            last = step - num_steps if self._last_step is None else self._last_step
             self._last_step = step
             return step // self.steps > last // self.steps
         is_due = time.monotonic() - self._last_time >= (self.seconds or 0)

@@ -21,7 +21,7 @@ def test_an_encoder_is_built_again_from_its_description(shape):
     encoder = nnx.eval_shape(
         lambda: encoders.build(
             "resnet18",
-            stem="imagenet",
+            stem="small_image",
             image_shape=shape,
             num_channels=None if shape else 3,
             rngs=nnx.Rngs(0),

@@ -22,7 +22,7 @@ def test_a_run_of_another_config_is_refused_with_the_difference():
     with pytest.raises(errors.ConfigMismatchError) as caught:
         other.check_metadata(run.metadata())
     assert "method.temperature: 0.5 in the checkpoint, 0.7 now" in str(caught.value)
-    assert "another --workdir" in str(caught.value)
+    assert "use another workdir" in str(caught.value)
 
 
 def test_other_data_is_another_run():

@@ -117,3 +117,17 @@ def test_all_the_time_that_a_save_holds_up_training_is_counted():
     assert goodput.read()["save_seconds"] == 4
     save.save(2, state)  # is there already
     assert goodput.read()["save_seconds"] == 7
+
+
+def test_a_hook_is_due_at_multiples_also_after_a_resume_and_in_calls_of_many_steps():
+    due = lambda steps, **options: [
+        step for step in steps if every.is_due(step, **options)
+    ]
+    every = training.Every(steps=3)
+    assert due(range(1, 11)) == [3, 6, 9]
+    every = training.Every(steps=3)
+    assert due(range(6, 11)) == [6, 9]  # resumed from step 5
+    every = training.Every(steps=3)
+    assert due(range(4, 21, 4), num_steps=4) == [4, 8, 12, 16, 20]
+    every = training.Every(steps=8)
+    assert due(range(6, 25, 4), num_steps=4) == [10, 18]

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -11,16 +12,18 @@ from simclr_jax.core import errors
 class Means(nnx.Module):
     """Embeds an image as the mean of each of its channels."""
 
+    trainable = nnx.Param
+
     def __init__(self):
         self.scale = nnx.Param(jnp.ones(3))
 
     def embed(self, images):
-        return images.mean(axis=(1, 2)) * self.scale
+        return images.mean(axis=(1, 2)) * self.scale[None]
 
 
 def state_on(mesh):
-    graphdef, arrays = nnx.split((Means(), nnx.List([])))
-    return training.TrainState(graphdef, training.place(arrays, mesh))
+    build_optimizer = lambda params: optax.sgd(0.1)
+    return training.start_from(Means(), build_optimizer, mesh=mesh)
 
 
 def test_it_evaluates_when_due_and_on_one_device(make_mesh):
@@ -54,4 +57,6 @@ def test_neighbors_of_separate_colors_are_right(rng):
     embed = lambda images: jnp.asarray(images, jnp.float32).mean(axis=(1, 2))
     assert dict(knn(jax.jit(embed))) == {"knn_top1": 1.0}
     with pytest.raises(errors.UserError, match="temperature must be"):
-        evaluation.EVALUATORS.build("knn", {"temperature": 0.0}, open_images=open_images)
+        evaluation.EVALUATORS.build(
+            "knn", {"temperature": 0.0}, open_images=open_images
+        )
