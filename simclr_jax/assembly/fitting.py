@@ -108,7 +108,8 @@ def _open_config(given: Any) -> tuple[schema.Config, methods.Method | None]:
     if isinstance(given, str):
         return config_files.load_config(given), None
     if isinstance(given, ml_collections.ConfigDict):
-        return ml_collections.ConfigDict(given.copy_and_resolve_references()), None
+        copy: Any = given.copy_and_resolve_references()
+        return ml_collections.ConfigDict(copy), None
     what = "the class" if inspect.isclass(given) else "an object of"
     name = given.__name__ if inspect.isclass(given) else type(given).__name__
     raise errors.UserError(

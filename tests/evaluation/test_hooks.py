@@ -54,4 +54,6 @@ def test_neighbors_of_separate_colors_are_right(rng):
     embed = lambda images: jnp.asarray(images, jnp.float32).mean(axis=(1, 2))
     assert dict(knn(jax.jit(embed))) == {"knn_top1": 1.0}
     with pytest.raises(errors.UserError, match="temperature must be"):
-        evaluation.EVALUATORS.build("knn", {"temperature": 0.0}, open_images=open_images)
+        evaluation.EVALUATORS.build(
+            "knn", {"temperature": 0.0}, open_images=open_images
+        )
