@@ -125,6 +125,7 @@ def shown_files(tmp_path_factory):
     return folder
 
 
+@pytest.mark.documents
 @pytest.mark.parametrize("block", [parameter(block) for block in RUN])
 def test_commands_run_as_written(block, shell, tmp_path, request):
     prepare(block.text, tmp_path, shell, request)
@@ -139,6 +140,7 @@ def python_documents():
     )
 
 
+@pytest.mark.documents
 @pytest.mark.parametrize("document", python_documents())
 def test_python_code_runs_as_written(document, shell, tmp_path):
     parts = ["import document_code"]

@@ -7,6 +7,8 @@ import sys
 import pytest
 from programs import running
 
+pytestmark = pytest.mark.documents
+
 EXAMPLE = running.ROOT / "examples" / "13_contrastive_learning_simclr.py"
 ADVANCED = running.ROOT / "examples" / "advanced" / "simclr_contrastive.py"
 
