@@ -110,7 +110,7 @@ def import_modules(files: Iterable[str]) -> None:
       UserError: if a file is missing, or its import fails.
     """
     for file in files:
-        path = pathlib.Path(file).expanduser().absolute()
+        path = pathlib.Path(file).expanduser().resolve()
         name = f"simclr_jax_module_{path.stem}_{zlib.crc32(str(path).encode()):x}"
         if name in sys.modules:
             continue
