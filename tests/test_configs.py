@@ -49,6 +49,7 @@ SLOW = {"imagenet_tpu_pod": pytest.mark.slow}
 @pytest.mark.parametrize(
     "recipe", [pytest.param(name, marks=SLOW.get(name, ())) for name in RECIPES]
 )
+@pytest.mark.documents
 @pytest.mark.usefixtures("standard_promotion")
 def test_two_smoke_steps(recipe):
     config = load(recipe, "smoke")

@@ -25,6 +25,8 @@ class _ConfigParser(flags.ArgumentParser):
 
 def define() -> flags.FlagHolder:
     """Defines ``--config``, whose fields ``--config.FIELD=VALUE`` changes."""
+    if "config" in flags.FLAGS:  # two programs in one process
+        return flags.FlagHolder(flags.FLAGS, flags.FLAGS["config"])
     return flags.DEFINE(
         _ConfigParser(),
         "config",
