@@ -7,6 +7,7 @@ Compiled for a CPU this saves nothing: XLA drops there the barriers between the 
 computations of a value before it merges equal ones.
 """
 
+import abc
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +38,7 @@ the input alone and computes all once more.
 """
 
 
-class Block(nnx.Module):
+class Block(nnx.Module, abc.ABC):
     """Base class of the parts of an encoder whose activations may be recomputed.
 
     A subclass defines ``forward(x)``; calling the block calls it. An encoder made of
@@ -49,9 +50,9 @@ class Block(nnx.Module):
 
     remat: str = "none"
 
+    @abc.abstractmethod
     def forward(self, x: jax.Array) -> jax.Array:
         """Returns the output of the block; defined by the subclass."""
-        raise NotImplementedError
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Returns ``forward(x)``; the backward pass may compute parts of it again.
