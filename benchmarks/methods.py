@@ -64,7 +64,7 @@ def make_config(method, args):
     config.data.source = "mnist_sample"
     config.epochs = args.epochs
     config.seed = args.seed
-    assembly.check(config)
+    assembly.config.check(config)
     return config
 
 

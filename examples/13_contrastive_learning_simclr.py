@@ -29,7 +29,7 @@ from simclr_jax import (
     plots,
     training,
 )
-from simclr_jax.core import checks, errors, execution, keys
+from simclr_jax.core import checks, errors, keys, sharding
 from simclr_jax.programs import cli
 
 CPU_STEPS = 936  # about four minutes on two cores, evaluation included
@@ -103,9 +103,9 @@ def main():
     # Training. The images are on the device; batch t is a function of (seed, t).
     batches = data.Batches(train, order, mesh).start_at(0)
     step, graphdef, arrays = training.train_step, state.graphdef, state.arrays
-    how = execution.Execution(mesh)
+    how = sharding.Execution(mesh)
     key = training.place(keys.stream(args.seed, "views"), mesh)
-    writer = training.JsonLinesWriter(workdir / "metrics.jsonl")
+    writer = training.metrics.JsonLinesWriter(workdir / "metrics.jsonl")
     history = []
     print(f"Training for {epochs} epochs...", flush=True)
     for epoch in range(1, epochs + 1):

@@ -31,7 +31,7 @@ def test_the_header_says_what_a_reader_wants(recipe):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_full_recipe_is_well_formed(recipe):
     config = load(recipe)
-    assembly.check(config)
+    assembly.config.check(config)
     assert config.is_type_safe
 
 
@@ -55,7 +55,7 @@ def test_two_smoke_steps(recipe):
     config = load(recipe, "smoke")
     config.num_steps = 2
     config.execution.num_devices = 1
-    assembly.check(config)
+    assembly.config.check(config)
     run = assembly.assemble(config)
     state = run.initial_state()
     key = training.place(assembly.root_key(config), run.mesh)

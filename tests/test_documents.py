@@ -204,8 +204,8 @@ def test_every_command_is_well_formed(program, arguments, monkeypatch, shown_fil
     if values.get("config"):
         config = assembly.load_config(values["config"])
         changes = [(n[7:], v) for n, _, v in pairs if n.startswith("config.")]
-        assembly.apply_overrides(config, changes)
-        assembly.check(config)
+        assembly.config.apply_overrides(config, changes)
+        assembly.config.check(config)
     for name in ("workdir", "checkpoint", "out", "output"):
         if values.get(name):
             paths.local_path(values[name].replace("$HOME", "~"), what=name)
@@ -216,7 +216,7 @@ def test_every_field_of_a_config_that_is_named_exists(path):
     for field in documents.config_fields(path.read_text()) - {"modules"}:
         config = assembly.load_config("cifar10")
         try:
-            assembly.apply_overrides(config, [(field, "?")])
+            assembly.config.apply_overrides(config, [(field, "?")])
         except errors.UserError as error:  # "?" is no value; the field is there
             assert "must be" in str(error) or "Unknown" in str(error), error
             assert "field of the config" not in str(error), f"{path.name}: {error}"

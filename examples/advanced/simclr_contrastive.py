@@ -64,7 +64,7 @@ def make_config(args):
     if args.smoke:
         config.update({"epochs": 2, "batch_size": 32, "compute_dtype": "float32"})
         config.data.source = "synthetic:32x32x3:128"
-    assembly.check(config)
+    assembly.config.check(config)
     return config
 
 
@@ -80,8 +80,10 @@ def main():
     print(f"Training for {config.epochs} epochs...", flush=True)
     state, history = train(run, state, workdir)
     print("✓ Training completed!")
-    training.set_aside(workdir / "checkpoints", suffix="old")  # of an earlier run
-    checkpoints = training.Checkpoints(workdir / "checkpoints")
+    training.checkpoints.set_aside(
+        workdir / "checkpoints", suffix="old"
+    )  # of an earlier run
+    checkpoints = training.checkpoints.Checkpoints(workdir / "checkpoints")
     checkpoints.save(len(history), state.items(), run.metadata())
     checkpoints.close()
     save_pictures(run, workdir, history)
@@ -101,7 +103,7 @@ def train(run, state, workdir):
     graphdef, arrays = state.graphdef, state.arrays
     key = training.place(assembly.root_key(run.config), run.mesh)
     batches = run.batches.start_at(0)
-    writer = training.JsonLinesWriter(workdir / "metrics.jsonl")
+    writer = training.metrics.JsonLinesWriter(workdir / "metrics.jsonl")
     history = []
     steps, epochs = run.length.steps_per_epoch, run.config.epochs
     for epoch in range(1, epochs + 1):

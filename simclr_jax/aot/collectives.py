@@ -11,7 +11,7 @@ import math
 import re
 
 from simclr_jax.aot import hlo
-from simclr_jax.core import moments
+from simclr_jax.nn import moments
 
 KINDS = (
     "all-gather",
@@ -62,7 +62,7 @@ def find_collectives(module: hlo.Module, *, num_chips: int) -> list[Collective]:
       The messages, those of the same kind, place and size of group added up, in the
       order in which they are first sent. Loops are sent as often as they turn. Those
       of BatchNorm's second pass, which the first steps of a run alone make, are left
-      out, see ``core/moments.py``.
+      out, see ``nn/moments.py``.
     """
     totals: dict[tuple, list[int]] = collections.defaultdict(lambda: [0, 0])
     for visit in module.visits():

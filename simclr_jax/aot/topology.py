@@ -9,9 +9,8 @@ import re
 import jax
 from jax.sharding import Mesh
 
-from simclr_jax import training
 from simclr_jax.aot import chips
-from simclr_jax.core import errors, registry
+from simclr_jax.core import errors, registry, sharding
 
 _ENVIRONMENT = {
     # No question to the server that tells a machine in Google's cloud what it is.
@@ -85,7 +84,7 @@ def describe(name: str) -> Topology:
         raise _wrong(name, f"a {family} has a grid of {chip.num_axes} axes")
     if math.prod(shape) > chip.largest_pod:
         raise _wrong(name, f"a pod of {family} has {chip.largest_pod:,} chips at most")
-    return Topology(name, chip, shape, training.mesh_of(_devices(name, chip)))
+    return Topology(name, chip, shape, sharding.mesh_of(_devices(name, chip)))
 
 
 def _devices(name: str, chip: chips.Chip) -> list:

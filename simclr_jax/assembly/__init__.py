@@ -1,12 +1,10 @@
-"""From a config to objects: the one package of the library that knows configs."""
+"""From a config to a run: the one package of the library that knows configs."""
 
+from simclr_jax.assembly import checkpoints, config
 from simclr_jax.assembly.abstract import abstract_arguments
-from simclr_jax.assembly.config_files import Recipe, list_recipes, load_config
-from simclr_jax.assembly.defaults import base_config
+from simclr_jax.assembly.checkpoints import LoadedEncoder, load, save_checkpoint
+from simclr_jax.assembly.config import Config, base_config, load_config, sweep
 from simclr_jax.assembly.fitting import fit
-from simclr_jax.assembly.identity import config_digest, differences
-from simclr_jax.assembly.loaded import LoadedEncoder, load
-from simclr_jax.assembly.overrides import apply_overrides
 from simclr_jax.assembly.parts import (
     Length,
     build_augmentation,
@@ -24,18 +22,13 @@ from simclr_jax.assembly.parts import (
     view_shape,
 )
 from simclr_jax.assembly.run import Run, assemble
-from simclr_jax.assembly.saved import save_checkpoint
-from simclr_jax.assembly.schema import Config, check, import_modules
-from simclr_jax.assembly.sweeps import sweep
 
 __all__ = [
     "Config",
     "Length",
     "LoadedEncoder",
-    "Recipe",
     "Run",
     "abstract_arguments",
-    "apply_overrides",
     "assemble",
     "base_config",
     "build_augmentation",
@@ -45,14 +38,11 @@ __all__ = [
     "build_method",
     "build_optimizer",
     "build_schedule",
-    "check",
+    "checkpoints",
     "compute_length",
-    "config_digest",
+    "config",
     "default_canvas",
-    "differences",
     "fit",
-    "import_modules",
-    "list_recipes",
     "load",
     "load_config",
     "open_images",

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 
 from simclr_jax import data, training
-from simclr_jax.assembly import parts, schema
-from simclr_jax.core import errors
-from simclr_jax.core import execution as executions
+from simclr_jax.assembly import parts
+from simclr_jax.assembly.config import schema
+from simclr_jax.core import errors, sharding
 
 NUM_CLASSES = 1000
 """Classes that a method with labels is told of, where no data set is opened."""
@@ -47,7 +47,7 @@ def abstract_arguments(
         )
     options = config.execution
     training.check_batch_size(config.batch_size, mesh, accumulate=options.accumulate)
-    execution = executions.Execution(mesh, options.accumulate, options.loss_algorithm)
+    execution = sharding.Execution(mesh, options.accumulate, options.loss_algorithm)
     canvas = config.data.canvas
     if canvas is None:
         canvas = parts.default_canvas(config)
@@ -65,7 +65,7 @@ def abstract_arguments(
         lambda params: parts.build_optimizer(config, schedule, peak, params),
         mesh=mesh,
     )
-    everywhere, rows = training.replicated(mesh), training.split(mesh)
+    everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)
     spec = data.batch_spec(
         parts.method_inputs(config), image_shape=shape, is_canvas=image_shape is None
     )

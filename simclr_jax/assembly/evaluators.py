@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from simclr_jax import data, evaluation, training
-from simclr_jax.assembly import parts, schema
+from simclr_jax.assembly import parts
+from simclr_jax.assembly.config import schema
 from simclr_jax.core import errors
 
 if TYPE_CHECKING:

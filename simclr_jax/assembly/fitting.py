@@ -12,8 +12,10 @@ import numpy as np
 from flax import nnx
 
 from simclr_jax import data, methods, training
-from simclr_jax.assembly import config_files, defaults, loaded, overrides, parts, schema
+from simclr_jax.assembly import parts
 from simclr_jax.assembly import run as runs
+from simclr_jax.assembly.checkpoints import loaded
+from simclr_jax.assembly.config import config_files, defaults, overrides, schema
 from simclr_jax.core import errors, paths, registry
 
 

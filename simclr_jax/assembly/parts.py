@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from simclr_jax import augment, data, encoders, methods, optim
-from simclr_jax.assembly import schema
+from simclr_jax import augment, data, encoders, methods, nn, optim
+from simclr_jax.assembly.config import schema
 from simclr_jax.core import errors, keys, types
 
 
@@ -179,7 +179,7 @@ def build_encoder(
         rngs=rngs,
         **_options(config.encoder),
     )
-    encoders.set_remat(encoder, config.execution.remat)
+    nn.set_remat(encoder, config.execution.remat)
     return encoder
 
 

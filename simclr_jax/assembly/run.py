@@ -10,18 +10,12 @@ import jax
 import optax
 from flax import nnx
 
-from simclr_jax import data, encoders, methods, training
-from simclr_jax.assembly import (
-    description,
-    encoder_metadata,
-    evaluators,
-    identity,
-    initial,
-    parts,
-    schema,
-)
-from simclr_jax.core import errors
-from simclr_jax.core import execution as executions
+from simclr_jax import data, methods, nn, training
+from simclr_jax.assembly import description, evaluators, parts
+from simclr_jax.assembly.checkpoints import encoder_metadata, initial
+from simclr_jax.assembly.config import identity, schema
+from simclr_jax.core import errors, sharding
+from simclr_jax.training.distributed import processes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,7 +35,7 @@ class Run:
     """
 
     config: schema.Config
-    execution: executions.Execution
+    execution: sharding.Execution
     images: data.Decoded
     length: parts.Length
     batches: data.Batches
@@ -65,7 +59,7 @@ class Run:
         if self.method is not None:
             method = parts.freeze(nnx.clone(self.method), tuple(self.config.freeze))
             if self.config.execution.remat != "none":
-                encoders.set_remat(method.encoder, self.config.execution.remat)
+                nn.set_remat(method.encoder, self.config.execution.remat)
             return training.start_from(method, self.build_optimizer, mesh=self.mesh)
         return training.initialize(
             self.build_method, self.build_optimizer, mesh=self.mesh
@@ -78,8 +72,8 @@ class Run:
         hooks: Sequence[training.Hook] = (),
         state: training.TrainState | None = None,
         profile_steps: tuple[int, int] | None = None,
-        goodput: training.Goodput | None = None,
-        stop: training.StopRequest | None = None,
+        goodput: training.metrics.Goodput | None = None,
+        stop: training.distributed.StopRequest | None = None,
     ) -> tuple[training.TrainState, int]:
         """Trains in a working directory until the end, or until asked to stop.
 
@@ -100,10 +94,10 @@ class Run:
           UserError: for what the user can put right.
         """
         with contextlib.ExitStack() as stack:
-            stop = stop or stack.enter_context(training.StopRequest())
+            stop = stop or stack.enter_context(training.distributed.StopRequest())
             first = state or self.initial_state()
             session = self._session(workdir, profile_steps)
-            if training.processes.is_first():
+            if processes.is_first():
                 description.show(self, first)
             return session.train(
                 first,
@@ -139,7 +133,7 @@ class Run:
 
     def counted(self) -> dict[str, float]:
         """Returns what all processes have counted since they were last asked."""
-        count = training.processes.total(self.batches.bad_images.take_count())
+        count = processes.total(self.batches.bad_images.take_count())
         return {"replaced_images": float(count)}
 
     def metadata(self) -> dict[str, Any]:
@@ -223,7 +217,7 @@ def assemble(
         fields=parts.method_inputs(config) if method is None else method.inputs,
     )
     if batches.is_decoded_once:
-        with training.processes.first_goes_first():
+        with processes.first_goes_first():
             images = data.read_all(images, cache_dir=cache_dir)
         batches = dataclasses.replace(batches, images=images)
 
@@ -239,11 +233,11 @@ def assemble(
     run = Run(
         config, execution, images, length, batches, schedule, peak, build_method, method
     )
-    training.processes.check_same(run.identity(), differences=identity.differences)
+    processes.check_same(run.identity(), differences=identity.differences)
     return run
 
 
-def _build_execution(config: schema.Config) -> executions.Execution:
+def _build_execution(config: schema.Config) -> sharding.Execution:
     """Returns the devices of a config and how its steps are laid out over them.
 
     Raises:
@@ -252,4 +246,4 @@ def _build_execution(config: schema.Config) -> executions.Execution:
     options = config.execution
     mesh = training.make_mesh(num_devices=options.num_devices)
     training.check_batch_size(config.batch_size, mesh, accumulate=options.accumulate)
-    return executions.Execution(mesh, options.accumulate, options.loss_algorithm)
+    return sharding.Execution(mesh, options.accumulate, options.loss_algorithm)

@@ -9,17 +9,17 @@ from simclr_jax.core.fields import Field
 from simclr_jax.data.decoded import Decoded, open_images
 from simclr_jax.data.loading import default_num_workers, load
 from simclr_jax.data.memory import num_decoded_bytes, read_all
-from simclr_jax.data.opening import (
+from simclr_jax.data.order import BatchOrder
+from simclr_jax.data.placement import Batches, batch_spec, to_devices
+from simclr_jax.data.record_fields import available_fields, class_names
+from simclr_jax.data.sources.base import ArraySource, Samples, Source
+from simclr_jax.data.sources.opening import (
     SOURCES,
     absolute_data_dir,
     absolute_spec,
     open_source,
 )
-from simclr_jax.data.order import BatchOrder
-from simclr_jax.data.placement import Batches, batch_spec, to_devices
-from simclr_jax.data.record_fields import available_fields, class_names
-from simclr_jax.data.sources import ArraySource, Samples, Source
-from simclr_jax.data.splits import split_spec
+from simclr_jax.data.sources.splits import split_spec
 
 __all__ = [
     "SOURCES",

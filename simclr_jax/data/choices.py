@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from simclr_jax.core import errors
-from simclr_jax.data import sources
 from simclr_jax.data import value_range as ranges
+from simclr_jax.data.sources import base as sources
 
 _TRIED = 20
 """Records that are looked at for one that tells the number of pages."""

@@ -13,8 +13,9 @@ import numpy as np
 
 from simclr_jax.core import checks, errors, registry
 from simclr_jax.core.fields import Field
-from simclr_jax.data import choices, decode, inspection, record_fields, sources
+from simclr_jax.data import choices, decode, inspection, record_fields
 from simclr_jax.data import value_range as ranges
+from simclr_jax.data.sources import base as sources
 
 MAX_TRIES = 20
 """Records after a bad one that are tried in its place."""

@@ -20,7 +20,8 @@ import numpy as np
 from absl import flags
 
 from simclr_jax.core import errors
-from simclr_jax.data import decoded, sources, workers
+from simclr_jax.data import decoded, workers
+from simclr_jax.data.sources import base as sources
 
 PIECE_BYTES = 1 << 22
 """Decoded bytes that are read at a time."""

@@ -19,7 +19,8 @@ import filelock
 import numpy as np
 
 from simclr_jax.core import signals
-from simclr_jax.data import bad_images, decoded, record_fields, sources
+from simclr_jax.data import bad_images, decoded, record_fields
+from simclr_jax.data.sources import base as sources
 
 _log = logging.getLogger("simclr_jax")
 

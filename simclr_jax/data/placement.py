@@ -13,18 +13,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 
 from simclr_jax.core import errors, types
-from simclr_jax.data import (
-    bad_images,
-    decoded,
-    loading,
-    memory,
-    record_fields,
-    sources,
-)
+from simclr_jax.core import sharding as shardings
+from simclr_jax.data import bad_images, decoded, loading, memory, record_fields
 from simclr_jax.data.order import BatchOrder, ProcessRows
+from simclr_jax.data.sources import base as sources
 
 RESIDENT_BYTES = 1 << 30
 """Largest decoded set that is kept on the devices by default."""
@@ -124,7 +119,7 @@ class Batches:
 
     def _gathered(self, step: int) -> Generator[types.Batch, None, None]:
         whole, shown = self._resident
-        rows = NamedSharding(self.mesh, PartitionSpec(types.DATA_AXIS))
+        rows = shardings.split(self.mesh)
         for number in range(step, len(self.order)):
             asked = self._local_order[number]
             if shown is not None:
@@ -132,7 +127,7 @@ class Batches:
             yield _gather(whole, _place(asked, rows), sharding=rows)
 
     def _streamed(self, step: int) -> Generator[types.Batch, None, None]:
-        rows = NamedSharding(self.mesh, PartitionSpec(types.DATA_AXIS))
+        rows = shardings.split(self.mesh)
         batches = loading.load(
             self.images,
             self._local_order,
@@ -162,7 +157,7 @@ class Batches:
 
     @functools.cached_property
     def _resident(self) -> tuple[types.Batch, np.ndarray | None]:
-        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        everywhere = shardings.replicated(self.mesh)
         images = memory.read_all(self.images)
         sizes = images.sizes
         samples = sources.Samples(

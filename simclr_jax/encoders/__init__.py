@@ -2,7 +2,7 @@
 
 An encoder is any ``nnx.Module`` with ``feature_dim`` and
 ``__call__(images) -> features``; it may take per-sample ``keys`` (see ``apply``), and
-be made of ``Block`` parts (see ``set_remat``).
+be made of ``Block`` parts (see ``nn.set_remat``).
 """
 
 import dataclasses
@@ -16,19 +16,15 @@ from jax.typing import DTypeLike
 from simclr_jax.core import registry
 from simclr_jax.encoders.calling import apply, takes_keys
 from simclr_jax.encoders.convnet import ConvNet
-from simclr_jax.encoders.rematerialization import REMAT, Block, set_remat
 from simclr_jax.encoders.resnet import BLOCKS_PER_GROUP, ResNet
 
 __all__ = [
     "ENCODERS",
-    "REMAT",
-    "Block",
     "ConvNet",
     "ResNet",
     "Spec",
     "apply",
     "build",
-    "set_remat",
     "takes_keys",
 ]
 

@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from simclr_jax.core import errors, types
-from simclr_jax.encoders import convolution, layers, rematerialization
+from simclr_jax.nn import convolution, layers, rematerialization
 
 
 class _PooledLayer(rematerialization.Block, layers.ConvNormReLU):

@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from simclr_jax.core import checks, errors, registry, types
-from simclr_jax.encoders import layers
+from simclr_jax.nn import layers
 
 BLOCKS_PER_GROUP = {
     18: (2, 2, 2, 2),

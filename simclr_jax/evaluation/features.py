@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
 from simclr_jax import augment, data
-from simclr_jax.core import types
+from simclr_jax.core import sharding, types
 
 Embed = Callable[[jax.Array | types.Canvas], jax.Array]
 
@@ -81,16 +81,16 @@ def extract(
       Float32 features, shape [n d], and int32 labels, shape [n], in the order of the
       images; -1 where there is no label.
     """
-    sharding = None
+    placement = None
     batch_size = min(batch_size, -(-len(images) // 8) * 8)
     if mesh is not None:
-        sharding = NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
+        placement = sharding.split(mesh)
         num_devices = mesh.shape[types.DATA_AXIS]
         batch_size = -(-batch_size // num_devices) * num_devices
     features, labels = [], []
     rows = _InOrder(len(images), batch_size)
     for samples in data.load(images, rows, num_workers=num_workers):
-        batch = data.to_devices(samples, is_canvas=images.is_canvas, sharding=sharding)
+        batch = data.to_devices(samples, is_canvas=images.is_canvas, sharding=placement)
         features.append(np.asarray(embed(batch)))
         labels.append(samples["labels"])
     count = len(images)

@@ -52,7 +52,7 @@ class EvaluationHook:
         """Returns what the evaluator measured, or None where it is not due."""
         count = metrics["loss"].size if "loss" in metrics else 1
         is_due = self._when.is_due(step, num_steps=count)
-        if not is_due or not training.processes.is_first():
+        if not is_due or not training.distributed.processes.is_first():
             return None
         method = training.on_one_device(state).method()
         embed = features.freeze(method, self._preprocess, layer="embed")

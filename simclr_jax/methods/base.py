@@ -22,8 +22,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from simclr_jax import encoders
-from simclr_jax.core import execution as executions
-from simclr_jax.core import numerics, registry, types
+from simclr_jax.core import numerics, registry, sharding, types
 
 Outputs = dict[str, jax.Array]
 """What ``forward`` returns: arrays with a leading axis b, by name."""
@@ -89,7 +88,7 @@ class Method(nnx.Module, abc.ABC):
         batch: types.Batch,
         *,
         step: jax.Array,
-        execution: executions.Execution,
+        execution: sharding.Execution,
     ) -> tuple[types.Scalar, types.Metrics]:
         """Computes the loss of a whole batch; independent of its layout over devices.
 

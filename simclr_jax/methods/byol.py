@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from simclr_jax import augment, encoders, heads, losses
+from simclr_jax import augment, encoders, losses, nn
 from simclr_jax.core import checks
 from simclr_jax.methods import base, target
 
@@ -54,8 +54,8 @@ class BYOL(base.Method):
           encoder: images [b h w c] in [0, 1] to features [b d].
           augmentation: makes two views of one size, alike or not.
           num_steps: updates in the run, for the schedule of the decay.
-          head: h to z, or options of ``heads.ProjectionHead`` over ``HEAD``.
-          predictor: z to z, or options of ``heads.ProjectionHead`` over ``HEAD``.
+          head: h to z, or options of ``nn.ProjectionHead`` over ``HEAD``.
+          predictor: z to z, or options of ``nn.ProjectionHead`` over ``HEAD``.
           decay: of the moving average at the first update, in [0, 1]; rises to 1 as
             half a cosine (appendix B).
           dtype: of the activations of head and predictor.
@@ -67,12 +67,12 @@ class BYOL(base.Method):
         """
         checks.check_in_range("decay", decay, low=0.0, high=1.0)
         self.encoder = encoder
-        self.head = heads.build(head, encoder, default=HEAD, dtype=dtype, rngs=rngs)
+        self.head = nn.build_head(head, encoder, default=HEAD, dtype=dtype, rngs=rngs)
         width = {"output_dim": self.head.output_dim}
-        self.predictor = heads.build(
+        self.predictor = nn.build_head(
             predictor, self.head, default=HEAD | width, dtype=dtype, rngs=rngs
         )
-        heads.check_same_width("predictor", self.predictor, "head", self.head)
+        nn.check_same_width("predictor", self.predictor, "head", self.head)
         self.target = target.copy_of(encoder, self.head)
         self.augmentation = augmentation
         self.num_steps = num_steps

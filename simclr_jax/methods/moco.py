@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from simclr_jax import augment, encoders, heads, losses
-from simclr_jax.core import checks, errors, normalization, numerics, shuffle
+from simclr_jax import augment, encoders, losses, nn
+from simclr_jax.core import checks, errors, numerics
 from simclr_jax.methods import base, target
+from simclr_jax.nn import normalization, shuffle
 
 HEAD = {"output_dim": 128, "batch_norm": False}
 """Options of the head in version 2; its hidden layer is as wide as the features."""
@@ -78,7 +79,7 @@ class MoCo(base.Method):
             the loss is the mean of both directions.
           norm_groups: groups of the batch that BatchNorms take their statistics over;
             1: the whole batch, without a shuffle.
-          head: h to z, or options of ``heads.ProjectionHead`` over ``HEAD``.
+          head: h to z, or options of ``nn.ProjectionHead`` over ``HEAD``.
           dtype: of the head's activations.
           rngs: source of the initial weights and of the queue.
 
@@ -98,7 +99,7 @@ class MoCo(base.Method):
             remedy="It is split into norm_groups parts for BatchNorm.",
         )
         self.encoder = encoder
-        self.head = heads.build(head, encoder, default=HEAD, dtype=dtype, rngs=rngs)
+        self.head = nn.build_head(head, encoder, default=HEAD, dtype=dtype, rngs=rngs)
         for module in (self.encoder, self.head):
             normalization.set_batch_norm_groups(module, norm_groups)
         self.target = target.copy_of(encoder, self.head)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from simclr_jax import augment, heads
+from simclr_jax import augment, nn
 from simclr_jax.core import checks
 from simclr_jax.methods import base
 
@@ -36,7 +36,7 @@ class ViewPairMethod(base.Method):
           augmentation: makes two views of one size; comparable and hashable.
           temperature: of the loss, > 0, dimensionless.
           head: features [b d] to embeddings [b d'], or the options of
-            ``heads.ProjectionHead``.
+            ``nn.ProjectionHead``.
           dtype: of the head's activations.
           rngs: source of the head's initial weights; not needed with a module.
 
@@ -46,7 +46,7 @@ class ViewPairMethod(base.Method):
         """
         checks.check_positive("temperature", temperature)
         self.encoder = encoder
-        self.head = heads.build(head, encoder, dtype=dtype, rngs=rngs)
+        self.head = nn.build_head(head, encoder, dtype=dtype, rngs=rngs)
         self.augmentation = augmentation
         self.temperature = temperature
 

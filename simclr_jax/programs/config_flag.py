@@ -51,7 +51,7 @@ def apply(overrides: Sequence[tuple[str, str]]) -> None:
             f"--config.{overrides[0][0]} changes a config; give --config=RECIPE or "
             "--config=FILE.py too."
         )
-    for note in assembly.apply_overrides(config, overrides):
+    for note in assembly.config.apply_overrides(config, overrides):
         _log.info("%s", note)
 
 

@@ -5,10 +5,10 @@ from simclr_jax import assembly
 
 def main() -> None:
     """Runs the program with the parsed flags."""
-    print(describe(assembly.list_recipes()))
+    print(describe(assembly.config.list_recipes()))
 
 
-def describe(recipes: tuple[assembly.Recipe, ...]) -> str:
+def describe(recipes: tuple[assembly.config.Recipe, ...]) -> str:
     """Returns what is printed: a recipe with its summary, then its variants."""
     width = max(len(recipe.name) for recipe in recipes)
     lines = []

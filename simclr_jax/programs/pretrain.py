@@ -36,7 +36,7 @@ def main() -> int:
     workdir = paths.local_path(_WORKDIR.value, what="workdir")
     steps = _PROFILE_STEPS.value
     profile_steps = None if steps is None else training.parse_steps(steps)
-    training.processes.join(
+    training.distributed.processes.join(
         coordinator=_COORDINATOR.value,
         num_processes=_NUM_PROCESSES.value,
         process_id=_PROCESS_ID.value,
@@ -74,12 +74,12 @@ def pretrain(
       StoppedError: after SIGTERM or Ctrl-C before the first step.
       UserError: for what the user can put right.
     """
-    assembly.check(config)
-    goodput = training.Goodput()
+    assembly.config.check(config)
+    goodput = training.metrics.Goodput()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(training.processes.last_words())
+        stack.enter_context(training.distributed.processes.last_words())
         workdir = training.open_workdir(workdir, stack)
-        stop = stack.enter_context(training.StopRequest())
+        stop = stack.enter_context(training.distributed.StopRequest())
         with signals.waiting_for("the data and the model to be ready"):
             run = assembly.assemble(config, cache_dir=workdir.parent / "decoded")
             signals.leave_if_asked()
@@ -93,7 +93,7 @@ def pretrain(
             stop=stop,
         )
     is_done = step == run.length.num_steps
-    if training.processes.is_first():
+    if training.distributed.processes.is_first():
         done = f"Done: {step} steps. Checkpoints and metrics are in {workdir}."
         left = f"Stopped at step {step} and saved; the same command continues the run."
         print(done if is_done else left)

@@ -105,5 +105,8 @@ def _measure(
         seed=_SEED.value,
     )
     config = encoder.metadata["config"] | {"images": encoder.metadata["data"]}
-    identity = {"step": encoder.step, "config_digest": assembly.config_digest(config)}
+    identity = {
+        "step": encoder.step,
+        "config_digest": assembly.config.config_digest(config),
+    }
     return {"layer": "h"} | measured | identity

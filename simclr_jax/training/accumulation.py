@@ -16,10 +16,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
-from simclr_jax.core import checks, errors, types
-from simclr_jax.core import execution as executions
+from simclr_jax.core import checks, errors, sharding, types
 
 
 def forward(
@@ -27,7 +26,7 @@ def forward(
     batch: types.Batch,
     keys: jax.Array,
     *,
-    execution: executions.Execution,
+    execution: sharding.Execution,
 ) -> dict[str, jax.Array]:
     """Returns ``method.forward`` of a batch, in micro-batches where that is asked for.
 
@@ -110,18 +109,18 @@ def map_micro_batches(
     )
     def run(random, index):
         model = nnx.merge(graphdef, statistics, random, constant, copy=True)
-        outputs = function(model, _shard(mesh, _piece(pieces, index)))
+        outputs = function(model, sharding.keep_split(_piece(pieces, index), mesh))
         _, new_statistics, random, others = nnx.split(
             model, nnx.BatchStat, nnx.RngState, ...
         )
         _check_unchanged(constant, others)
         new_statistics = jax.lax.stop_gradient(new_statistics)
-        return random, (_shard(mesh, outputs), new_statistics)
+        return random, (sharding.keep_split(outputs, mesh), new_statistics)
 
     indices = jnp.arange(num_micro_batches, dtype=jnp.int32)
     random, (outputs, new_statistics) = jax.lax.scan(run, random, indices)
     nnx.update(modules, jax.tree.map(_mean, new_statistics), random)
-    return _shard(mesh, jax.tree.map(_join, outputs))
+    return sharding.keep_split(jax.tree.map(_join, outputs), mesh)
 
 
 def _check(batch, num_micro_batches, mesh):
@@ -164,11 +163,3 @@ def _join(x):
 
 def _mean(x):
     return jnp.mean(x, axis=0).astype(x.dtype)
-
-
-def _shard(mesh, tree):
-    """Says that the leading axis is split over the devices."""
-    if mesh is None:
-        return tree
-    sharding = NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
-    return jax.lax.with_sharding_constraint(tree, sharding)

@@ -16,8 +16,10 @@ import numpy as np
 import optax
 
 from simclr_jax.core import checks, errors, types
-from simclr_jax.training import chance, checkpoint, progress, state, writers
-from simclr_jax.training import goodput as goodput_lib
+from simclr_jax.training import chance, state
+from simclr_jax.training.checkpoints import checkpoint
+from simclr_jax.training.metrics import goodput as goodput_lib
+from simclr_jax.training.metrics import progress, writers
 
 Hook = Callable[[int, state.TrainState, types.Metrics], Mapping[str, float] | None]
 """What the loop calls. Numbers that a hook returns are written to the metrics; a hook

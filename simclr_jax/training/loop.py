@@ -7,11 +7,11 @@ from typing import Any
 
 import jax
 
-from simclr_jax.core import execution as executions
-from simclr_jax.core import signals, types
-from simclr_jax.training import goodput as goodput_lib
+from simclr_jax.core import sharding, signals, types
 from simclr_jax.training import hooks as hooks_lib
-from simclr_jax.training import preemption, state
+from simclr_jax.training import state
+from simclr_jax.training.distributed import preemption
+from simclr_jax.training.metrics import goodput as goodput_lib
 from simclr_jax.training.step import train_step, train_steps
 
 MAX_QUEUED_CALLS = 2
@@ -26,7 +26,7 @@ def run(
     batches: Iterable[Batch],
     *,
     key: types.PRNGKey,
-    execution: executions.Execution,
+    execution: sharding.Execution,
     start_step: int,
     num_steps: int,
     hooks: Sequence[hooks_lib.Hook],

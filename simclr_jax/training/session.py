@@ -17,22 +17,14 @@ import optax
 import orbax.checkpoint as ocp
 
 import simclr_jax
-from simclr_jax.core import errors, paths, types
-from simclr_jax.core import execution as executions
-from simclr_jax.training import goodput as goodput_lib
+from simclr_jax.core import errors, paths, sharding, types
 from simclr_jax.training import hooks as hooks_lib
-from simclr_jax.training import (
-    lock,
-    loop,
-    mesh,
-    preemption,
-    processes,
-    profiling,
-    progress,
-    state,
-    writers,
-)
-from simclr_jax.training.checkpoint import Checkpoints, check_free_space
+from simclr_jax.training import loop, profiling, state
+from simclr_jax.training.checkpoints import lock
+from simclr_jax.training.checkpoints.checkpoint import Checkpoints, check_free_space
+from simclr_jax.training.distributed import preemption, processes
+from simclr_jax.training.metrics import goodput as goodput_lib
+from simclr_jax.training.metrics import progress, writers
 
 CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
@@ -82,7 +74,7 @@ class Session:
         batches_from: Callable[[int], Generator[dict[str, Any], None, None]],
         *,
         key: types.PRNGKey,
-        execution: executions.Execution,
+        execution: sharding.Execution,
         stop: preemption.StopRequest,
         hooks: Sequence[hooks_lib.Hook] = (),
         begin: Callable[[state.TrainState], state.TrainState] = lambda first: first,
@@ -114,7 +106,7 @@ class Session:
           NonFiniteError: if the loss or the gradient is not finite.
         """
         goodput = goodput or goodput_lib.Goodput()
-        devices = execution.mesh or mesh.make_mesh(num_devices=1)
+        devices = execution.mesh or sharding.make_mesh(num_devices=1)
         checkpoints = self._open_checkpoints(initial)
         start, start_step = self._restore(checkpoints, initial, devices)
         if start_step == 0:
@@ -131,7 +123,7 @@ class Session:
             final, step = loop.run(
                 start,
                 batches,
-                key=mesh.place(key, devices),
+                key=sharding.place(key, devices),
                 execution=execution,
                 start_step=start_step,
                 num_steps=self.num_steps,
@@ -185,7 +177,7 @@ class Session:
         if step is None:
             return initial, 0
         arrays = processes.broadcast(found[0] if found else items)
-        return initial.with_items(mesh.place(arrays, devices)), step
+        return initial.with_items(sharding.place(arrays, devices)), step
 
     def _open_log(
         self,

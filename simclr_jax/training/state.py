@@ -8,7 +8,7 @@ import jax
 import optax
 from flax import nnx
 
-from simclr_jax.training import mesh as mesh_lib
+from simclr_jax.core import sharding
 
 Arrays = Any
 """A tree of arrays in nested dicts: parameters, statistics or optimizer state."""
@@ -92,7 +92,7 @@ def initialize(
     build = _builder(build_method, build_optimizer)
     graphdef, _ = nnx.split(nnx.eval_shape(build))
     arrays = jax.jit(
-        lambda: nnx.state(build()), out_shardings=mesh_lib.replicated(mesh)
+        lambda: nnx.state(build()), out_shardings=sharding.replicated(mesh)
     )()
     return TrainState(graphdef, arrays)
 
@@ -117,7 +117,7 @@ def start_from(
     transformation = build_optimizer(nnx.as_pure(nnx.state(method, method.trainable)))
     optimizer = nnx.Optimizer(method, transformation, wrt=method.trainable)
     made = create(method, optimizer)
-    return TrainState(made.graphdef, mesh_lib.place(made.arrays, mesh))
+    return TrainState(made.graphdef, sharding.place(made.arrays, mesh))
 
 
 def on_one_device(state: TrainState) -> TrainState:
@@ -150,8 +150,10 @@ def abstract_state(
     """
     build = _builder(build_method, build_optimizer)
     graphdef, arrays = nnx.split(nnx.eval_shape(build))
-    sharding = mesh_lib.replicated(mesh)
-    place = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+    everywhere = sharding.replicated(mesh)
+    place = lambda leaf: jax.ShapeDtypeStruct(
+        leaf.shape, leaf.dtype, sharding=everywhere
+    )
     return TrainState(graphdef, jax.tree.map(place, arrays))
 
 

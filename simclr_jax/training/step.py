@@ -9,15 +9,14 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from simclr_jax.core import execution as executions
-from simclr_jax.core import keys, types
+from simclr_jax.core import keys, sharding, types
 from simclr_jax.training import accumulation
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def train_step(
     graphdef: nnx.GraphDef,
-    execution: executions.Execution,
+    execution: sharding.Execution,
     arrays: nnx.State,
     batch: types.Batch,
     key: types.PRNGKey,
@@ -59,13 +58,15 @@ def train_step(
     optimizer.update(method, grads)
     method.after_update(jax.lax.stop_gradient(outputs), step=step)
     metrics = {"loss": loss, "gradient_norm": optax.tree.norm(grads)} | metrics
-    return _replicate(nnx.state((method, optimizer)), execution.mesh), metrics
+    return sharding.keep_replicated(
+        nnx.state((method, optimizer)), execution.mesh
+    ), metrics
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def train_steps(
     graphdef: nnx.GraphDef,
-    execution: executions.Execution,
+    execution: sharding.Execution,
     arrays: nnx.State,
     batches: tuple[types.Batch, ...],
     key: types.PRNGKey,
@@ -100,14 +101,6 @@ def train_steps(
 
     # A loop of XLA's CPU backend runs its body on one core.
     return jax.lax.platform_dependent(arrays, *batches, cpu=unrolled, default=scanned)
-
-
-def _replicate(arrays: nnx.State, mesh: jax.sharding.Mesh | None) -> nnx.State:
-    """Keeps a copy of the state on every device, whatever it was computed from."""
-    if mesh is None:
-        return arrays
-    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    return jax.lax.with_sharding_constraint(arrays, everywhere)
 
 
 def _stack(trees: Sequence[Any]) -> Any:

@@ -10,11 +10,11 @@ from configs import imagenet_resnet50
 from simclr_jax import aot, assembly
 from simclr_jax.aot import compilation, work
 
-POINTWISE = "encoders/pointwise.py"  # the gradient of its kernel is one of its sums
+POINTWISE = "nn/pointwise.py"  # the gradient of its kernel is one of its sums
 BATCH_NORM = (
-    "core/moments.py",
-    "core/normalization.py",
-    "encoders/pooling.py",
+    "nn/moments.py",
+    "nn/normalization.py",
+    "nn/pooling.py",
     POINTWISE,
 )
 SCALARS = 64  # bytes: the means of the loss and of its metrics, where they go alone

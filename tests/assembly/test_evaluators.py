@@ -19,7 +19,7 @@ def make_run(source="mnist_sample", **hook):
     if hook:
         options = {"name": "knn", "num_train": 40, "num_test": 20} | hook
         config.hooks = {"digits": options}
-    assembly.check(config)
+    assembly.config.check(config)
     return assembly.assemble(config)
 
 

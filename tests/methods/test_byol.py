@@ -7,9 +7,8 @@ import pytest
 from flax import nnx
 from methods import tiny
 
-from simclr_jax import augment, heads, methods
-from simclr_jax.core import errors
-from simclr_jax.core import execution as executions
+from simclr_jax import augment, methods, nn
+from simclr_jax.core import errors, sharding
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -25,7 +24,7 @@ def build(**options):
 
 def loss_of(prediction, wanted):
     outputs = {"prediction": prediction, "target": wanted}
-    execution = executions.Execution()
+    execution = sharding.Execution()
     return build().loss(outputs, {}, step=jnp.int32(0), execution=execution)[0]
 
 
@@ -59,7 +58,7 @@ def test_no_gradient_reaches_the_target(key):
     def loss(params):
         model = nnx.merge(graphdef, params, rest, copy=True)
         outputs = model.forward(batch, keys)
-        execution = executions.Execution()
+        execution = sharding.Execution()
         return model.loss(outputs, batch, step=jnp.int32(0), execution=execution)[0]
 
     gradient = nnx.to_pure_dict(jax.jit(jax.grad(loss))(params))
@@ -106,7 +105,7 @@ def test_a_loaded_encoder_is_the_start_of_the_target_too():
 
 
 def test_the_predictor_is_as_wide_as_the_head():
-    predictor = heads.ProjectionHead(8, output_dim=5, rngs=nnx.Rngs(0))
+    predictor = nn.ProjectionHead(8, output_dim=5, rngs=nnx.Rngs(0))
     with pytest.raises(
         errors.UserError, match=r"predictor must be as wide as the head"
     ):

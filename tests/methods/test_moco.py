@@ -10,8 +10,7 @@ from flax import nnx
 from methods import tiny
 
 from simclr_jax import augment, losses, methods
-from simclr_jax.core import errors, numerics
-from simclr_jax.core import execution as executions
+from simclr_jax.core import errors, numerics, sharding
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -32,7 +31,7 @@ def build(**options):
 
 def loss_of(method, query, key):
     outputs = {"query": query[:, None], "key": key[:, None]}
-    execution = executions.Execution()
+    execution = sharding.Execution()
     return method.loss(outputs, {}, step=jnp.int32(0), execution=execution)[0]
 
 
@@ -75,7 +74,7 @@ def test_both_directions_are_queued_and_averaged(key):
     batch = {"image": jnp.asarray(tiny.images(4).images)}
     outputs = method.forward(batch, augment.sample_keys(key, 4))
     assert outputs["query"].shape == outputs["key"].shape == (4, 2, 8)
-    execution = executions.Execution()
+    execution = sharding.Execution()
     both, _ = method.loss(outputs, batch, step=jnp.int32(0), execution=execution)
     sides = [
         loss_of(method, outputs["query"][:, side], outputs["key"][:, side])
@@ -95,7 +94,7 @@ def test_no_gradient_reaches_the_keys(key):
     def loss(params):
         model = nnx.merge(graphdef, params, rest, copy=True)
         outputs = model.forward(batch, augment.sample_keys(key, 4))
-        execution = executions.Execution()
+        execution = sharding.Execution()
         return model.loss(outputs, batch, step=jnp.int32(0), execution=execution)[0]
 
     gradient = nnx.to_pure_dict(jax.jit(jax.grad(loss))(params))

@@ -192,4 +192,4 @@ def test_wrong_inputs_are_refused(name):
     config = tiny.make_config(name)
     config.method.tau = 1.0
     with pytest.raises(errors.UserError, match=f"Unknown option of method '{name}'"):
-        assembly.check(config)
+        assembly.config.check(config)

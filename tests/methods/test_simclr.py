@@ -4,9 +4,8 @@ import pytest
 from flax import nnx
 from methods import tiny
 
-from simclr_jax import augment, heads, losses, methods
-from simclr_jax.core import errors
-from simclr_jax.core import execution as executions
+from simclr_jax import augment, losses, methods, nn
+from simclr_jax.core import errors, sharding
 
 pytestmark = [pytest.mark.usefixtures("standard_promotion"), pytest.mark.quick]
 
@@ -22,7 +21,7 @@ def build(**options):
 @nnx.jit
 def compute(method, batch, keys):
     outputs = method.forward(batch, keys)
-    execution = executions.Execution()
+    execution = sharding.Execution()
     return outputs, method.loss(outputs, batch, step=jnp.int32(0), execution=execution)
 
 
@@ -59,7 +58,7 @@ def test_h_is_the_encoders_output():
 
 
 def test_a_head_may_be_a_module():
-    head = heads.ProjectionHead(12, output_dim=5, rngs=nnx.Rngs(1))
+    head = nn.ProjectionHead(12, output_dim=5, rngs=nnx.Rngs(1))
     assert build(head=head).head is head
 
 

@@ -5,7 +5,7 @@ from flax import nnx
 from methods import tiny
 
 from simclr_jax import augment, methods
-from simclr_jax.core import execution as executions
+from simclr_jax.core import sharding
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
@@ -25,7 +25,7 @@ def loss_of(cls, labels, keys):
     @nnx.jit
     def compute(method, batch, keys):
         outputs = method.forward(batch, keys)
-        execution = executions.Execution()
+        execution = sharding.Execution()
         return method.loss(outputs, batch, step=jnp.int32(0), execution=execution)[0]
 
     return float(compute(method, batch, keys))

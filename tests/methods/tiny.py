@@ -6,7 +6,7 @@ import numpy as np
 from flax import nnx
 
 from simclr_jax import assembly, augment, data, encoders, methods
-from simclr_jax.core import normalization
+from simclr_jax.nn import normalization
 
 BATCH_SIZE = 16
 NUM_STEPS = 4
@@ -90,5 +90,5 @@ def make_config(name, *, norm=True, **method_options):
 
 def make_run(config):
     """Returns the run of a config on the noise images."""
-    assembly.check(config)
+    assembly.config.check(config)
     return assembly.assemble(config, images=images())

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from simclr_jax import encoders, heads, optim
+from simclr_jax import encoders, nn, optim
 from simclr_jax.core import errors
 
 
@@ -11,7 +11,7 @@ def test_the_groups_of_resnet50_with_its_head_are_pinned():
     def build():
         rngs = nnx.Rngs(0)
         encoder = encoders.build("resnet50", image_shape=(224, 224, 3), rngs=rngs)
-        return nnx.Dict(encoder=encoder, head=heads.ProjectionHead(2048, rngs=rngs))
+        return nnx.Dict(encoder=encoder, head=nn.ProjectionHead(2048, rngs=rngs))
 
     params = nnx.to_pure_dict(nnx.state(nnx.eval_shape(build), nnx.Param))
     # 53 convolutions and 2 linear maps are decayed; 53 + 2 BatchNorms are not, of which

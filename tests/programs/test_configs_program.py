@@ -6,8 +6,8 @@ from simclr_jax.programs import configs
 
 def test_a_recipe_has_its_summary_and_its_variants():
     recipes = (
-        assembly.Recipe("long_name", "What it is.", ("small", "smoke")),
-        assembly.Recipe("short", "Another.", ()),
+        assembly.config.Recipe("long_name", "What it is.", ("small", "smoke")),
+        assembly.config.Recipe("short", "Another.", ()),
     )
     lines = configs.describe(recipes).splitlines()
     assert lines[:3] == [
@@ -22,5 +22,5 @@ def test_it_runs_in_any_folder_whatever_lies_there(tmp_path):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')")
     done = running.run("configs", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for recipe in assembly.list_recipes():
+    for recipe in assembly.config.list_recipes():
         assert f"{recipe.name} " in done.stdout

@@ -77,7 +77,9 @@ def test_every_form_of_a_checkpoint(here, monkeypatch, form):
 
 def test_a_step_is_read_by_a_relative_path(here, monkeypatch):
     monkeypatch.chdir(here)
-    assert training.read_meta(pathlib.Path("link/checkpoints/2"))["step"] == 2
+    assert (
+        training.checkpoints.read_meta(pathlib.Path("link/checkpoints/2"))["step"] == 2
+    )
 
 
 def test_a_checkpoint_in_a_bucket_is_refused():

@@ -11,8 +11,8 @@ from flax import nnx
 from helpers import TOLERANCE
 
 from simclr_jax import augment, encoders, losses, methods, optim, training
-from simclr_jax.core import errors, normalization
-from simclr_jax.core import execution as executions
+from simclr_jax.core import errors, sharding
+from simclr_jax.nn import normalization
 from simclr_jax.training import accumulation
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
@@ -77,8 +77,8 @@ def update(norm, images, *, num_devices, accumulate):
     )
     split = jax.NamedSharding(mesh, jax.P("data"))
     batch = jax.device_put({"image": images}, split)
-    key = jax.device_put(jax.random.key(0), training.replicated(mesh))
-    execution = executions.Execution(mesh, accumulate)
+    key = jax.device_put(jax.random.key(0), sharding.replicated(mesh))
+    execution = sharding.Execution(mesh, accumulate)
     step = training.train_step
     lowered = step.lower(state.graphdef, execution, state.arrays, batch, key)
     compiled = lowered.compile(compiler_options=FAST_TO_COMPILE)
@@ -229,7 +229,7 @@ def test_what_would_be_forgotten_is_refused():
 def test_a_batch_that_does_not_divide(images, key, make_mesh):
     keys = augment.sample_keys(key, BATCH_SIZE)
     for accumulate, mesh, multiple in ((3, None, 3), (8, make_mesh(8), 64)):
-        execution = executions.Execution(mesh, accumulate)
+        execution = sharding.Execution(mesh, accumulate)
         forward = functools.partial(accumulation.forward, execution=execution)
         with pytest.raises(errors.UserError, match=f"must be a multiple of {multiple}"):
             nnx.eval_shape(forward, build(layer_norm), {"image": images}, keys)
@@ -254,7 +254,7 @@ def temporaries(accumulate):
         method = nnx.merge(graphdef, params, rest, copy=True)
         batch = {"image": images}
         keys = augment.sample_keys(jax.random.key(0), 64)
-        execution = executions.Execution(accumulate=accumulate)
+        execution = sharding.Execution(accumulate=accumulate)
         outputs = accumulation.forward(method, batch, keys, execution=execution)
         return method.loss(outputs, batch, step=jnp.int32(0), execution=execution)[0]
 

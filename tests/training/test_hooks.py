@@ -23,7 +23,9 @@ class Recorder:
 
 def make(num_steps=7, last_good=lambda: 4):
     recorder = Recorder()
-    shown = training.Progress(num_steps=num_steps, batch_size=2, stream=io.StringIO())
+    shown = training.metrics.Progress(
+        num_steps=num_steps, batch_size=2, stream=io.StringIO()
+    )
     log = training.LogMetrics(
         every_steps=3,
         num_steps=num_steps,
@@ -84,7 +86,7 @@ def test_the_steps_of_one_call_are_looked_at_one_by_one():
         log.check()
 
 
-class SlowCheckpoints(training.Checkpoints):
+class SlowCheckpoints(training.checkpoints.Checkpoints):
     """Another save goes on for three seconds, the copy takes one."""
 
     def __init__(self, clock):
@@ -101,7 +103,7 @@ class SlowCheckpoints(training.Checkpoints):
 
 def test_all_the_time_that_a_save_holds_up_training_is_counted():
     clock = [0.0]
-    goodput = training.Goodput(lambda: clock[0])
+    goodput = training.metrics.Goodput(lambda: clock[0])
     save = training.SaveCheckpoint(
         SlowCheckpoints(clock),
         every_steps=2,

@@ -26,14 +26,14 @@ def test_hooks_see_every_step_in_order():
     seen = []
     first = lambda step, state, metrics: seen.append(("first", step))
     second = lambda step, state, metrics: seen.append(("second", step))
-    state, step = run([first, second], training.StopRequest())
+    state, step = run([first, second], training.distributed.StopRequest())
     assert step == tiny.NUM_STEPS == int(state.items()["opt"]["step"])
     assert seen[:3] == [("first", 1), ("second", 1), ("first", 2)]
     assert len(seen) == 2 * tiny.NUM_STEPS
 
 
 def test_it_leaves_after_the_step_in_which_it_was_asked_to():
-    stop = training.StopRequest()
+    stop = training.distributed.StopRequest()
 
     def ask(step, state, metrics):
         stop.requested = step == 5
@@ -49,8 +49,8 @@ def test_calls_of_several_steps_end_at_multiples_and_at_the_end():
         seen.append((step, metrics["loss"].shape))
         losses.extend(np.ravel(metrics["loss"]).tolist())
 
-    goodput = training.Goodput()
-    stop = training.StopRequest()
+    goodput = training.metrics.Goodput()
+    stop = training.distributed.StopRequest()
     options = {"steps_per_call": 2, "goodput": goodput, "num_steps": 5}
     state, step = run([note], stop, **options)
     assert seen == [(2, (2,)), (4, (2,)), (5, (1,))]
@@ -65,6 +65,6 @@ def test_calls_of_several_steps_end_at_multiples_and_at_the_end():
 def test_a_run_that_was_stopped_within_a_call_first_fills_it():
     seen = []
     note = lambda step, state, metrics: seen.append(step)
-    stop = training.StopRequest()
+    stop = training.distributed.StopRequest()
     run([note], stop, steps_per_call=2, start_step=3, num_steps=8)
     assert seen == [4, 6, 8]

@@ -4,7 +4,7 @@ import jax
 from flax import nnx
 
 from simclr_jax import augment, data, encoders, methods, optim, training
-from simclr_jax.core import execution as executions
+from simclr_jax.core import sharding
 
 NUM_STEPS = 12
 BATCH_SIZE = 16
@@ -43,8 +43,8 @@ def build_batches(mesh):
 
 
 def root_key(mesh):
-    return jax.device_put(jax.random.key(0), training.replicated(mesh))
+    return jax.device_put(jax.random.key(0), sharding.replicated(mesh))
 
 
 def execution(mesh):
-    return executions.Execution(mesh)
+    return sharding.Execution(mesh)

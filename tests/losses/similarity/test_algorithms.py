@@ -7,12 +7,12 @@ import pytest
 
 from simclr_jax import losses
 from simclr_jax.core import errors
-from simclr_jax.losses.similarity import (
-    algorithms,
+from simclr_jax.losses.similarity import algorithms, plans
+from simclr_jax.losses.similarity.algorithms import (
+    choice,
     gathered,
     local,
     one_tile,
-    plans,
     ring,
     triangular,
 )
@@ -131,7 +131,7 @@ def test_another_axis_of_the_mesh_changes_nothing(rng, small_tiles, name):
     oracles.assert_gradient_close(found[1], expected_gradient)
 
 
-LARGEST_ROWS = algorithms.LARGEST_GATHERED_BYTES // 512
+LARGEST_ROWS = choice.LARGEST_GATHERED_BYTES // 512
 
 
 @pytest.mark.parametrize(

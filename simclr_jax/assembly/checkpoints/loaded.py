@@ -1,0 +1,261 @@
+"""A trained encoder, ready to use: ``load`` reads it from a checkpoint.
+
+>>> encoder = simclr_jax.load("runs/mnist")           # doctest: +SKIP
+>>> features = encoder.embed(images)                  # doctest: +SKIP
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+
+from simclr_jax import augment, data, evaluation, training
+from simclr_jax.assembly.checkpoints import checkpoint_files, encoder_metadata, pictures
+from simclr_jax.core import checks, errors, paths, registry, types
+
+PARTS = {"encoder": "encoder", "target": "target/encoder"}
+"""What ``load`` can read: the encoder, or the one of a target network (BYOL, MoCo)."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LoadedEncoder:
+    """A frozen encoder with its preprocessing.
+
+    Attributes:
+      module: the encoder, images [b h w c] in [0, 1] to h [b d].
+      preprocess: the evaluation recipe, ``(key, image) -> image``.
+      metadata: what the checkpoint says beside its arrays; ``encoder`` describes the
+        encoder, ``data`` what it was trained on.
+      step: updates made when it was saved.
+    """
+
+    module: nnx.Module
+    preprocess: augment.Augmentation
+    metadata: Mapping[str, Any]
+    step: int
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the images that it takes, 3 or 1."""
+        return self.metadata["encoder"]["stored_shape"][-1]
+
+    @functools.cached_property
+    def embed_batch(self) -> evaluation.Embed:
+        """A compiled function from a batch of stored images to features on the device.
+
+        It takes uint8 or float images [b h w c] or a ``types.Canvas`` of them, and
+        returns float32 [b d]; BatchNorm uses its running statistics.
+        """
+        return evaluation.freeze(self.module, self.preprocess)
+
+    def open_images(
+        self,
+        spec: str | None = None,
+        *,
+        split: str = "train",
+        data_dir: str | None = None,
+        label: str | None = None,
+    ) -> data.Decoded:
+        """Opens images and decodes them as those that the encoder was trained on.
+
+        Args:
+          spec: e.g. ``"tfds:mnist"``, see ``data.open_source``; None: those of the run.
+          split: which part of them.
+          data_dir: where TFDS sets lie; None: as in the run.
+          label: the column that holds the labels; None: as in the run, or the usual.
+
+        Returns:
+          The images.
+
+        Raises:
+          DataError: if they are missing, or have another number of channels.
+        """
+        source = self.metadata["source"]
+        if spec is None and source["spec"] is None:
+            raise errors.DataError(
+                f"The encoder was trained on {self.metadata['data']['name']}, images "
+                "that were given as arrays. Name the data set to open."
+            )
+        if spec is None:
+            spec, label = (
+                data.split_spec(source["spec"])[0],
+                label or source.get("label"),
+            )
+        opened = data.open_source(
+            spec,
+            split=split,
+            data_dir=data_dir or source["data_dir"],
+            label=label,
+            value_range=source.get("range", "full"),
+        )
+        height, width, channels = self.metadata["encoder"]["stored_shape"]
+        images = data.open_images(
+            opened,
+            canvas=max(height, width),
+            num_channels=channels,
+            value_range=source.get("range", "full"),
+            page=source.get("page"),
+            channels=source.get("channels"),
+        )
+        if images.image_shape[-1] != channels:
+            raise errors.DataError(
+                f"{images.name} has images of {images.image_shape[-1]} channels; the "
+                f"encoder was trained on {self.metadata['data']['name']}, with "
+                f"{channels}. Choose images of {channels} channels."
+            )
+        return images
+
+    def embed(
+        self,
+        images: np.ndarray | Sequence[Any],
+        *,
+        batch_size: int = 256,
+        progress: bool | None = None,
+    ) -> Float[np.ndarray, "n d"]:
+        """Computes the features h of images, in batches, after the preprocessing.
+
+        Args:
+          images: an array [n h w c] (or [n h w] for one channel) of uint8 in [0, 255]
+            or float in [0, 1]; or a list of PIL images or arrays of any sizes.
+          batch_size: images at a time.
+          progress: whether a bar is shown; None: on a terminal, for several batches.
+
+        Returns:
+          Float32 features, shape [n d].
+
+        Raises:
+          UserError: if the images have another number of channels, another type, or
+            values out of range.
+        """
+        checks.check_positive_int("batch_size", batch_size)
+        if not hasattr(images, "__len__"):
+            raise errors.UserError(
+                "embed takes an array [n h w c] or a list of images; got "
+                f"{type(images).__name__}. Put a single image into a list."
+            )
+        batches = pictures.batches(
+            images,
+            batch_size=batch_size,
+            stored_shape=tuple(self.metadata["encoder"]["stored_shape"]),
+        )
+        count = len(images)
+        if count == 0:
+            return np.zeros((0, self._feature_dim()), np.float32)
+        features = [
+            np.asarray(self.embed_batch(batch))
+            for batch in _shown(batches, -(-count // batch_size), progress)
+        ]
+        return np.concatenate(features)[:count]
+
+    def _feature_dim(self) -> int:
+        """Returns the width of the features, by tracing where it is not written."""
+        width = self.metadata["encoder"].get("feature_dim")
+        if width is None:
+            shape = (1, *self.metadata["encoder"]["stored_shape"])
+            stored = jax.ShapeDtypeStruct(shape, jnp.uint8)
+            width = jax.eval_shape(self.embed_batch, stored).shape[-1]
+        return width
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    step: int | None = None,
+    which: str = "encoder",
+    encoder: nnx.Module | None = None,
+) -> LoadedEncoder:
+    """Reads the encoder of a run, and nothing else, from its newest checkpoint.
+
+    Args:
+      path: the workdir of a run, or its folder of checkpoints.
+      step: a certain step; None: the newest that is readable.
+      which: ``"encoder"``, or ``"target"`` for the moving average of it, where the
+        method has one.
+      encoder: a module to put the arrays into, of the class that was trained; needed
+        only for an encoder that was not built by name.
+
+    Returns:
+      The encoder and what it needs.
+
+    Raises:
+      CheckpointError: if there is no such checkpoint or none is readable.
+      UserError: if ``which`` is unknown.
+    """
+    part = registry.lookup("part of a checkpoint", which, PARTS)
+    folder = paths.local_path(path, what="checkpoint")
+
+    def read(step_directory: pathlib.Path) -> LoadedEncoder:
+        return _read(step_directory, part, encoder)
+
+    return checkpoint_files.read_newest(folder, read, step=step)
+
+
+def from_method(method: Any, metadata: Mapping[str, Any], step: int) -> LoadedEncoder:
+    """Returns the encoder of a method, as ``load`` would after saving it.
+
+    Args:
+      method: the trained method.
+      metadata: that of the run.
+      step: updates made.
+    """
+    preprocess = augment.evaluation(**metadata["encoder"]["preprocessing"])
+    return LoadedEncoder(method.encoder, preprocess, metadata, step)
+
+
+def _read(
+    step_directory: pathlib.Path, part: str, encoder: nnx.Module | None
+) -> LoadedEncoder:
+    meta = training.checkpoints.read_meta(step_directory)
+    if meta["format"] == 1:
+        meta |= encoder_metadata.of_format_1(meta)
+    described = meta["encoder"]
+    try:
+        module = encoder or encoder_metadata.build(described)
+    except errors.CheckpointError as error:
+        raise checkpoint_files.final(error) from error
+    item = part.split("/")[0]
+    if part != "encoder" and not _holds(meta, item):
+        raise checkpoint_files.final(
+            errors.CheckpointError(
+                f"This checkpoint has no {item!r}, since its method keeps none; "
+                'load it with which="encoder".'
+            )
+        )
+    state = nnx.state(module)
+    found = checkpoint_files.read_part(
+        step_directory, meta, part, nnx.to_pure_dict(state)
+    )
+    nnx.replace_by_pure_dict(state, jax.tree.map(jnp.asarray, found))
+    nnx.update(module, state)
+    preprocess = augment.evaluation(**described["preprocessing"])
+    return LoadedEncoder(module, preprocess, meta, meta["step"])
+
+
+def _holds(meta: Mapping[str, Any], name: str) -> bool:
+    """Returns whether a method has an attribute, beside its encoder."""
+    digests = meta["digests"]
+    arrays = digests.get("model" if meta["format"] == 1 else "method", {})
+    return any(path.split("/")[0] == name for path in arrays)
+
+
+def _shown(
+    batches: Iterator[Any], count: int, progress: bool | None
+) -> Iterator[jax.Array | types.Canvas]:
+    """Yields batches with a bar, where one is wanted."""
+    if progress is None:
+        progress = count > 1 and sys.stderr.isatty()
+    if not progress:
+        yield from batches
+        return
+    import tqdm
+
+    yield from tqdm.tqdm(batches, total=count, unit="batch", desc="embed")

@@ -1,0 +1,136 @@
+"""Devices of a run and the placement of arrays on them.
+
+A mesh has one axis, ``data``, over which the rows of a batch are split.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from simclr_jax.core import checks, errors, types
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How a step is laid out over devices and time; a static argument of the step.
+
+    Methods hold no fact about hardware: what they need of it comes with this.
+
+    Attributes:
+      mesh: devices over whose axis ``data`` the batch is split; None: one device.
+      accumulate: micro-batches that a batch is embedded in, one after the other, with
+        the loss and the gradient of the whole batch.
+      loss_algorithm: how devices exchange embeddings for the loss, a key of
+        ``losses.ALGORITHMS``.
+    """
+
+    mesh: jax.sharding.Mesh | None = None
+    accumulate: int = 1
+    loss_algorithm: str = "auto"
+
+    def __post_init__(self):
+        checks.check_positive_int("accumulate", self.accumulate)
+
+
+def make_mesh(*, num_devices: int | None = None) -> Mesh:
+    """Returns a mesh over the first devices.
+
+    Args:
+      num_devices: how many; None: all of them.
+
+    Returns:
+      A mesh with the axis ``data``, of type Auto: XLA decides what is split where the
+      program does not say.
+
+    Raises:
+      UserError: if there are fewer devices, or other processes would be left out.
+    """
+    # In order of processes, so that the rows of each are contiguous.
+    devices = sorted(jax.devices(), key=lambda one: (one.process_index, one.id))
+    if num_devices is None:
+        num_devices = len(devices)
+    if not 1 <= num_devices <= len(devices):
+        raise errors.UserError(
+            f"num_devices must be between 1 and the {len(devices)} devices that JAX "
+            f"sees; got {num_devices}."
+        )
+    if num_devices < len(devices) and jax.process_count() > 1:
+        raise errors.UserError(
+            f"num_devices must be all {len(devices)} devices, or not set, where there "
+            f"are several processes; got {num_devices}. Start fewer processes."
+        )
+    return mesh_of(devices[:num_devices])
+
+
+def mesh_of(devices: Sequence[Any]) -> Mesh:
+    """Returns a mesh as ``make_mesh`` does, over devices that need not be attached."""
+    return Mesh(np.asarray(devices), (types.DATA_AXIS,), axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of parameters and keys: a copy on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def place(arrays: T, mesh: Mesh) -> T:
+    """Returns arrays that every process has, with a copy on every device.
+
+    Args:
+      arrays: a tree of arrays (NumPy, JAX, keys), the same in all processes.
+      mesh: the devices.
+
+    Returns:
+      The tree, placed as ``replicated`` says.
+    """
+    if jax.process_count() == 1:
+        return jax.device_put(arrays, replicated(mesh))
+    return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(arrays)
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of a batch: each device holds its part of the rows."""
+    return NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
+
+
+def keep_replicated(tree: T, mesh: Mesh | None) -> T:
+    """Constrains arrays inside ``jax.jit`` to be replicated; None: no constraint."""
+    return (
+        tree
+        if mesh is None
+        else jax.lax.with_sharding_constraint(tree, replicated(mesh))
+    )
+
+
+def keep_split(tree: T, mesh: Mesh | None) -> T:
+    """Constrains the first axis inside ``jax.jit`` to be split; None: no constraint."""
+    return tree if mesh is None else jax.lax.with_sharding_constraint(tree, split(mesh))
+
+
+def check_batch_size(batch_size: int, mesh: Mesh, *, accumulate: int = 1) -> None:
+    """Raises unless every device gets the same number of images, at least one.
+
+    Args:
+      batch_size: images in a global batch.
+      mesh: the devices.
+      accumulate: micro-batches in a batch, each of which is split over the devices.
+
+    Raises:
+      UserError: if the batch cannot be split evenly; names the nearest that can.
+    """
+    num_devices = mesh.shape[types.DATA_AXIS]
+    parts = num_devices * accumulate
+    lower = batch_size // parts * parts
+    near = " or ".join(str(n) for n in (lower, lower + parts) if n)
+    reason = f"There are {num_devices} devices; use {near}, or fewer devices."
+    if accumulate > 1:
+        reason = (
+            f"There are {num_devices} devices and {accumulate} micro-batches "
+            f"(accumulate); use {near}, or fewer of either."
+        )
+    checks.check_divisible("batch_size", batch_size, by=parts, remedy=reason)

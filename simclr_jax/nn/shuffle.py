@@ -1,0 +1,72 @@
+"""A keyed shuffle of the rows of the global batch, and the way back.
+
+MoCo's key encoder normalizes groups of rows by themselves; rows are shuffled before it
+and put back after, so that no query shares its statistics with its own key (He et al.
+2020, https://arxiv.org/abs/1911.05722, section 3.3). The order depends on the key and
+the number of rows alone, so that it is the same on any number of devices.
+"""
+
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Int
+
+from simclr_jax.core import sharding, types
+
+T = TypeVar("T")
+
+
+def permutation(key: types.PRNGKey, num_rows: int) -> Int[Array, " b"]:
+    """Returns a random order of ``num_rows`` rows, int32 [b].
+
+    Args:
+      key: PRNG key; the same key gives the same order.
+      num_rows: how many rows there are.
+
+    Returns:
+      The row that each place of the shuffled batch takes.
+    """
+    return jax.random.permutation(key, jnp.arange(num_rows, dtype=jnp.int32))
+
+
+def shuffle_rows(key: types.PRNGKey, rows: T, *, mesh: Mesh | None = None) -> T:
+    """Shuffles the leading axis of arrays.
+
+    Of a batch that is split over devices each device receives all rows for a moment
+    and keeps its own.
+
+    Args:
+      key: PRNG key of the order, see ``permutation``.
+      rows: a tree of arrays with one leading axis b.
+      mesh: devices over whose axis ``data`` the result is split; None: XLA decides.
+
+    Returns:
+      The tree, in another order.
+    """
+    return _take(rows, permutation(key, _num_rows(rows)), mesh)
+
+
+def unshuffle_rows(key: types.PRNGKey, rows: T, *, mesh: Mesh | None = None) -> T:
+    """Puts rows back where they were before ``shuffle_rows`` with the same key.
+
+    Args:
+      key: the key of the shuffle.
+      rows: a tree of arrays with one leading axis b, such as the embeddings of
+        shuffled images.
+      mesh: as for ``shuffle_rows``.
+
+    Returns:
+      The tree, in the order of before.
+    """
+    return _take(rows, jnp.argsort(permutation(key, _num_rows(rows))), mesh)
+
+
+def _num_rows(rows):
+    return jax.tree.leaves(rows)[0].shape[0]
+
+
+def _take(rows, order, mesh):
+    taken = jax.tree.map(lambda array: array[order], rows)
+    return sharding.keep_split(taken, mesh)

@@ -1,0 +1,7 @@
+"""Metrics of a run: writers, the progress bar and the share of time spent training."""
+
+from simclr_jax.training.metrics.goodput import Goodput
+from simclr_jax.training.metrics.progress import Progress
+from simclr_jax.training.metrics.writers import JsonLinesWriter, TensorBoardWriter
+
+__all__ = ["Goodput", "JsonLinesWriter", "Progress", "TensorBoardWriter"]

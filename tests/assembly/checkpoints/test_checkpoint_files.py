@@ -1,0 +1,78 @@
+import pathlib
+
+import numpy as np
+import pytest
+
+from simclr_jax import training
+from simclr_jax.assembly.checkpoints import checkpoint_files
+from simclr_jax.core import errors
+
+FORMAT_1 = pathlib.Path(__file__).with_name("format_1")
+
+
+def make_steps(folder, *steps):
+    for step in steps:
+        (folder / training.CHECKPOINTS / str(step)).mkdir(parents=True)
+    return folder
+
+
+def fail_on(*bad):
+    def read(step_directory):
+        if int(step_directory.name) in bad:
+            raise ValueError("no such bytes")
+        return int(step_directory.name)
+
+    return read
+
+
+def test_the_newest_readable_step_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "find_steps", lambda folder: [9, 5, 2])
+    make_steps(tmp_path, 2, 5, 9)
+    assert checkpoint_files.read_newest(tmp_path, fail_on()) == 9
+    assert checkpoint_files.read_newest(tmp_path, fail_on(9, 5)) == 2
+    assert checkpoint_files.read_newest(tmp_path, fail_on(), step=5) == 5
+    with pytest.raises(errors.CheckpointError, match=r"is readable\.\nCheckpoint 5 is"):
+        checkpoint_files.read_newest(tmp_path, fail_on(5), step=5)
+    with pytest.raises(errors.CheckpointError, match=r"of step 3 in .*\[9, 5, 2\]"):
+        checkpoint_files.read_newest(tmp_path, fail_on(), step=3)
+
+
+def test_an_error_that_no_older_step_would_mend_ends_the_search(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "find_steps", lambda folder: [9, 5])
+    make_steps(tmp_path, 5, 9)
+    seen = []
+
+    def read(step_directory):
+        seen.append(step_directory.name)
+        raise checkpoint_files.final(errors.CheckpointError("import it first"))
+
+    with pytest.raises(errors.CheckpointError, match=r"^import it first$"):
+        checkpoint_files.read_newest(tmp_path, read)
+    assert seen == ["9"]
+
+
+def test_parts_of_format_1_lie_in_one_item():
+    arrays = checkpoint_files.read_arrays(FORMAT_1)
+    folder = FORMAT_1 / training.CHECKPOINTS / "2"
+    meta = training.checkpoints.read_meta(folder)
+    names = [path.split("/") for path in arrays if path.startswith("head/")]
+    expected = {}
+    for _, *parents, last in names:
+        inner = expected
+        for name in parents:
+            inner = inner.setdefault(name, {})
+        inner[last] = np.empty_like(arrays["/".join(["head", *parents, last])])
+    found = checkpoint_files.read_part(folder, meta, "head", expected)
+    for _, *parents, last in names:
+        inner = found
+        for name in parents:
+            inner = inner[name]
+        path = "/".join(["head", *parents, last])
+        np.testing.assert_array_equal(inner[last], arrays[path])
+
+
+def test_a_part_with_other_arrays_is_refused():
+    folder = (FORMAT_1 / training.CHECKPOINTS / "2").absolute()
+    meta = training.checkpoints.read_meta(folder)
+    with pytest.raises(errors.CheckpointError):
+        checkpoint_files.read_part(folder, meta, "head", {"extra": np.ones(3)})

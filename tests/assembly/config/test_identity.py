@@ -1,0 +1,23 @@
+from simclr_jax import assembly
+
+CONFIG = {
+    "temperature": 0.1,
+    "log_every_steps": 10,
+    "data": {"source": "a", "data_dir": "/x"},
+}
+
+
+def test_fields_that_do_not_affect_results_may_differ():
+    other = CONFIG | {"log_every_steps": 20, "data": {"source": "b", "data_dir": "/y"}}
+    assert assembly.config.differences(CONFIG, other) == []
+    assert assembly.config.config_digest(CONFIG) == assembly.config.config_digest(other)
+
+
+def test_every_other_difference_gets_a_line():
+    other = {"temperature": 0.2, "data": {"canvas": 96}, "new": 1}
+    assert assembly.config.differences(CONFIG, other) == [
+        "  data.canvas: '(not set)' in the checkpoint, 96 now",
+        "  new: '(not set)' in the checkpoint, 1 now",
+        "  temperature: 0.1 in the checkpoint, 0.2 now",
+    ]
+    assert assembly.config.config_digest(CONFIG) != assembly.config.config_digest(other)
