@@ -303,7 +303,7 @@ def on_canvas(stored, side):
         return jnp.asarray(stored)
     rest = ((0, 0), (0, side - height), (0, side - width), (0, 0))
     sizes = np.full((len(stored), 2), (height, width), np.int32)
-    return types.Canvas(jnp.asarray(np.pad(stored, rest)), jnp.asarray(sizes))
+    return types.PaddedImages(jnp.asarray(np.pad(stored, rest)), jnp.asarray(sizes))
 
 
 def programs(name, size, side, image_size, channels, batch_size):

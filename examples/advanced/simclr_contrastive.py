@@ -156,7 +156,7 @@ def linear_accuracy(run, state, splits):
 def save_pictures(run, workdir, history):
     """Draws what the encoder saw and how the loss fell."""
     config, samples = run.config, run.images.read(range(6))
-    images = data.to_devices(samples, is_canvas=run.images.is_canvas)
+    images = data.to_devices(samples, is_padded=run.images.is_padded)
     recipe = assembly.build_augmentation(config)
     keys = augment.sample_keys(jax.random.key(config.seed), 6)
     (views,) = augment.views(keys, images, recipe)

@@ -67,7 +67,7 @@ def abstract_arguments(
     )
     everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)
     spec = data.batch_spec(
-        parts.method_inputs(config), image_shape=shape, is_canvas=image_shape is None
+        parts.method_inputs(config), image_shape=shape, is_padded=image_shape is None
     )
     part = functools.partial(jax.ShapeDtypeStruct, sharding=rows)
     batch = jax.tree.map(

@@ -1,6 +1,6 @@
 """An image or a canvas: what the operations that may come first read from either.
 
-A ``types.Canvas`` holds an image in the upper left corner of a larger array, so that
+A ``types.PaddedImages`` holds an image in the upper left corner of a larger array, so that
 images of many sizes fit in one batch. The crops and the resizes take one wherever they
 take an image; they return plain images, so nothing after them has to know.
 """
@@ -21,7 +21,7 @@ Pixels = Float[Array, "*b h w c"] | UInt8[Array, "*b h w c"]
 
 
 @typing.overload
-def as_float(images: types.Canvas) -> types.Canvas: ...
+def as_float(images: types.PaddedImages) -> types.PaddedImages: ...
 
 
 @typing.overload
@@ -29,8 +29,8 @@ def as_float(images: Pixels) -> Float[Array, "*b h w c"]: ...
 
 
 def as_float(
-    images: Pixels | types.Canvas,
-) -> Float[Array, "*b h w c"] | types.Canvas:
+    images: Pixels | types.PaddedImages,
+) -> Float[Array, "*b h w c"] | types.PaddedImages:
     """Converts stored images to the form that augmentations take.
 
     Args:
@@ -40,12 +40,12 @@ def as_float(
     Returns:
       Float32 images in [0, 1]; of a canvas the pixels are converted, the sizes kept.
     """
-    if isinstance(images, types.Canvas):
+    if isinstance(images, types.PaddedImages):
         return images._replace(pixels=_pixels_as_float(images.pixels))
     return _pixels_as_float(images)
 
 
-def unpack(image: types.Image | types.Canvas) -> tuple[types.Image, Side, Side]:
+def unpack(image: types.Image | types.PaddedImages) -> tuple[types.Image, Side, Side]:
     """Returns the pixels with the height and the width of the image in them.
 
     Args:
@@ -55,7 +55,7 @@ def unpack(image: types.Image | types.Canvas) -> tuple[types.Image, Side, Side]:
       ``(pixels, height, width)``: the float pixels [h w c], and in pixels the sides of
       the part that may be read.
     """
-    if isinstance(image, types.Canvas):
+    if isinstance(image, types.PaddedImages):
         height, width = image.size.astype(jnp.float32)
         return _pixels_as_float(image.pixels), height, width
     return image, float(image.shape[0]), float(image.shape[1])

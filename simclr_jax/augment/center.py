@@ -9,7 +9,7 @@ from simclr_jax.core import checks, errors, types
 
 
 def center_crop(
-    image: types.Image | types.Canvas,
+    image: types.Image | types.PaddedImages,
     *,
     size: resample.Size,
     proportion: float | None = None,
@@ -40,7 +40,7 @@ def center_crop(
     if proportion is not None:
         checks.check_positive("proportion", proportion)
         checks.check_in_range("proportion", proportion, low=0.0, high=1.0)
-    if isinstance(image, types.Canvas):
+    if isinstance(image, types.PaddedImages):
         sides = _sides_on_canvas(image, out, proportion)
         return _center_of_canvas(image, sides, out, method, antialias)
     height, width, _ = image.shape
@@ -62,7 +62,7 @@ def center_crop(
 @operation.takes_canvas
 def fit_to_size(
     key: types.PRNGKey,
-    image: types.Image | types.Canvas,
+    image: types.Image | types.PaddedImages,
     *,
     size: resample.Size,
     fit: str,
@@ -91,12 +91,12 @@ def fit_to_size(
     del key
     check_fit(fit)
     out = resample.size_pair("size", size)
-    if not isinstance(image, types.Canvas) and image.shape[:2] == out:
+    if not isinstance(image, types.PaddedImages) and image.shape[:2] == out:
         return image
     if fit == "resize":
         resized = resample.resize(image, size=out, method=method, antialias=antialias)
         return jnp.clip(resized, 0.0, 1.0)
-    if fit == "crop" or not isinstance(image, types.Canvas):
+    if fit == "crop" or not isinstance(image, types.PaddedImages):
         kept = None if fit == "crop" else proportion
         return center_crop(
             image, size=out, proportion=kept, method=method, antialias=antialias

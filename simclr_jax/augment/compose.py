@@ -23,7 +23,7 @@ from simclr_jax.core import checks, errors, registry, types
 Augmentation = Callable[[jax.Array, Any], jax.Array]
 """``(key, image[h w c] in [0, 1]) -> image[h' w' c]``: pure, of fixed shape.
 
-One that begins with a crop or a resize takes a ``types.Canvas`` in place of an image.
+One that begins with a crop or a resize takes a ``types.PaddedImages`` in place of an image.
 """
 
 Recipe = Augmentation | tuple[Augmentation, ...]
@@ -188,7 +188,7 @@ def with_probability(augmentation: Augmentation, probability: float) -> WithProb
 
 def drawn_parameters(
     key: types.PRNGKey,
-    image: types.Image | types.Canvas,
+    image: types.Image | types.PaddedImages,
     augmentation: Augmentation,
 ) -> Parameters:
     """Returns the random numbers that ``augmentation(key, image)`` draws.

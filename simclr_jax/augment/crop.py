@@ -145,7 +145,7 @@ SAMPLERS = {
 
 
 def resample_box(
-    image: types.Image | types.Canvas,
+    image: types.Image | types.PaddedImages,
     box: Box,
     *,
     size: resample.Size,
@@ -200,7 +200,7 @@ class DrawnCrop(NamedTuple):
 
 def draw_crop(
     key: types.PRNGKey,
-    image: types.Image | types.Canvas,
+    image: types.Image | types.PaddedImages,
     *,
     area: tuple[float, float],
     aspect: tuple[float, float],
@@ -224,7 +224,7 @@ def draw_crop(
 @operation.draws(draw_crop, label="crop")
 def random_resized_crop(
     key: types.PRNGKey,
-    image: types.Image | types.Canvas,
+    image: types.Image | types.PaddedImages,
     *,
     size: resample.Size,
     area: tuple[float, float] = (0.08, 1.0),

@@ -17,7 +17,7 @@ class DrawnFlip(NamedTuple):
 
 
 def draw_flip(
-    key: types.PRNGKey, image: types.Image | types.Canvas, *, probability: float
+    key: types.PRNGKey, image: types.Image | types.PaddedImages, *, probability: float
 ) -> DrawnFlip:
     """Draws whether left and right are exchanged; see ``random_horizontal_flip``."""
     del image

@@ -3,7 +3,7 @@
 An operation is a function ``(key, image, *, options) -> image``. Two marks on it let
 compositions treat it without knowing its name:
 
-* ``takes_canvas``: it may be handed a ``types.Canvas`` in place of an image.
+* ``takes_canvas``: it may be handed a ``types.PaddedImages`` in place of an image.
 * ``draws``: the function that draws its random numbers. The operation itself calls that
   function and no other source of randomness, so what it reports is what is done.
 """
@@ -25,7 +25,7 @@ _LABEL = "drawn_label"
 
 
 def takes_canvas(operation: Operation) -> Operation:
-    """Marks an operation that can be handed a ``types.Canvas``; a decorator.
+    """Marks an operation that can be handed a ``types.PaddedImages``; a decorator.
 
     Args:
       operation: ``(key, image or canvas, *, options) -> image``.
@@ -70,7 +70,7 @@ def label_of(function: Callable[..., Any]) -> str:
 def drawn_by(
     function: Callable[..., Any],
     key: types.PRNGKey,
-    image: types.Image | types.Canvas,
+    image: types.Image | types.PaddedImages,
     options: dict[str, Any],
 ) -> dict[str, jax.Array]:
     """Draws what ``function(key, image, **options)`` draws.
@@ -101,10 +101,10 @@ def drawn_by(
 
 def check_not_canvas(augmentation: object, image: object) -> None:
     """Raises if a canvas is about to reach an operation that needs a plain image."""
-    if isinstance(image, types.Canvas):
+    if isinstance(image, types.PaddedImages):
         raise errors.UserError(
-            f"{augmentation!r} needs an image and got a Canvas, whose pixels beyond "
+            f"{augmentation!r} needs an image and got a PaddedImages, whose pixels beyond "
             "the image mean nothing. Begin with a crop or a resize, such as "
             "random_resized_crop or evaluation, which takes the image out; a function "
-            "of your own that reads a Canvas is marked with augment.takes_canvas."
+            "of your own that reads a PaddedImages is marked with augment.takes_canvas."
         )

@@ -209,7 +209,7 @@ def apply_along_axes(
 
 
 def resize(
-    image: types.Image | types.Canvas,
+    image: types.Image | types.PaddedImages,
     *,
     size: Size,
     method: str = "bilinear",
@@ -232,7 +232,7 @@ def resize(
     """
     out_h, out_w = size_pair("size", size)
     pixels, height, width = canvases.unpack(image)
-    if not isinstance(image, types.Canvas) and (out_h, out_w) == image.shape[:2]:
+    if not isinstance(image, types.PaddedImages) and (out_h, out_w) == image.shape[:2]:
         return image
     spans = (
         kernels.Span(0.0, length, valid=(0.0, length)) for length in (height, width)

@@ -14,7 +14,7 @@ from simclr_jax.augment import compose, resample
 from simclr_jax.core import errors, types
 
 ViewBatch = Float[Array, "b out_h out_w c"]
-Batch = types.Images | types.StoredImages | types.Canvas
+Batch = types.Images | types.StoredImages | types.PaddedImages
 
 _T = TypeVar("_T")
 

@@ -33,7 +33,7 @@ Embedding = Float[Array, "b d"]
 Scalar = Float[Array, ""]
 
 
-class Canvas(NamedTuple):
+class PaddedImages(NamedTuple):
     """Images of many sizes in arrays of one size.
 
     Each image lies in the upper left corner of its canvas; what is beyond its own
@@ -52,10 +52,10 @@ class Canvas(NamedTuple):
 Field = fields.Field
 """The shape, without ``b``, and the type of one field of a batch."""
 
-Batch = dict[str, jax.Array | Canvas]
+Batch = dict[str, jax.Array | PaddedImages]
 """The fields of a batch by name, e.g. ``image`` and ``label``."""
 
 BatchSpec = dict[str, Any]
-"""A ``Field`` for each field of a batch; a ``Canvas`` of two where it is a canvas."""
+"""A ``Field`` for each field of a batch; a ``PaddedImages`` of two where it is a canvas."""
 
 Metrics = dict[str, jax.Array]

@@ -31,7 +31,7 @@ class Decoded(Protocol):
       name: see ``sources.Source``.
       image_shape: (h, w, c) of every image or canvas.
       num_classes: number of classes, or None where there are no labels.
-      is_canvas: whether an image may fill a part of the shape only.
+      is_padded: whether an image may fill a part of the shape only.
     """
 
     @property
@@ -50,7 +50,7 @@ class Decoded(Protocol):
         ...
 
     @property
-    def is_canvas(self) -> bool:
+    def is_padded(self) -> bool:
         """See above."""
         ...
 
@@ -101,7 +101,7 @@ class DecodedImages:
         return record_fields.extra_fields(self.source)
 
     @property
-    def is_canvas(self) -> bool:
+    def is_padded(self) -> bool:
         """Whether the images differ in size."""
         return self.source.image_shape is None
 
@@ -192,7 +192,7 @@ class DecodedImages:
             image = decode.decode(
                 image,
                 num_channels=1 if self.page == "all" else num_channels,
-                max_side=self.canvas if self.is_canvas else None,
+                max_side=self.canvas if self.is_padded else None,
                 value_range=self.value_range,
                 page=self.page or 0,
             )
@@ -202,7 +202,7 @@ class DecodedImages:
             image = image[..., list(self.channels)]
         height, width, channels = image.shape
         fits = height <= shape[0] and width <= shape[1] and channels == shape[2]
-        if not (fits if self.is_canvas else image.shape == shape):
+        if not (fits if self.is_padded else image.shape == shape):
             raise decode.BadImage(f"shape {image.shape} where {shape} was expected")
         return image
 

@@ -68,7 +68,7 @@ def read_all(
         images=table["image"],
         labels=np.asarray(table["label"]),
         num_classes=images.num_classes,
-        sizes=np.asarray(table["size"]) if images.is_canvas else None,
+        sizes=np.asarray(table["size"]) if images.is_padded else None,
         shown=shown if len(replaced) else None,
         class_names=getattr(images, "class_names", None),
         arrays={name: np.asarray(table[_column(name)]) for name in extra},

@@ -65,7 +65,7 @@ class Batches:
         return batch_spec(
             self.fields,
             image_shape=self.images.image_shape,
-            is_canvas=self.images.is_canvas,
+            is_padded=self.images.is_padded,
             extra=record_fields.extra_fields(self.images),
         )
 
@@ -113,7 +113,7 @@ class Batches:
 
         Yields:
           The named fields, split over the devices: ``image`` is uint8 [b h w c], or a
-          ``types.Canvas`` where the images have many sizes; ``label`` is int32 [b].
+          ``types.PaddedImages`` where the images have many sizes; ``label`` is int32 [b].
         """
         return self._gathered(step) if self.is_resident else self._streamed(step)
 
@@ -145,11 +145,11 @@ class Batches:
     ) -> types.Batch:
         """Moves the named fields of decoded samples to the devices."""
         batch: types.Batch = {}
-        is_canvas = self.images.is_canvas
+        is_padded = self.images.is_padded
         for name in self.fields:
             if name == record_fields.IMAGE:
                 batch[name] = to_devices(
-                    samples, is_canvas=is_canvas, sharding=sharding
+                    samples, is_padded=is_padded, sharding=sharding
                 )
             else:
                 batch[name] = _place(record_fields.stacked(samples, name), sharding)
@@ -175,7 +175,7 @@ def batch_spec(
     names: Iterable[str],
     *,
     image_shape: tuple[int, int, int],
-    is_canvas: bool,
+    is_padded: bool,
     extra: Mapping[str, types.Field] | None = None,
 ) -> types.BatchSpec:
     """Describes a batch by its fields, without an array and without a data set.
@@ -183,12 +183,12 @@ def batch_spec(
     Args:
       names: the fields of the batch.
       image_shape: (h, w, c) of every stored image or canvas.
-      is_canvas: whether the images have many sizes.
+      is_padded: whether the images have many sizes.
       extra: the fields other than ``image`` and ``label``.
 
     Returns:
       A ``types.Field`` for each name, without the axis ``b``; for images of many sizes
-      a ``types.Canvas`` of two.
+      a ``types.PaddedImages`` of two.
 
     Raises:
       UserError: if a name is not described.
@@ -197,9 +197,9 @@ def batch_spec(
     known: dict[str, Any] = {**(extra or {})}
     known[record_fields.LABEL] = record_fields.LABEL_FIELD
     known[record_fields.IMAGE] = pixels
-    if is_canvas:
+    if is_padded:
         size: Any = types.Field((2,), np.int32)
-        canvas: Any = types.Canvas
+        canvas: Any = types.PaddedImages
         known[record_fields.IMAGE] = canvas(pixels, size)
     names = tuple(names)
     for name in names:
@@ -213,23 +213,23 @@ def batch_spec(
 def to_devices(
     samples: sources.Samples,
     *,
-    is_canvas: bool,
+    is_padded: bool,
     sharding: NamedSharding | None = None,
-) -> types.StoredImages | types.Canvas:
+) -> types.StoredImages | types.PaddedImages:
     """Moves decoded samples to the devices.
 
     Args:
       samples: of this process, if there are several.
-      is_canvas: whether the images have many sizes, as ``Decoded`` says.
+      is_padded: whether the images have many sizes, as ``Decoded`` says.
       sharding: how the rows are split over devices; None: the default device.
 
     Returns:
-      The images, uint8 [b h w c], as a ``types.Canvas`` where they have many sizes.
+      The images, uint8 [b h w c], as a ``types.PaddedImages`` where they have many sizes.
     """
     pixels = _place(samples["images"], sharding)
-    if not is_canvas:
+    if not is_padded:
         return pixels
-    return types.Canvas(pixels, _place(samples["sizes"], sharding))
+    return types.PaddedImages(pixels, _place(samples["sizes"], sharding))
 
 
 def _place(array: np.ndarray, sharding: NamedSharding | None) -> jax.Array:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from simclr_jax import augment, data
 from simclr_jax.core import sharding, types
 
-Embed = Callable[[jax.Array | types.Canvas], jax.Array]
+Embed = Callable[[jax.Array | types.PaddedImages], jax.Array]
 
 
 def freeze(
@@ -32,7 +32,7 @@ def freeze(
       layer: the method of the module that is called, e.g. ``"embed"``.
 
     Returns:
-      ``embed(images)``: uint8 [b h w c], or a ``types.Canvas`` of such, to float32
+      ``embed(images)``: uint8 [b h w c], or a ``types.PaddedImages`` of such, to float32
       [b d], compiled once per shape.
     """
     view = nnx.view(
@@ -51,7 +51,7 @@ def _embed(
     preprocess: augment.Augmentation,
     layer: str,
     arrays: nnx.State,
-    images: jax.Array | types.Canvas,
+    images: jax.Array | types.PaddedImages,
 ) -> jax.Array:
     module = nnx.merge(graphdef, arrays)
     view = jax.vmap(functools.partial(preprocess, jax.random.key(0)))
@@ -90,7 +90,7 @@ def extract(
     features, labels = [], []
     rows = _InOrder(len(images), batch_size)
     for samples in data.load(images, rows, num_workers=num_workers):
-        batch = data.to_devices(samples, is_canvas=images.is_canvas, sharding=placement)
+        batch = data.to_devices(samples, is_padded=images.is_padded, sharding=placement)
         features.append(np.asarray(embed(batch)))
         labels.append(samples["labels"])
     count = len(images)

@@ -125,5 +125,5 @@ def _take(images: data.Decoded, count: int | None) -> data.Decoded:
         images=samples["images"],
         labels=samples["labels"],
         num_classes=images.num_classes,
-        sizes=samples["sizes"] if images.is_canvas else None,
+        sizes=samples["sizes"] if images.is_padded else None,
     )

@@ -73,7 +73,7 @@ class Method(nnx.Module, abc.ABC):
 
         Args:
           batch: the fields in ``inputs``, with a leading axis b. ``image`` is uint8 in
-            [0, 255] or float32 in [0, 1], shape [b h w c], or a ``types.Canvas``.
+            [0, 255] or float32 in [0, 1], shape [b h w c], or a ``types.PaddedImages``.
           keys: a key for each image, shape [b].
 
         Returns:

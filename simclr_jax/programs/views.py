@@ -40,7 +40,7 @@ def main() -> None:
     count = min(_NUM_IMAGES.value, len(images))
     chosen = np.linspace(0, len(images) - 1, count).astype(int)
     samples = images.read(chosen)
-    batch = augment.as_float(data.to_devices(samples, is_canvas=images.is_canvas))
+    batch = augment.as_float(data.to_devices(samples, is_padded=images.is_padded))
     path = plots.save_contact_sheet(
         out,
         [
@@ -63,7 +63,7 @@ def main() -> None:
 
 def draw_tiles(
     key: types.PRNGKey,
-    images: types.Images | types.Canvas,
+    images: types.Images | types.PaddedImages,
     recipe: augment.Recipe,
 ) -> list[list[plots.Tile]]:
     """Makes the views of a batch, as ``augment.views`` does, with their captions.
@@ -96,7 +96,7 @@ def draw_tiles(
 def _draw(
     augmentation: augment.Augmentation,
     keys: jax.Array,
-    images: jax.Array | types.Canvas,
+    images: jax.Array | types.PaddedImages,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns one view of every image and the random numbers that made it."""
     report = functools.partial(augment.drawn_parameters, augmentation=augmentation)

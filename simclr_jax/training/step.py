@@ -31,7 +31,7 @@ def train_step(
       execution: how the step is laid out over devices and micro-batches.
       arrays: their arrays; donated, so not to be used again.
       batch: the fields that the method reads, e.g. ``{"image": uint8 [b h w c]}``, or a
-        ``types.Canvas`` of such.
+        ``types.PaddedImages`` of such.
       key: the key of the run.
 
     Returns:

@@ -45,4 +45,4 @@ def on_canvas(rng, image, height, width):
     pixels = rng.uniform(-1e4, 1e4, (height, width, image.shape[-1]))
     pixels[: image.shape[0], : image.shape[1]] = image
     size = jnp.asarray(image.shape[:2], jnp.int32)
-    return types.Canvas(jnp.asarray(pixels, jnp.float32), size)
+    return types.PaddedImages(jnp.asarray(pixels, jnp.float32), size)

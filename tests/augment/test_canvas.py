@@ -108,7 +108,7 @@ def test_stored_pixels_become_floats_in_0_1(rng):
     stored = rng.integers(0, 256, (2, 3, 4, 1), dtype=np.uint8)
     expected = (stored / 255.0).astype(np.float32)
     size = jnp.asarray([[2, 3], [3, 4]], jnp.int32)
-    canvas = augment.as_float(types.Canvas(jnp.asarray(stored), size))
+    canvas = augment.as_float(types.PaddedImages(jnp.asarray(stored), size))
     np.testing.assert_allclose(canvas.pixels, expected, **helpers.TOLERANCE["image"])
     np.testing.assert_array_equal(canvas.size, size)
     got = augment.as_float(jnp.asarray(stored))
@@ -119,7 +119,7 @@ def test_stored_pixels_become_floats_in_0_1(rng):
 def test_a_crop_reads_a_canvas_of_bytes(rng, key):
     stored = jnp.asarray(rng.integers(0, 256, (1, 14, 14, 3), dtype=np.uint8))
     size = jnp.asarray([[9, 12]], jnp.int32)
-    canvas = types.Canvas(stored, size)
+    canvas = types.PaddedImages(stored, size)
     one, same = (
         jax.tree.map(lambda x: x[0], c) for c in (canvas, augment.as_float(canvas))
     )
@@ -134,16 +134,16 @@ def test_unpack(image):
     pixels, height, width = canvases.unpack(image)
     assert pixels is image
     assert (height, width) == (31.0, 38.0)
-    canvas = types.Canvas(image, jnp.asarray([7, 9], jnp.int32))
+    canvas = types.PaddedImages(image, jnp.asarray([7, 9], jnp.int32))
     _, height, width = canvases.unpack(canvas)
     assert (float(height), float(width)) == (7.0, 9.0)
 
 
 def test_a_stage_that_needs_an_image_refuses_a_canvas(key, image):
-    canvas = types.Canvas(image[None], jnp.asarray([[7, 9]], jnp.int32))
+    canvas = types.PaddedImages(image[None], jnp.asarray([[7, 9]], jnp.int32))
     flip = augment.bind(augment.random_horizontal_flip)
     crop = augment.bind(augment.random_resized_crop, size=8)
-    message = r"random_horizontal_flip.* needs an image and got a Canvas"
+    message = r"random_horizontal_flip.* needs an image and got a PaddedImages"
     for recipe in (
         flip,
         augment.random_horizontal_flip,
@@ -153,19 +153,19 @@ def test_a_stage_that_needs_an_image_refuses_a_canvas(key, image):
     ):
         with pytest.raises(ValueError, match=message):
             augment.views(augment.sample_keys(key, len(canvas.size)), canvas, recipe)
-        one = types.Canvas(image, canvas.size[0])
+        one = types.PaddedImages(image, canvas.size[0])
         if callable(recipe) and recipe is not augment.random_horizontal_flip:
             with pytest.raises(ValueError, match=message):
                 recipe(key, one)
-    with pytest.raises(ValueError, match=r"got a Canvas"):
-        augment.chain()(key, types.Canvas(image, canvas.size[0]))
+    with pytest.raises(ValueError, match=r"got a PaddedImages"):
+        augment.chain()(key, types.PaddedImages(image, canvas.size[0]))
 
 
 def test_a_function_marked_for_canvases_is_handed_one(key, image):
     @augment.takes_canvas
     def corner(key, image):
-        pixels = image.pixels if isinstance(image, types.Canvas) else image
+        pixels = image.pixels if isinstance(image, types.PaddedImages) else image
         return pixels[:4, :4]
 
-    canvas = types.Canvas(image, jnp.asarray([7, 9], jnp.int32))
+    canvas = types.PaddedImages(image, jnp.asarray([7, 9], jnp.int32))
     np.testing.assert_array_equal(augment.chain(corner)(key, canvas), image[:4, :4])

@@ -27,7 +27,7 @@ def images(rng):
 def canvas(rng, images):
     """Images of many sizes, beside random bytes."""
     size = rng.integers(14, 25, (16, 2), dtype=np.int32)
-    return types.Canvas(images, jnp.asarray(size))
+    return types.PaddedImages(images, jnp.asarray(size))
 
 
 def assert_views_close(got, expected):

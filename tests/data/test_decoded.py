@@ -12,7 +12,7 @@ pytestmark = pytest.mark.quick
 def test_images_of_many_sizes_lie_in_the_corner_of_a_canvas():
     source = numbered.Numbered(20)
     images = data.open_images(source, canvas=8)
-    assert images.is_canvas
+    assert images.is_padded
     assert images.image_shape == (8, 8, 3)
     samples = images.read([7, 3])
     for row, index in enumerate([7, 3]):
@@ -35,7 +35,7 @@ def test_larger_images_are_scaled_down_with_their_aspect():
 
 def test_images_of_one_size_need_no_canvas():
     images = data.open_images(numbered.Numbered(9, image_shape=(5, 6, 3)), canvas=3)
-    assert not images.is_canvas
+    assert not images.is_padded
     assert images.image_shape == (5, 6, 3)
     assert images.read([8])["images"].shape == (1, 5, 6, 3)
 

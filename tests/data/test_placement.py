@@ -64,7 +64,7 @@ def test_images_of_many_sizes_travel_with_their_sizes(make_mesh, resident_bytes)
     images = data.open_images(source, canvas=8)
     made = data.Batches(images, order, make_mesh(8), resident_bytes=resident_bytes)
     for step, batch in enumerate(made.start_at(0)):
-        assert isinstance(batch["image"], types.Canvas)
+        assert isinstance(batch["image"], types.PaddedImages)
         expected = images.read(order[step])
         np.testing.assert_array_equal(batch["image"].pixels, expected["images"])
         np.testing.assert_array_equal(batch["image"].size, expected["sizes"])
@@ -74,10 +74,10 @@ def test_images_of_many_sizes_travel_with_their_sizes(make_mesh, resident_bytes)
 
 def test_samples_on_the_default_device():
     images = data.open_images(numbered.Numbered(4), canvas=8)
-    canvas = data.to_devices(images.read([0, 3]), is_canvas=True)
-    assert isinstance(canvas, types.Canvas)
+    canvas = data.to_devices(images.read([0, 3]), is_padded=True)
+    assert isinstance(canvas, types.PaddedImages)
     np.testing.assert_array_equal(canvas.size, [(4, 4), (4, 7)])
-    flat = data.to_devices(images.read([0, 3]), is_canvas=False)
+    flat = data.to_devices(images.read([0, 3]), is_padded=False)
     np.testing.assert_array_equal(flat, canvas.pixels)
 
 
@@ -156,12 +156,12 @@ def test_the_fingerprint_covers_what_is_read(make_mesh):
 
 
 def test_a_batch_is_described_without_a_data_set():
-    spec = data.batch_spec(("image", "label"), image_shape=(8, 9, 3), is_canvas=True)
+    spec = data.batch_spec(("image", "label"), image_shape=(8, 9, 3), is_padded=True)
     assert spec == {
-        "image": types.Canvas(
+        "image": types.PaddedImages(
             types.Field((8, 9, 3), "uint8"), types.Field((2,), "int32")
         ),
         "label": types.Field((), "int32"),
     }
     with pytest.raises(errors.UserError, match=r"'text' is not described; .*label"):
-        data.batch_spec(("text",), image_shape=(8, 9, 3), is_canvas=False)
+        data.batch_spec(("text",), image_shape=(8, 9, 3), is_padded=False)

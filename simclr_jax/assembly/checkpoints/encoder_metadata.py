@@ -27,7 +27,7 @@ def describe(
       ``name`` (None for one that was not built by name), ``options``, ``image_shape``
       (h, w, c) of the views or None, ``num_channels``, ``dtype``, ``feature_dim``,
       ``preprocessing``,
-      ``stored_shape`` (h, w, c) of the decoded images, and ``is_canvas``, whether those
+      ``stored_shape`` (h, w, c) of the decoded images, and ``is_padded``, whether those
       have many sizes.
     """
     spec = getattr(encoder, "spec", None)
@@ -51,7 +51,7 @@ def describe(
         "feature_dim": getattr(encoder, "feature_dim", None),
         "preprocessing": schema.options_of(evaluation),
         "stored_shape": list(images.image_shape),
-        "is_canvas": images.is_canvas,
+        "is_padded": images.is_padded,
     }
 
 
@@ -76,7 +76,7 @@ def of_format_1(meta: Mapping[str, Any]) -> dict[str, Any]:
         "dtype": config["compute_dtype"],
         "preprocessing": config["evaluation"],
         "stored_shape": [height, width, channels],
-        "is_canvas": config["data"].get("canvas") is not None,
+        "is_padded": config["data"].get("canvas") is not None,
     }
     source = {"spec": config["data"]["source"], "data_dir": config["data"]["data_dir"]}
     return {"encoder": encoder, "source": source}

@@ -52,7 +52,7 @@ class LoadedEncoder:
     def embed_batch(self) -> evaluation.Embed:
         """A compiled function from a batch of stored images to features on the device.
 
-        It takes uint8 or float images [b h w c] or a ``types.Canvas`` of them, and
+        It takes uint8 or float images [b h w c] or a ``types.PaddedImages`` of them, and
         returns float32 [b d]; BatchNorm uses its running statistics.
         """
         return evaluation.freeze(self.module, self.preprocess)
@@ -249,7 +249,7 @@ def _holds(meta: Mapping[str, Any], name: str) -> bool:
 
 def _shown(
     batches: Iterator[Any], count: int, progress: bool | None
-) -> Iterator[jax.Array | types.Canvas]:
+) -> Iterator[jax.Array | types.PaddedImages]:
     """Yields batches with a bar, where one is wanted."""
     if progress is None:
         progress = count > 1 and sys.stderr.isatty()

@@ -17,7 +17,7 @@ def batches(
     *,
     batch_size: int,
     stored_shape: tuple[int, int, int],
-) -> Iterator[jax.Array | types.Canvas]:
+) -> Iterator[jax.Array | types.PaddedImages]:
     """Yields batches of one shape; the last is filled up with copies.
 
     Args:
@@ -27,7 +27,7 @@ def batches(
         that larger images of a list are scaled to, and the channels.
 
     Yields:
-      uint8 or float32 images [b h w c], or a ``types.Canvas`` where sizes differ.
+      uint8 or float32 images [b h w c], or a ``types.PaddedImages`` where sizes differ.
 
     Raises:
       UserError: if an image has another number of channels, another type or values out
@@ -47,7 +47,7 @@ def batches(
 
 def _canvas(
     images: Sequence[Any], side: int, num_channels: int, batch_size: int
-) -> jax.Array | types.Canvas:
+) -> jax.Array | types.PaddedImages:
     """Returns images of many sizes as one batch; a plain array where all are alike."""
     arrays = [_scaled(image, side, num_channels) for image in images]
     if any(array.dtype != np.uint8 for array in arrays):
@@ -59,7 +59,7 @@ def _canvas(
     pixels = np.zeros(shape, arrays[0].dtype)
     for canvas, array in zip(pixels, arrays, strict=True):
         canvas[: array.shape[0], : array.shape[1]] = array
-    return types.Canvas(
+    return types.PaddedImages(
         jnp.asarray(_filled(pixels, batch_size)),
         jnp.asarray(_filled(sizes, batch_size)),
     )

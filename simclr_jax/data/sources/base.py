@@ -135,7 +135,7 @@ class ArraySource:
         return height, width, channels
 
     @property
-    def is_canvas(self) -> bool:
+    def is_padded(self) -> bool:
         """Whether an image may fill a part of the shape only."""
         return self.sizes is not None
 

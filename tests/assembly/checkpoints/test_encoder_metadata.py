@@ -30,7 +30,7 @@ def test_an_encoder_is_built_again_from_its_description(shape):
     described = describe(encoder)
     assert described["feature_dim"] == 512
     assert described["preprocessing"] == {"size": 8}
-    assert described["stored_shape"] == [10, 10, 3] and not described["is_canvas"]
+    assert described["stored_shape"] == [10, 10, 3] and not described["is_padded"]
     built = encoder_metadata.build(described)
     assert nnx.to_pure_dict(nnx.state(built)) == nnx.to_pure_dict(nnx.state(encoder))
     assert all(

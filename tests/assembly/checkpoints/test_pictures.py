@@ -27,7 +27,7 @@ def test_sizes_that_differ_lie_in_the_corner_of_a_canvas(rng):
         rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in [(6, 9), (8, 4)]
     ]
     (batch,) = batches(images)
-    assert isinstance(batch, types.Canvas)
+    assert isinstance(batch, types.PaddedImages)
     assert batch.pixels.shape == (2, 10, 10, 3) and batch.pixels.dtype == np.uint8
     np.testing.assert_array_equal(batch.size, [(6, 9), (8, 4)])
     for pixels, image in zip(batch.pixels, images, strict=True):

@@ -24,4 +24,4 @@ def test_rows_of_arrays(rng):
     np.testing.assert_array_equal(samples["labels"], [5, 0, 5])
     np.testing.assert_array_equal(samples["shown"], [5, 0, 5])
     np.testing.assert_array_equal(samples["sizes"], [(4, 5)] * 3)
-    assert not source.is_canvas
+    assert not source.is_padded
