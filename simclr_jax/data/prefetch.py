@@ -92,8 +92,8 @@ def iterate_batches(
         keep_main_module_out()
         reading = grain.ReadOptions(THREADS_PER_WORKER, THREADS_PER_WORKER)
         options = grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=2)
-        start = functools.partial(start_worker, os.getpid())
-        pipeline = pipeline.to_iter_dataset(reading).mp_prefetch(options, start)
+        on_start = functools.partial(start_worker, os.getpid())
+        pipeline = pipeline.to_iter_dataset(reading).mp_prefetch(options, on_start)
     else:
         reading = grain.ReadOptions(num_threads, num_threads)
         pipeline = pipeline.to_iter_dataset(reading)
