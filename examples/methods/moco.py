@@ -33,11 +33,10 @@ class Model(nnx.Module):
     def __init__(self, rngs):
         self.encoder = encoders.build("convnet", image_shape=(24, 24, 1), rngs=rngs)
         self.head = nn.ProjectionHead(self.encoder.feature_dim, rngs=rngs)
-        nn.set_batch_norm_groups(self, 8)  # of 16 rows each; see shuffle_rows
+        nn.set_batch_norm_groups(self, 8)  # with shuffled keys: no hint at positives
 
 
 # Loss: the key of the other view is the positive, those in the queue are negatives.
-# The shuffle keeps a query and its key from sharing BatchNorm statistics.
 def loss_fn(model, target, queue, images, keys):
     view, other = augment.two_views(keys, images, recipe)
     query = model.head(model.encoder(view))
