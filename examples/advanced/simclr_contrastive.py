@@ -98,7 +98,7 @@ def main():
 
 
 def train(run, state, workdir):
-    """Trains; returns the trained state and the loss of every step."""
+    """Trains the method; returns its state and the loss of every step."""
     graphdef, arrays = state.graphdef, state.arrays
     key = training.place(assembly.root_key(run.config), run.mesh)
     batches = run.batches.start_at(0)
@@ -113,9 +113,7 @@ def train(run, state, workdir):
                     graphdef, run.execution, arrays, next(batches), key
                 )
                 pending.append(metrics["loss"])
-                pending[-3:][
-                    0
-                ].block_until_ready()  # at most two steps ahead
+                pending[-3:][0].block_until_ready()  # at most two steps ahead
                 bar.update(run.config.batch_size)
         for loss in map(float, pending):
             history.append(loss)
@@ -146,7 +144,7 @@ def open_splits(config):
 
 
 def linear_accuracy(run, state, splits):
-    """Measures a linear classifier on the frozen encoder; returns its test accuracy."""
+    """Returns the test accuracy of a linear classifier on the frozen encoder."""
     preprocess = assembly.build_evaluation(run.config)
     embed = evaluation.freeze(state.method(), preprocess, layer="embed")
     train, test = (evaluation.extract(embed, x, mesh=run.mesh) for x in splits)
