@@ -57,7 +57,7 @@ def draw_neighbors(path, pictures, features, *, num_queries=6, num_neighbors=5):
     cosine = unit[queries] @ unit.T
     cosine[np.arange(num_queries), queries] = -np.inf  # an image is not its neighbor
     nearest = np.argsort(-cosine, axis=1)[:, :num_neighbors]
-    shown = lambda index: np.float32(pictures[index]) / 255
+    shown = lambda index: pictures[index] / np.float32(255)
     tiles = [
         [plots.Tile(shown(j), f"cosine {similar[j]:.3f}", None) for j in row]
         for similar, row in zip(cosine, nearest, strict=True)

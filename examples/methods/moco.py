@@ -24,7 +24,7 @@ train, test = map(data.open_images, splits)
 order = data.BatchOrder(len(train), 128, num_steps, seed=0)
 batches = data.Batches(train, order, training.make_mesh()).start_at(0)
 
-# Views: random crop, brightness, contrast and blur; two keys give two views.
+# Views: random crop, brightness, contrast and blur; another key gives another view.
 recipe = augment.mnist(size=24)
 
 
@@ -33,7 +33,7 @@ class Model(nnx.Module):
     def __init__(self, rngs):
         self.encoder = encoders.build("convnet", image_shape=(24, 24, 1), rngs=rngs)
         self.head = nn.ProjectionHead(self.encoder.feature_dim, rngs=rngs)
-        nn.set_batch_norm_groups(self, 8)  # with shuffled keys: no hint at positives
+        nn.set_batch_norm_groups(self, 8)  # else statistics reveal the positive
 
 
 # Loss: the key of the other view is the positive, those in the queue are negatives.

@@ -24,7 +24,7 @@ train, test = map(data.open_images, splits)
 order = data.BatchOrder(len(train), 128, num_steps, seed=0)
 batches = data.Batches(train, order, training.make_mesh()).start_at(0)
 
-# Views: random crop, brightness, contrast and blur; two keys give two views.
+# Views: random crop, brightness, contrast and blur; another key gives another view.
 recipe = augment.mnist(size=24)
 
 

@@ -25,7 +25,7 @@ order = data.BatchOrder(len(train), 128, num_steps, seed=0)
 mesh, fields = training.make_mesh(), ("image", "label")
 batches = data.Batches(train, order, mesh, fields=fields).start_at(0)
 
-# Views: random crop, brightness, contrast and blur; two keys give two views.
+# Views: random crop, brightness, contrast and blur; another key gives another view.
 recipe = augment.mnist(size=24)
 
 
