@@ -11,8 +11,10 @@ al. 2023, https://arxiv.org/abs/2304.01433.
 """
 
 import dataclasses
+from typing import final
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Chip:
     """What a chip can do at best.

@@ -9,6 +9,7 @@ import collections
 import dataclasses
 import math
 import re
+from typing import final
 
 from simclr_jax.aot import hlo
 from simclr_jax.nn import moments
@@ -27,6 +28,7 @@ KINDS = (
 _PACKAGE = "simclr_jax/"
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Collective:
     """One kind of message from one place of the program.

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, final
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -20,6 +20,7 @@ _TOO_LARGE = (
 )
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Compiled:
     """What the compiler says of the step; all of it is per chip.
@@ -52,6 +53,7 @@ class Compiled:
         return arrays + self.temporary_bytes + self.code_bytes
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class TooLarge:
     """A step that does not fit into the memory of a chip.

@@ -13,6 +13,7 @@ import functools
 import math
 import re
 from collections.abc import Iterator
+from typing import final
 
 _DTYPE_BITS = {"pred": 8, "token": 0, "bf16": 16, "tf32": 32, "c64": 64, "c128": 128}
 
@@ -26,6 +27,7 @@ _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _TRIP_COUNT = re.compile(r"known_trip_count\W+n\W+(\d+)")
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Buffer:
     """An array of a program.
@@ -58,6 +60,7 @@ class Buffer:
         return math.prod(dims) * _bits(self.dtype) // 8
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Instruction:
     """One line of a program.
@@ -100,6 +103,7 @@ _CALLERS = ("while", "conditional", "call", "fusion", "async-start")
 Computation = dict[str, Instruction]
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Visit:
     """An instruction where it runs.
@@ -117,6 +121,7 @@ class Visit:
     is_fused: bool
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Module:
     """A program.

@@ -17,10 +17,12 @@ go in place of half.
 """
 
 import dataclasses
+from typing import final
 
 from simclr_jax.aot import chips, collectives, compilation, topology, work
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """What a step does on one chip, and the least time that it can take.

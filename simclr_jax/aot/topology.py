@@ -5,6 +5,7 @@ import importlib.util
 import math
 import os
 import re
+from typing import final
 
 import jax
 from jax.sharding import Mesh
@@ -23,6 +24,7 @@ _ENVIRONMENT = {
 }
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Topology:
     """Chips in a grid, none of which needs to exist.

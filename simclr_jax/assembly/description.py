@@ -1,4 +1,4 @@
-"""What a run prints before it starts."""
+"""Description of a run that is printed before it starts."""
 
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def show(run: "Run", state: training.TrainState) -> None:
-    """Prints the data, the method, the devices, the steps and the optimizer of a run.
+    """Prints the data, method, devices, steps and optimizer of a run.
 
     Args:
       run: the run.
-      state: its state of step 0.
+      state: its state at step 0.
     """
     config, length, mesh = run.config, run.length, run.mesh
     method = state.method()

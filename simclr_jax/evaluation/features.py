@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -97,6 +98,7 @@ def extract(
     return np.concatenate(features)[:count], np.concatenate(labels)[:count]
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class _InOrder:
     """Every image once, in order; the last batch is filled up from the start."""

@@ -6,7 +6,7 @@ program or by hand.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -22,6 +22,7 @@ EVALUATORS = registry.Registry("evaluator", supplied=("open_images",))
 labeled images of the data that the run trains on."""
 
 
+@final
 class EvaluationHook:
     """Calls an evaluator on the frozen encoder of the state, when it is due.
 
@@ -59,6 +60,7 @@ class EvaluationHook:
         return dict(self._evaluator(embed))
 
 
+@final
 @EVALUATORS.register("knn")
 class KNN:
     """Reads the encoder with k nearest neighbors: yields ``knn_top1``."""

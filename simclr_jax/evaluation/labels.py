@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import final
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int
 from simclr_jax.core import errors
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabeledFeatures:
     """Features with the class of each row.

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,7 @@ _SEARCH = optax.scale_by_zoom_linesearch(
 _log = logging.getLogger("simclr_jax")
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class LinearProbe:
     """A classifier ``(features - center) @ kernel + bias``.
@@ -176,6 +177,7 @@ def take_per_class(
     return np.sort(np.concatenate(chosen))
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class _Best:
     """The iterate with the smallest gradient."""

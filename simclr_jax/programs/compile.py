@@ -10,9 +10,10 @@ import time
 
 from absl import flags
 
-from simclr_jax import aot, assembly, training
+from simclr_jax import aot, assembly
 from simclr_jax.core import checks, errors, paths
 from simclr_jax.programs import config_flag
+from simclr_jax.training import session
 
 _CONFIG = config_flag.define()
 _TOPOLOGY = flags.DEFINE_string("topology", None, "The chips, e.g. v5e:16x16.")
@@ -83,7 +84,7 @@ def parse_shape(text: str | None) -> tuple[int, int, int] | None:
 
 def page(outcomes: dict[str, aot.Outcome]) -> str:
     """Returns what is printed: where it comes from, the table, each step in detail."""
-    versions = training.versions() | {"libtpu": importlib.metadata.version("libtpu")}
+    versions = session.versions() | {"libtpu": importlib.metadata.version("libtpu")}
     shown = ("python", "jax", "flax", "optax", "libtpu", "simclr_jax")
     parts = [
         f"# {_TOPOLOGY.value}, {datetime.date.today()}",

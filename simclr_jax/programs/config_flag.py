@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import ml_collections
 from absl import flags
@@ -14,6 +14,7 @@ from simclr_jax.core import errors
 _log = logging.getLogger("simclr_jax")
 
 
+@final
 class _ConfigParser(flags.ArgumentParser):
     """Loads what ``--config`` names."""
 

@@ -9,6 +9,7 @@ from absl import flags
 from simclr_jax import assembly, data, training
 from simclr_jax.core import errors, paths, signals
 from simclr_jax.programs import config_flag
+from simclr_jax.training import profiling
 
 _CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string(
@@ -35,7 +36,7 @@ def main() -> int:
         )
     workdir = paths.local_path(_WORKDIR.value, what="workdir")
     steps = _PROFILE_STEPS.value
-    profile_steps = None if steps is None else training.parse_steps(steps)
+    profile_steps = None if steps is None else profiling.parse_steps(steps)
     training.distributed.processes.join(
         coordinator=_COORDINATOR.value,
         num_processes=_NUM_PROCESSES.value,
@@ -77,7 +78,7 @@ def pretrain(
     assembly.config.check(config)
     goodput = training.metrics.Goodput()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(training.distributed.processes.last_words())
+        stack.enter_context(training.distributed.processes.explain_if_killed())
         workdir = training.open_workdir(workdir, stack)
         stop = stack.enter_context(training.distributed.StopRequest())
         with signals.waiting_for("the data and the model to be ready"):

@@ -66,12 +66,12 @@ def test_wrong_patterns_of_freeze(freeze, message):
 
 def test_view_shape_follows_the_recipe():
     recipe = assembly.build_augmentation(smoke())
-    assert assembly.view_shape(recipe, (28, 28, 1)) == (24, 24, 1)
+    assert parts.view_shape(recipe, (28, 28, 1)) == (24, 24, 1)
 
 
 def test_the_default_canvas_is_nine_sevenths_of_a_view():
-    assert assembly.default_canvas(smoke()) == 32  # 24 * 9 / 7 is 30.9
-    assert assembly.default_canvas(imagenet_resnet50.get_config()) == 288
+    assert parts.default_canvas(smoke()) == 32  # 24 * 9 / 7 is 30.9
+    assert parts.default_canvas(imagenet_resnet50.get_config()) == 288
 
 
 def test_images_of_many_sizes_get_the_canvas_of_the_config(tmp_path):

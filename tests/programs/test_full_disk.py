@@ -24,7 +24,7 @@ os.execv(sys.executable, [sys.executable, "-m", "simclr_jax", *sys.argv[1:]])
 def check_failed(code, output, reason):
     assert code == 6, output
     assert output.count(reason) == 3
-    assert output.count("Training goes on.") == 2
+    assert output.count("Training continues.") == 2
     error = output.split("error: ")[1]
     assert "That was failure 3 in a row: free some space" in error
     assert len(error.splitlines()) == 1

@@ -4,20 +4,20 @@ import sys
 import pytest
 from programs import running
 
-from simclr_jax import training
 from simclr_jax.core import errors
+from simclr_jax.training import profiling
 
 pytestmark = pytest.mark.quick
 
 
 def test_steps_are_two_numbers():
-    assert training.parse_steps("10:15") == (10, 15)
+    assert profiling.parse_steps("10:15") == (10, 15)
 
 
 @pytest.mark.parametrize("text", ["10", "15:10", "0:3", "a:b", ":", "1:2:3"])
 def test_other_texts_are_refused(text):
     with pytest.raises(errors.UserError, match="FIRST:LAST"):
-        training.parse_steps(text)
+        profiling.parse_steps(text)
 
 
 # In a process of its own: JAX's profiler asks libtpu too where a test has loaded it,

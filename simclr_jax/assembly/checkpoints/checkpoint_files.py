@@ -3,13 +3,14 @@
 import logging
 import pathlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import jax
 import numpy as np
 
 from simclr_jax import training
 from simclr_jax.core import errors
+from simclr_jax.training import session
 
 T = TypeVar("T")
 
@@ -43,8 +44,8 @@ def read_newest(
         raise errors.CheckpointError(
             f"{str(folder)!r} is not a folder. Expected the workdir of a run."
         )
-    if (folder / training.CHECKPOINTS).is_dir():
-        folder = folder / training.CHECKPOINTS
+    if (folder / session.CHECKPOINTS).is_dir():
+        folder = folder / session.CHECKPOINTS
     found = training.checkpoints.find_steps(folder)
     if not found or (step is not None and step not in found):
         raise errors.CheckpointError(
@@ -67,6 +68,7 @@ def read_newest(
     )
 
 
+@final
 class _Wrong(Exception):
     """Carries an error that no older checkpoint would mend."""
 
@@ -75,7 +77,7 @@ class _Wrong(Exception):
         self.reason = reason
 
 
-def final(reason: errors.UserError) -> Exception:
+def give_up(reason: errors.UserError) -> Exception:
     """Returns an exception for ``read``: the error ends the search at once."""
     return _Wrong(reason)
 

@@ -10,7 +10,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ PARTS = {"encoder": "encoder", "target": "target/encoder"}
 """What ``load`` can read: the encoder, or the one of a target network (BYOL, MoCo)."""
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class LoadedEncoder:
     """A frozen encoder with its preprocessing.
@@ -221,10 +222,10 @@ def _read(
     try:
         module = encoder or encoder_metadata.build(described)
     except errors.CheckpointError as error:
-        raise checkpoint_files.final(error) from error
+        raise checkpoint_files.give_up(error) from error
     item = part.split("/")[0]
     if part != "encoder" and not _holds(meta, item):
-        raise checkpoint_files.final(
+        raise checkpoint_files.give_up(
             errors.CheckpointError(
                 f"This checkpoint has no {item!r}, since its method keeps none; "
                 'load it with which="encoder".'

@@ -9,6 +9,7 @@ import ml_collections
 from simclr_jax import data, training
 from simclr_jax.assembly.checkpoints import encoder_metadata
 from simclr_jax.core import paths
+from simclr_jax.training import session
 
 
 def save_checkpoint(
@@ -38,7 +39,7 @@ def save_checkpoint(
       CheckpointError: if it cannot be written.
     """
     workdir = training.prepare_workdir(paths.local_path(workdir, what="workdir"))
-    folder = workdir / training.CHECKPOINTS
+    folder = workdir / session.CHECKPOINTS
     training.checkpoints.set_aside(folder, suffix="old")
     method: Any = state.method()
     checkpoints = training.checkpoints.Checkpoints(folder)
@@ -55,7 +56,7 @@ def save_checkpoint(
             evaluation=ml_collections.ConfigDict(dict(evaluation)),
             images=images,
         ),
-        "versions": training.versions(),
+        "versions": session.versions(),
     }
     checkpoints.save(step, state.items(), metadata)
     checkpoints.close()

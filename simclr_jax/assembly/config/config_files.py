@@ -21,6 +21,7 @@ import re
 import sys
 import traceback
 import types
+from typing import final
 
 import ml_collections
 
@@ -37,6 +38,7 @@ _NOT_RECIPES = ("__init__", "common")
 _log = logging.getLogger("simclr_jax")
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """A config file that comes with the package.

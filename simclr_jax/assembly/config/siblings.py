@@ -7,6 +7,7 @@ import pathlib
 import sys
 import types
 from collections.abc import Iterator, Sequence
+from typing import final
 
 
 @contextlib.contextmanager
@@ -35,6 +36,7 @@ def importable(folder: pathlib.Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
+@final
 class _SiblingFinder(importlib.abc.MetaPathFinder):
     """Finds modules in a folder, and the folder itself as a package."""
 

@@ -6,13 +6,14 @@ import pytest
 from simclr_jax import training
 from simclr_jax.assembly.checkpoints import checkpoint_files
 from simclr_jax.core import errors
+from simclr_jax.training import session
 
 FORMAT_1 = pathlib.Path(__file__).with_name("format_1")
 
 
 def make_steps(folder, *steps):
     for step in steps:
-        (folder / training.CHECKPOINTS / str(step)).mkdir(parents=True)
+        (folder / session.CHECKPOINTS / str(step)).mkdir(parents=True)
     return folder
 
 
@@ -53,7 +54,7 @@ def test_an_error_that_no_older_step_would_mend_ends_the_search(tmp_path, monkey
 
 def test_parts_of_format_1_lie_in_one_item():
     arrays = checkpoint_files.read_arrays(FORMAT_1)
-    folder = FORMAT_1 / training.CHECKPOINTS / "2"
+    folder = FORMAT_1 / session.CHECKPOINTS / "2"
     meta = training.checkpoints.read_meta(folder)
     names = [path.split("/") for path in arrays if path.startswith("head/")]
     expected = {}
@@ -72,7 +73,7 @@ def test_parts_of_format_1_lie_in_one_item():
 
 
 def test_a_part_with_other_arrays_is_refused():
-    folder = (FORMAT_1 / training.CHECKPOINTS / "2").absolute()
+    folder = (FORMAT_1 / session.CHECKPOINTS / "2").absolute()
     meta = training.checkpoints.read_meta(folder)
     with pytest.raises(errors.CheckpointError):
         checkpoint_files.read_part(folder, meta, "head", {"extra": np.ones(3)})

@@ -119,9 +119,9 @@ print(jax.local_device_count())
 @pytest.mark.parametrize(
     ("first", "arguments", "environment", "expected", "said"),
     [
-        ("", "16", {}, 4, "4 of 6 cores have a device"),
+        ("", "16", {}, 4, "Only 4 of 6 cores are used"),
         ("", "24", {"JAX_NUM_CPU_DEVICES": "3"}, 3, ""),
-        ("jax.devices()", "24", {}, 1, "JAX had started with 1 CPU device(s)"),
+        ("jax.devices()", "24", {}, 1, "JAX has already started with 1 CPU device(s)"),
     ],
 )
 def test_what_jax_is_told(first, arguments, environment, expected, said):

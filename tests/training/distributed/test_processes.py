@@ -41,7 +41,7 @@ def test_alone_everything_is_at_hand():
     assert processes.broadcast(arrays) is arrays
     processes.check_same({"temperature": 0.1}, differences=lambda one, other: [])
     processes.wait_for_all("here")
-    with processes.first_goes_first(), processes.last_words():
+    with processes.first_goes_first(), processes.explain_if_killed():
         pass
 
 
@@ -68,7 +68,7 @@ def test_the_last_words_are_spoken_if_a_process_is_ended(end, is_told):
         "from simclr_jax.core import errors\n"
         "from simclr_jax.training import processes\n"
         "jax.process_count = lambda: 2\n"
-        f"with processes.last_words():\n    {end}\n"
+        f"with processes.explain_if_killed():\n    {end}\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

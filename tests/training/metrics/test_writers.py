@@ -66,4 +66,4 @@ def test_a_full_disk_leaves_lines_out_and_is_said_once(tmp_path, caplog):
     assert [row["step"] for row in writers.read_json_lines(path)] == [1, 4]
     assert len(path.read_text().splitlines()) == 2
     (said,) = caplog.records
-    assert "lines are left out from step 2 on" in said.getMessage()
+    assert "lines are missing from step 2 on" in said.getMessage()
