@@ -191,7 +191,8 @@ def build_augmentation(config: schema.Config) -> augment.Recipe:
       >>> from simclr_jax import assembly
       >>> config = assembly.load_config("mnist")
       >>> augmentation = assembly.build_augmentation(config)
-      >>> augmentation(jax.random.key(0), jnp.zeros((28, 28, 1))).shape
+      >>> image = jnp.zeros((28, 28, 1))
+      >>> jax.eval_shape(augmentation, jax.random.key(0), image).shape
       (24, 24, 1)
     """
     return augment.build(config.augmentation.name, **_options(config.augmentation))
@@ -211,7 +212,8 @@ def build_evaluation(config: schema.Config) -> augment.Augmentation:
       >>> from simclr_jax import assembly
       >>> config = assembly.load_config("mnist")
       >>> preprocess = assembly.build_evaluation(config)
-      >>> preprocess(jax.random.key(0), jnp.zeros((28, 28, 1))).shape
+      >>> image = jnp.zeros((28, 28, 1))
+      >>> jax.eval_shape(preprocess, jax.random.key(0), image).shape
       (24, 24, 1)
     """
     return augment.evaluation(**_options(config.evaluation))
@@ -247,7 +249,7 @@ def build_encoder(
       >>> encoder = assembly.build_encoder(
       ...     config, image_shape=(24, 24, 1), rngs=nnx.Rngs(0)
       ... )
-      >>> encoder.feature_dim
+      >>> encoder.feature_dim  # width of h
       2304
     """
     encoder = encoders.build(

@@ -62,14 +62,14 @@ def run(
     Example:
       >>> import jax, jax.numpy as jnp, optax
       >>> from flax import nnx
-      >>> from simclr_jax import augment, methods, training
+      >>> from simclr_jax import methods, training
       >>> from simclr_jax.core import sharding
       >>> rngs = nnx.Rngs(0)
       >>> flatten = lambda images: images.reshape(len(images), -1)
-      >>> encoder = nnx.Sequential(flatten, nnx.Linear(36, 8, rngs=rngs))
+      >>> encoder = nnx.Sequential(flatten, nnx.Linear(64, 8, rngs=rngs))
       >>> head = nnx.Linear(8, 4, rngs=rngs)
-      >>> recipe = augment.build("mnist", size=6)
-      >>> method = methods.SimCLR(encoder, head=head, augmentation=recipe)
+      >>> noise = lambda key, image: image + jax.random.normal(key, image.shape)
+      >>> method = methods.SimCLR(encoder, head=head, augmentation=noise)
       >>> mesh = training.make_mesh(num_devices=1)
       >>> state = training.start_from(method, lambda params: optax.sgd(0.1), mesh=mesh)
       >>> batch = {"image": jnp.zeros((4, 8, 8, 1), jnp.uint8)}

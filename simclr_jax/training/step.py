@@ -49,14 +49,14 @@ def train_step(
     Example:
       >>> import jax, jax.numpy as jnp, optax
       >>> from flax import nnx
-      >>> from simclr_jax import augment, methods, training
+      >>> from simclr_jax import methods, training
       >>> from simclr_jax.core import sharding
       >>> rngs = nnx.Rngs(0)
       >>> flatten = lambda images: images.reshape(len(images), -1)
-      >>> encoder = nnx.Sequential(flatten, nnx.Linear(36, 8, rngs=rngs))
+      >>> encoder = nnx.Sequential(flatten, nnx.Linear(64, 8, rngs=rngs))
       >>> head = nnx.Linear(8, 4, rngs=rngs)
-      >>> recipe = augment.build("mnist", size=6)
-      >>> method = methods.SimCLR(encoder, head=head, augmentation=recipe)
+      >>> noise = lambda key, image: image + jax.random.normal(key, image.shape)
+      >>> method = methods.SimCLR(encoder, head=head, augmentation=noise)
       >>> optimizer = nnx.Optimizer(method, optax.sgd(0.1), wrt=method.trainable)
       >>> state = training.create(method, optimizer)
       >>> batch = {"image": jnp.zeros((4, 8, 8, 1), jnp.uint8)}
@@ -120,14 +120,14 @@ def train_steps(
     Example:
       >>> import jax, jax.numpy as jnp, optax
       >>> from flax import nnx
-      >>> from simclr_jax import augment, methods, training
+      >>> from simclr_jax import methods, training
       >>> from simclr_jax.core import sharding
       >>> rngs = nnx.Rngs(0)
       >>> flatten = lambda images: images.reshape(len(images), -1)
-      >>> encoder = nnx.Sequential(flatten, nnx.Linear(36, 8, rngs=rngs))
+      >>> encoder = nnx.Sequential(flatten, nnx.Linear(64, 8, rngs=rngs))
       >>> head = nnx.Linear(8, 4, rngs=rngs)
-      >>> recipe = augment.build("mnist", size=6)
-      >>> method = methods.SimCLR(encoder, head=head, augmentation=recipe)
+      >>> noise = lambda key, image: image + jax.random.normal(key, image.shape)
+      >>> method = methods.SimCLR(encoder, head=head, augmentation=noise)
       >>> optimizer = nnx.Optimizer(method, optax.sgd(0.1), wrt=method.trainable)
       >>> state = training.create(method, optimizer)
       >>> batch = {"image": jnp.zeros((4, 8, 8, 1), jnp.uint8)}

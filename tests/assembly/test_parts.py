@@ -4,6 +4,7 @@ from PIL import Image
 
 from configs import common, imagenet_resnet50, mnist
 from simclr_jax import assembly
+from simclr_jax.assembly import parts
 from simclr_jax.core import errors
 
 

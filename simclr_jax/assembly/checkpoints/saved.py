@@ -1,4 +1,4 @@
-"""Saving what a training loop of one's own has trained, for ``load`` and ``probe``."""
+"""Saving the state of a custom training loop, for ``load`` and ``simclr probe``."""
 
 import os
 from collections.abc import Mapping
@@ -22,21 +22,45 @@ def save_checkpoint(
     data_dir: str | None = None,
     evaluation: Mapping[str, Any],
 ) -> None:
-    """Saves the state of a training loop as the newest checkpoint of a workdir.
+    """Saves the state of a training loop as the only checkpoint of a directory.
 
-    Checkpoints of an earlier run there are renamed, not deleted.
+    Checkpoints of an earlier run in the directory are renamed, not deleted.
 
     Args:
-      workdir: the working directory; made if missing.
+      workdir: the working directory; created if missing.
       state: the method and the optimizer.
-      step: updates made.
-      images: what the method was trained on.
-      source: where the images come from, as ``data.open_source`` takes it.
-      data_dir: where TFDS sets lie.
-      evaluation: options of ``augment.evaluation``, what is done to an image first.
+      step: number of updates made.
+      images: the images that the method was trained on.
+      source: name of these images for ``data.open_source``.
+      data_dir: folder of the TFDS data sets.
+      evaluation: options of ``augment.evaluation``, the preprocessing of images to
+        embed.
 
     Raises:
-      CheckpointError: if it cannot be written.
+      CheckpointError: if the checkpoint cannot be written.
+
+    Example:
+      >>> import tempfile
+      >>> import jax, optax
+      >>> from flax import nnx
+      >>> from simclr_jax import assembly, data, encoders, methods, training
+      >>> rngs = nnx.Rngs(0)
+      >>> encoder = encoders.build("convnet", image_shape=(12, 12, 1), rngs=rngs)
+      >>> noise = lambda key, image: image + jax.random.normal(key, image.shape)
+      >>> head = nnx.Linear(encoder.feature_dim, 8, rngs=rngs)
+      >>> method = methods.SimCLR(encoder, head=head, augmentation=noise)
+      >>> optimizer = nnx.Optimizer(method, optax.sgd(0.1), wrt=method.trainable)
+      >>> with tempfile.TemporaryDirectory() as workdir:
+      ...     assembly.save_checkpoint(
+      ...         workdir,
+      ...         training.create(method, optimizer),
+      ...         step=100,
+      ...         images=data.open_images(data.open_source("mnist_sample")),
+      ...         source="mnist_sample",
+      ...         evaluation={"size": 12},
+      ...     )
+      ...     assembly.load(workdir).step
+      100
     """
     workdir = training.prepare_workdir(paths.local_path(workdir, what="workdir"))
     folder = workdir / session.CHECKPOINTS
