@@ -25,7 +25,7 @@ def test_the_header_says_what_a_reader_wants(recipe):
     assert "Command: python -m simclr_jax pretrain --config=configs/" in header
     assert "Hardware:" in header
     assert "Expected" in header
-    assert "published" in header or "measured here" in header
+    assert "published" in header or "measured with this library" in header
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

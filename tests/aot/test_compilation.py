@@ -40,7 +40,7 @@ class Step:
     @property
     def gathers(self):
         """The messages that an all-gather became, whatever XLA sends it as."""
-        return [one for one in self.found.messages if "all_gather" in one.origin]
+        return [one for one in self.found.collectives if "all_gather" in one.origin]
 
     @property
     def num_kernel_parameters(self):
@@ -71,10 +71,10 @@ def small():
 
 def check_messages(step):
     """BatchNorm's sums, the gathers of the loss, the gradients: nothing else."""
-    assert {one.group_size for one in step.found.messages} == {
+    assert {one.group_size for one in step.found.collectives} == {
         step.found.topology.num_chips
     }
-    rest = [one for one in step.found.messages if one not in step.gathers]
+    rest = [one for one in step.found.collectives if one not in step.gathers]
     assert {one.kind for one in rest} == {"all-reduce"}
     sums = [one for one in rest if one.origin.startswith(BATCH_NORM)]
     assert {one.is_backward for one in sums} == {False, True}
@@ -104,7 +104,7 @@ def check_gathers(step):
 
 def test_the_messages_of_the_step(small):
     check_messages(small)
-    sums = [one for one in small.found.messages if one.origin.startswith(BATCH_NORM)]
+    sums = [one for one in small.found.collectives if one.origin.startswith(BATCH_NORM)]
     # BatchNorm's second pass, which the first steps alone make, is not among them.
     forward, backward = (
         sum(one.count for one in sums if one.is_backward == is_backward)
@@ -205,7 +205,7 @@ def test_the_recipe_for_imagenet_on_a_pod():
     check_messages(step)
     check_gathers(step)
     counts = {}
-    for one in step.found.messages:
+    for one in step.found.collectives:
         if one.origin.startswith(BATCH_NORM):
             counts[one.is_backward] = counts.get(one.is_backward, 0) + one.count
     # 53 of the encoder and 2 of the head; the 4 on shortcuts go with their neighbors.

@@ -43,7 +43,7 @@ def test_a_table_with_a_row_for_each_and_one_that_does_not_fit(tmp_path):
     assert done.stdout == text
     assert "| batch_size=4 |" in text and "## batch_size=4" in text
     assert "| batch_size=65536 | does not fit: needs" in text
-    assert "libtpu" in text and "Nothing ran" in text
+    assert "libtpu" in text and "Nothing was measured" in text
 
 
 def test_shapes_are_read():
