@@ -1,7 +1,7 @@
 from simclr_jax import aot
 
 
-def test_data_sheets_are_complete_and_plausible():
+def test_data_sheets_are_complete():
     assert set(aot.CHIPS) == {"v4", "v5e", "v5p", "v6e"}
     for name, chip in aot.CHIPS.items():
         assert chip.name == name

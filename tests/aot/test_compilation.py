@@ -102,7 +102,7 @@ def check_gathers(step):
     assert statistics.num_bytes <= rows * 4 * 4
 
 
-def test_the_messages_of_the_step(small):
+def test_the_step_has_the_expected_collectives(small):
     check_messages(small)
     sums = [one for one in small.found.collectives if one.origin.startswith(BATCH_NORM)]
     # BatchNorm's second pass, which the first steps alone make, is not among them.
@@ -134,13 +134,13 @@ def test_the_state_is_donated(small):
     assert compiled.total_bytes > compiled.argument_bytes + compiled.temporary_bytes
 
 
-def test_flops_are_those_of_the_matrix_products_and_little_else(small):
+def test_flops_are_mostly_matrix_products(small):
     compiled = small.found.compiled
     once, _ = work.matrix_flops(compiled.module)
     assert 0.5 * compiled.flops < once < compiled.flops
 
 
-def test_nothing_is_written_to_the_cache_of_programs(small, tmp_path):
+def test_writes_nothing_to_the_compilation_cache(small, tmp_path):
     del small
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     try:
@@ -169,14 +169,14 @@ def test_nothing_is_written_to_the_cache_of_programs(small, tmp_path):
         ),
     ],
 )
-def test_what_does_not_fit_is_read(message, needed, available):
+def test_parses_the_error_of_a_program_that_does_not_fit(message, needed, available):
     found = compilation.read_too_large(message)
     assert found == compilation.TooLarge(needed, available)
     assert compilation.read_too_large("INTERNAL: something else") is None
 
 
 @pytest.mark.slow
-def test_a_step_that_does_not_fit():
+def test_reports_a_step_that_does_not_fit():
     pytest.importorskip("libtpu")
     aot.forget_devices()
     config = smoke("convnet", 224)
@@ -192,7 +192,7 @@ def test_a_step_that_does_not_fit():
 
 
 @pytest.mark.slow
-def test_the_same_figures_twice():
+def test_compiling_twice_gives_the_same_details():
     first, second = (compile_for(smoke("resnet18", 96), "v5e:2x4") for _ in range(2))
     assert aot.details(first.found) == aot.details(second.found)
     check_messages(first)

@@ -17,7 +17,7 @@ def mesh(make_mesh):
     return make_mesh(8)
 
 
-def test_a_gather_uses_every_link(mesh):
+def test_a_gather_uses_all_links(mesh):
     part = 255 / 256
     full = roofline.collective_seconds(message(), grid(mesh, "v5e", 16, 16))
     assert full == pytest.approx(part * 1e9 / (4 * 50e9))
@@ -30,13 +30,13 @@ def test_a_gather_uses_every_link(mesh):
     assert line == pytest.approx(part * 1e9 / 100e9)
 
 
-def test_a_reduction_takes_twice_as_long(mesh):
+def test_an_all_reduce_takes_twice_as_long(mesh):
     where = grid(mesh, "v5e", 16, 16)
     twice = roofline.collective_seconds(message("all-reduce"), where)
     assert twice == 2 * roofline.collective_seconds(message(), where)
 
 
-def test_short_messages_take_their_hops(mesh):
+def test_small_collectives_are_bound_by_latency(mesh):
     short = message(num_bytes=4, count=3)
     # Half way around both rings, or the whole length of both lines.
     where = grid(mesh, "v5e", 16, 16)
@@ -47,7 +47,7 @@ def test_short_messages_take_their_hops(mesh):
     assert roofline.collective_seconds(alone, grid(mesh, "v5e", 1, 1)) == 0
 
 
-def test_the_longest_of_three_binds(mesh):
+def test_the_longest_of_the_three_times_is_binding(mesh):
     compiled = compilation.Compiled(
         argument_bytes=5,
         output_bytes=4,

@@ -32,14 +32,14 @@ def check_failed(code, output, reason):
         assert word not in output
 
 
-def test_a_disk_that_fills_up(tmp_path):
+def test_a_full_disk_ends_the_run_with_one_message(tmp_path):
     with small_disk.mounted(tmp_path, kilobytes=10_000):
         done = running.run("pretrain", *ARGUMENTS, f"--workdir={tmp_path}/run")
         assert running.rows(tmp_path / "run")
     check_failed(done.returncode, done.stdout + done.stderr, "MB free; a checkpoint")
 
 
-def test_files_that_cannot_grow(tmp_path):
+def test_failed_writes_end_the_run_and_leave_no_folders(tmp_path):
     pytest.importorskip("resource")
     cache = {"JAX_ENABLE_COMPILATION_CACHE": "0"}  # it would keep what is cut short
     done = subprocess.run(

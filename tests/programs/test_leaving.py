@@ -66,7 +66,7 @@ def read_until(process, text):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
-def test_during_the_imports_it_leaves_at_once(start, number, code):
+def test_a_signal_during_the_imports_ends_at_once(start, number, code):
     process = start(*ARGUMENTS)
     wait_until_signals_are_caught(process)
     process.send_signal(number)
@@ -76,7 +76,7 @@ def test_during_the_imports_it_leaves_at_once(start, number, code):
     assert "Traceback" not in output
 
 
-def test_during_the_first_compilation_it_says_what_it_waits_for(start, tmp_path):
+def test_a_signal_during_compilation_says_what_is_waited_for(start, tmp_path):
     process = start(*ARGUMENTS)
     read_until(process, "optimizer ")
     process.send_signal(signal.SIGINT)
@@ -101,9 +101,7 @@ def test_a_second_signal_ends_a_compilation(start, tmp_path):
     assert "Traceback" not in output
 
 
-def test_during_decoding_it_leaves_soon_and_leaves_nothing_half_written(
-    start, tmp_path
-):
+def test_a_signal_during_decoding_ends_soon_without_partial_files(start, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     first = folder / "0.png"

@@ -101,7 +101,7 @@ def golden(tmp_path_factory):
 @pytest.mark.parametrize(
     ("num_processes", "num_devices", "resident_bytes"), [(2, 2, 1 << 20), (4, 1, 0)]
 )
-def test_preempted_and_resumed_they_train_what_one_does(
+def test_two_preempted_processes_equal_one_process(
     golden, tmp_path, num_processes, num_devices, resident_bytes
 ):
     arguments = (
@@ -132,9 +132,7 @@ def test_preempted_and_resumed_they_train_what_one_does(
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_if_one_is_killed_the_other_ends_and_a_single_one_goes_on(
-    golden, tmp_path, lost
-):
+def test_after_a_kill_the_others_end_and_one_process_can_resume(golden, tmp_path, lost):
     arguments = (*ARGUMENTS, f"--workdir={tmp_path}")
 
     with started(2, *arguments) as everyone:
@@ -152,7 +150,7 @@ def test_if_one_is_killed_the_other_ends_and_a_single_one_goes_on(
     assert_same_training(tmp_path, golden)
 
 
-def test_another_config_in_one_process_is_refused_by_all(tmp_path):
+def test_all_processes_reject_a_different_config_in_one(tmp_path):
     other = {1: ("--config.method.temperature=0.3",)}
     with started(2, *ARGUMENTS, f"--workdir={tmp_path}", of_process=other) as everyone:
         for code, output in finish(everyone, seconds=90):
@@ -161,7 +159,7 @@ def test_another_config_in_one_process_is_refused_by_all(tmp_path):
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
-def test_what_the_first_finds_wrong_all_report(tmp_path):
+def test_all_processes_report_an_error_of_the_first(tmp_path):
     (tmp_path / "workdir").write_text("in the way")
     with started(2, *ARGUMENTS, f"--workdir={tmp_path / 'workdir'}") as everyone:
         for code, output in finish(everyone, seconds=90):
@@ -169,7 +167,7 @@ def test_what_the_first_finds_wrong_all_report(tmp_path):
             assert "cannot be written to" in output
 
 
-def test_part_of_an_address_is_refused(tmp_path):
+def test_rejects_partial_process_arguments(tmp_path):
     done = running.run(
         "pretrain", *ARGUMENTS, f"--workdir={tmp_path}", "--num_processes=2"
     )

@@ -11,7 +11,7 @@ def watch(losses, norms, *, warmup_steps=0):
         watcher.see(step, loss=loss, chance=5.5, norm=norm)
 
 
-def test_a_stuck_run_is_told_once(caplog):
+def test_warns_once_about_a_collapsed_run(caplog):
     with caplog.at_level(logging.WARNING, "simclr_jax"):
         watch([5.2] + [5.5] * 200, [1.0] + [0.0] * 200)
     (record,) = caplog.records
@@ -28,7 +28,7 @@ def test_a_stuck_run_is_told_once(caplog):
         (([5.5] * 49 + [5.0]) * 4, [1.0] + [0.0] * 199, 0),  # never for long
     ],
 )
-def test_other_runs_are_not(caplog, losses, norms, warmup_steps):
+def test_rejects_other_runs(caplog, losses, norms, warmup_steps):
     with caplog.at_level(logging.WARNING, "simclr_jax"):
         watch(losses, norms, warmup_steps=warmup_steps)
     assert not caplog.records

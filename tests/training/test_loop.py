@@ -22,7 +22,7 @@ def run(hooks, stop, mesh=None, **options):
     )
 
 
-def test_hooks_see_every_step_in_order():
+def test_calls_hooks_after_every_step_in_order():
     seen = []
     first = lambda step, state, metrics: seen.append(("first", step))
     second = lambda step, state, metrics: seen.append(("second", step))
@@ -32,7 +32,7 @@ def test_hooks_see_every_step_in_order():
     assert len(seen) == 2 * tiny.NUM_STEPS
 
 
-def test_it_leaves_after_the_step_in_which_it_was_asked_to():
+def test_stops_after_the_step_of_the_request():
     stop = training.distributed.StopRequest()
 
     def ask(step, state, metrics):
@@ -62,7 +62,7 @@ def test_calls_of_several_steps_end_at_multiples_and_at_the_end():
     assert goodput.read()["compile_seconds"] > 0
 
 
-def test_a_run_that_was_stopped_within_a_call_first_fills_it():
+def test_a_run_resumed_between_calls_completes_the_call_first():
     seen = []
     note = lambda step, state, metrics: seen.append(step)
     stop = training.distributed.StopRequest()

@@ -10,7 +10,7 @@ from simclr_jax.core import errors
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
-def test_what_a_loop_of_ones_own_trained_is_loaded(tmp_path, monkeypatch):
+def test_loads_what_a_custom_loop_saved(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = tiny.make_run(tiny.make_config("simclr"))
     state = run.initial_state()

@@ -19,7 +19,7 @@ from simclr_jax.training.distributed import devices
         (-1, 1, 2, 2),
     ],
 )
-def test_the_largest_number_that_splits_the_batch(
+def test_finds_the_largest_number_that_divides_the_batch(
     batch_size, accumulate, limit, expected
 ):
     found = devices.largest_divisor(batch_size, accumulate=accumulate, limit=limit)
@@ -51,7 +51,7 @@ def four_cores_of_two_threads(tmp_path, monkeypatch):
     ],
 )
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux only")
-def test_threads_affinity_and_quota(
+def test_respects_threads_affinity_and_quota(
     four_cores_of_two_threads, monkeypatch, affinity, quota, expected
 ):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(affinity))
@@ -60,7 +60,7 @@ def test_threads_affinity_and_quota(
     assert devices.num_physical_cores() == expected
 
 
-def test_systems_without_affinity(monkeypatch):
+def test_counts_cores_without_cpu_affinity(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert devices.num_physical_cores() == os.cpu_count()
 
@@ -90,12 +90,12 @@ def told(monkeypatch):
         ({"batch_size": None}, 6),
     ],
 )
-def test_the_config_decides(told, options, expected):
+def test_the_number_of_devices_in_the_config_takes_precedence(told, options, expected):
     devices.use_cpu_cores(**options)
     assert told == [("jax_num_cpu_devices", expected)]
 
 
-def test_what_the_user_has_set_stays(told, monkeypatch):
+def test_keeps_what_the_user_has_set(told, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
     devices.use_cpu_cores(24)
     monkeypatch.setenv("XLA_FLAGS", "")
@@ -124,7 +124,7 @@ print(jax.local_device_count())
         ("jax.devices()", "24", {}, 1, "JAX has already started with 1 CPU device(s)"),
     ],
 )
-def test_what_jax_is_told(first, arguments, environment, expected, said):
+def test_configures_jax(first, arguments, environment, expected, said):
     inherited = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
     done = subprocess.run(
         [sys.executable, "-c", CODE.format(first=first, arguments=arguments)],
