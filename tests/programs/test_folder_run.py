@@ -81,9 +81,7 @@ def test_decodes_the_images_once(resident, folder):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_streamed_and_resident_losses_are_equal(
-    resident, folder, tmp_path, num_workers
-):
+def test_streamed_losses_equal_resident_losses(resident, folder, tmp_path, num_workers):
     done = pretrain(
         folder,
         tmp_path / "run",

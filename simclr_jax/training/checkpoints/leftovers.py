@@ -9,7 +9,7 @@ import pathlib
 import shutil
 import time
 
-SETTLE_SECONDS = 0.5
+SETTLE_SECONDS = 1.0
 """``remove_for_good`` ends after no folder has appeared for this time."""
 
 LIMIT_SECONDS = 30.0

@@ -66,9 +66,7 @@ def test_lists_the_recipes():
         ("plain.py:x", "TypeError: get_config"),
     ],
 )
-def test_reports_a_failing_config_file_in_one_line(
-    tmp_path, monkeypatch, spec, message
-):
+def test_reports_a_failing_file_in_one_line(tmp_path, monkeypatch, spec, message):
     monkeypatch.chdir(tmp_path)
     for name, text in {
         "mine": "",
