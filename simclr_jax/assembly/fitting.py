@@ -64,14 +64,30 @@ def fit(
 
     Example:
       >>> import tempfile
+      >>> import jax
       >>> import numpy as np
+      >>> from flax import nnx
       >>> import simclr_jax
-      >>> images = np.zeros((32, 28, 28, 1), np.uint8)  # your own images
-      >>> with tempfile.TemporaryDirectory() as workdir:
-      ...     encoder = simclr_jax.fit("mnist:smoke", images, workdir=workdir)
-      ... # doctest: +SKIP
-      >>> encoder.embed(images).shape  # doctest: +SKIP
-      (32, 2304)
+      >>> from simclr_jax import methods
+      >>> rngs = nnx.Rngs(0)
+      >>> flatten = lambda images: images.reshape(len(images), -1)
+      >>> encoder = nnx.Sequential(flatten, nnx.Linear(64, 16, rngs=rngs))
+      >>> head = nnx.Linear(16, 8, rngs=rngs)
+      >>> noise = lambda key, image: image + jax.random.normal(key, image.shape)
+      >>> method = methods.SimCLR(encoder, head=head, augmentation=noise)
+      >>> images = np.zeros((32, 8, 8, 1), np.uint8)  # your own images
+      >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +ELLIPSIS
+      ...     trained = simclr_jax.fit(
+      ...         method,
+      ...         images,
+      ...         workdir=f"{folder}/run",
+      ...         num_steps=2,
+      ...         batch_size=16,
+      ...         evaluation={"size": 8},
+      ...     )
+      data      array ...
+      >>> trained.embed(images).shape
+      (32, 16)
     """
     config, method = _open_config(method_or_config)
     fields |= {"num_steps": num_steps} if num_steps is not None else {}

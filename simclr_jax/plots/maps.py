@@ -41,7 +41,7 @@ def save_class_map(
       >>> from simclr_jax import plots
       >>> features = np.random.default_rng(0).normal(size=(40, 5))
       >>> labels = np.arange(40) % 2
-      >>> with tempfile.TemporaryDirectory() as folder:
+      >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
       ...     path = pathlib.Path(folder, "map.png")
       ...     plots.save_class_map(path, features, labels, title="noise").name
       'map.png'

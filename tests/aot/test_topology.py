@@ -59,7 +59,7 @@ def test_finds_the_axes_that_are_rings(name, shape, wraps):
         ("v5e", r"not of the form AxB.*Expected e.g. v4:4x4x4, v5e:16x16"),
         ("v5e:0x2", r"not of the form AxB"),
         ("v5p:2x2", r"a v5p has a grid of 3 axes"),
-        ("v5e:32x32", r"a pod of v5e has 256 chips at most"),
+        ("v5e:32x32", r"a pod of v5e has at most 256 chips"),
     ],
 )
 def test_rejects_unknown_topologies(name, message):

@@ -83,7 +83,7 @@ def test_error_for_a_longer_run_names_init_from(finished):
         fit(make_method(), workdir=finished[0], num_steps=4)
     assert "num_steps: 2 in the checkpoint, 4 now" in str(caught.value)
     assert "init_from.checkpoint" in str(caught.value)
-    assert "how a run that has ended is extended" in str(caught.value)
+    assert "to extend a run that has ended" in str(caught.value)
 
 
 def test_init_from_extends_a_finished_run(finished):
@@ -94,11 +94,11 @@ def test_init_from_extends_a_finished_run(finished):
 
 
 def test_hooks_reject_images_without_a_name(finished):
-    with pytest.raises(errors.DataError, match=r"given as arrays\. Name the data set"):
+    with pytest.raises(errors.DataError, match=r"given as arrays\. Give the name"):
         finished[3].open_images()
     assert finished[3].metadata["source"]["spec"] is None
     evaluators = {"knn": {"every_steps": 1}}
-    with pytest.raises(errors.DataError, match="open splits of the data by its name"):
+    with pytest.raises(errors.DataError, match="open the data by name"):
         fit(make_method(), hooks=evaluators)
 
 
@@ -187,14 +187,17 @@ WRONG = {
     "no channel": ({"source": IMAGES[..., 0]}, r"shape \(40, 10, 10\)"),
     "a list": ({"source": list(IMAGES)}, "or an open source; got list"),
     "a wrong name": ({"source": "mnist_sampel"}, "Did you mean 'mnist_sample'"),
-    "one image": ({"source": IMAGES[:1]}, "has 1 image; expected two at least"),
+    "one image": ({"source": IMAGES[:1]}, "has 1 image; expected at least 2"),
     "few images": ({"source": IMAGES[:3]}, "must not exceed the 3 images"),
     "an argument": ({"bacth_size": 3}, "argument of fit 'bacth_size'. Did you mean"),
     "an old field": ({"temperature": 3}, "temperature is now config.method.temp"),
     "no part": ({"execution": 3}, "execution must be a dict of fields"),
     "a field": ({"init_from": {"onyl": ()}}, "field of init_from 'onyl'. Did you"),
     "a type": ({"seed": "x"}, "seed must be int; got 'x'"),
-    "a made part": ({"compute_dtype": "bfloat16"}, "has no effect on a method that is"),
+    "a made part": (
+        {"compute_dtype": "bfloat16"},
+        "no effect on a method that exists",
+    ),
     "an optimizer": ({"optimizer": "adm"}, "optimizer 'adm'. Did you mean 'adam'"),
     "a hook": ({"hooks": ["knn"]}, "hooks must be functions"),
     "an evaluator": ({"hooks": {"knm": {"every_steps": 1}}}, "Did you mean 'knn'"),

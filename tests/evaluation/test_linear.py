@@ -167,11 +167,11 @@ def test_errors(blobs):
         evaluation.fit_linear_probe(features, labels, num_classes=3, l2=0.0)
     with pytest.raises(errors.UserError, match=r"All 300 labels are 2: a probe needs"):
         evaluation.fit_linear_probe(features, 0 * labels + 2, num_classes=3)
-    with pytest.raises(errors.UserError, match=r"Class two has .* 1000 were asked for"):
+    with pytest.raises(errors.UserError, match=r"Class two has .* 1000 were requested"):
         evaluation.take_per_class(
             labels[labels == 2], num_per_class=1000, seed=0, name_of={2: "two"}.get
         )
-    with pytest.raises(errors.UserError, match=r"features hold NaN"):
+    with pytest.raises(errors.UserError, match=r"features contain NaN"):
         evaluation.fit_linear_probe(features * np.nan, labels, num_classes=3)
-    with pytest.raises(errors.UserError, match=r"Class 0 has .* 1000 were asked for"):
+    with pytest.raises(errors.UserError, match=r"Class 0 has .* 1000 were requested"):
         evaluation.take_per_class(labels, num_per_class=1000, seed=0)

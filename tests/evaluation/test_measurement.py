@@ -41,7 +41,7 @@ def test_rejects_a_single_class_by_name(rng, side):
     names = ("cat", "dog", "eel", "fox")
     sets = {"train": make(rng, [0, 1] * 5, names), "test": make(rng, [0, 1], names)}
     sets[side] = make(rng, [1] * 6, names, name="folder:x")
-    message = r"All 6 labeled images of folder:x are of one class, dog: an accuracy"
+    message = r"All 6 labeled images of folder:x are of one class, dog, so the accuracy"
     with pytest.raises(errors.DataError, match=message):
         evaluation.measure_linear_probe(*sets.values())
 
@@ -83,6 +83,7 @@ def test_splits_one_set_into_train_and_test(rng, caplog):
     assert np.bincount(test.labels).tolist() == [2, 1]
     assert test.name == "mine, 0.2 of every class"
     assert train.num_unlabeled + test.num_unlabeled == 3
-    assert "mine: 2 have one image, which stays in training" in caplog.text
+    expected = "mine: classes with a single image, which is used for training only: 2"
+    assert expected in caplog.text
     pixels = {row.tobytes() for row in np.float32(images).reshape(19, -1)[:16]}
     assert {row.tobytes() for x in (train, test) for row in x.features} == pixels

@@ -34,5 +34,5 @@ def test_rejects_an_override_without_a_value():
 
 def test_rejects_overrides_without_a_config(monkeypatch):
     monkeypatch.setattr(config_flag.flags, "FLAGS", {})
-    with pytest.raises(errors.UserError, match=r"--config.seed changes a config; give"):
+    with pytest.raises(errors.UserError, match=r"--config.seed changes a config; also"):
         config_flag.apply([("seed", "1")])

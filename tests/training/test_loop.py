@@ -12,7 +12,7 @@ def run(hooks, stop, mesh=None, **options):
     mesh = mesh or training.make_mesh(num_devices=1)
     options = {"start_step": 0, "num_steps": tiny.NUM_STEPS} | options
     return training.run(
-        tiny.build_state(mesh),
+        tiny.build_state(mesh, build=tiny.build_linear_method),
         tiny.build_batches(mesh).start_at(options["start_step"]),
         key=tiny.root_key(mesh),
         execution=tiny.execution(mesh),

@@ -40,14 +40,15 @@ def save_checkpoint(
       CheckpointError: if the checkpoint cannot be written.
 
     Example:
-      >>> import tempfile
+      >>> import pathlib, tempfile
       >>> import jax, optax
       >>> from flax import nnx
-      >>> from simclr_jax import assembly, data, encoders, methods, training
+      >>> from simclr_jax import assembly, data, methods, training
       >>> rngs = nnx.Rngs(0)
-      >>> encoder = encoders.build("convnet", image_shape=(12, 12, 1), rngs=rngs)
+      >>> flatten = lambda images: images.reshape(len(images), -1)
+      >>> encoder = nnx.Sequential(flatten, nnx.Linear(784, 8, rngs=rngs))
       >>> noise = lambda key, image: image + jax.random.normal(key, image.shape)
-      >>> head = nnx.Linear(encoder.feature_dim, 8, rngs=rngs)
+      >>> head = nnx.Linear(8, 4, rngs=rngs)
       >>> method = methods.SimCLR(encoder, head=head, augmentation=noise)
       >>> optimizer = nnx.Optimizer(method, optax.sgd(0.1), wrt=method.trainable)
       >>> with tempfile.TemporaryDirectory() as workdir:
@@ -57,10 +58,10 @@ def save_checkpoint(
       ...         step=100,
       ...         images=data.open_images(data.open_source("mnist_sample")),
       ...         source="mnist_sample",
-      ...         evaluation={"size": 12},
+      ...         evaluation={"size": 28},
       ...     )
-      ...     assembly.load(workdir).step
-      100
+      ...     [path.name for path in pathlib.Path(workdir, "checkpoints").iterdir()]
+      ['100']
     """
     workdir = training.prepare_workdir(paths.local_path(workdir, what="workdir"))
     folder = workdir / session.CHECKPOINTS
