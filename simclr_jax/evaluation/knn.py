@@ -102,7 +102,7 @@ def _check(
             f"{labels.max()}. Remove the rows without a label."
         )
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
-        raise errors.UserError("The features hold NaN or infinity.")
+        raise errors.UserError("The features contain NaN or infinity.")
 
 
 @jax.jit

@@ -45,5 +45,5 @@ def test_details_list_every_collective(make_mesh):
 
 
 def test_the_note_says_that_nothing_was_measured():
-    assert "prediction of an upper bound" in aot.NOTE
+    assert "Predicted upper bounds" in aot.NOTE
     assert "Nothing was measured" in aot.NOTE

@@ -98,11 +98,11 @@ def test_errors():
         predict(k=4)
     with pytest.raises(errors.UserError, match=r"temperature must be a number > 0"):
         predict(temperature=0.0)
-    with pytest.raises(errors.UserError, match=r"\[0, 2\); got -1 to 1. Leave out"):
+    with pytest.raises(errors.UserError, match=r"\[0, 2\); got -1 to 1. Remove"):
         predict(labels=(-1, 1, 0))
     with pytest.raises(errors.UserError, match=r"got features \(3, 2\), 2 labels"):
         predict(labels=(0, 1))
     with pytest.raises(errors.UserError, match=r"test rows \(3, 1\)"):
         predict(test=rows[:, :1])
-    with pytest.raises(errors.UserError, match=r"hold NaN"):
+    with pytest.raises(errors.UserError, match=r"contain NaN"):
         predict(test=rows * np.nan)

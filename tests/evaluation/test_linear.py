@@ -82,7 +82,7 @@ def test_warns_if_the_optimum_is_not_reached(rng, caplog):
     assert len(caplog.records) == 1
     message = caplog.records[0].getMessage()
     assert "stopped after 5 iterations" in message
-    assert "Raise l2 (now 1e-06) or num_iterations." in message
+    assert "Increase l2 (now 1e-06) or num_iterations." in message
     caplog.clear()
     assert evaluation.fit_linear_probe(features, labels, num_classes=4).converged
     assert not caplog.records

@@ -106,7 +106,7 @@ def test_keeps_what_the_user_has_set(told, monkeypatch):
 
 CODE = """
 import os, sys
-from simclr_jax.training import devices
+from simclr_jax.training.distributed import devices
 devices.num_physical_cores = lambda: 6
 import jax
 {first}

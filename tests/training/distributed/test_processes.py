@@ -66,7 +66,7 @@ def test_prints_recovery_instructions_if_a_process_is_killed(end, is_told):
     script = (
         "import os, jax\n"
         "from simclr_jax.core import errors\n"
-        "from simclr_jax.training import processes\n"
+        "from simclr_jax.training.distributed import processes\n"
         "jax.process_count = lambda: 2\n"
         f"with processes.explain_if_killed():\n    {end}\n"
     )
