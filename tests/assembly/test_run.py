@@ -56,7 +56,7 @@ def test_rejects_a_single_image_for_training(tmp_path):
     Image.new("RGB", (60, 40)).save(tmp_path / "only.png")
     config = smoke(**{"execution.num_devices": 1})
     config.data.source = f"folder:{tmp_path}"
-    with pytest.raises(errors.DataError, match=r"has 1 image; expected two at least"):
+    with pytest.raises(errors.DataError, match=r"has 1 image; expected at least 2"):
         assembly.assemble(config)
 
 
