@@ -1,4 +1,4 @@
-"""Every recipe builds, says what it is, and runs two steps of its smoke variant."""
+"""Every recipe is valid, documented, and runs two steps of its smoke variant."""
 
 import importlib
 import pathlib

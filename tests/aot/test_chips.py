@@ -7,6 +7,6 @@ def test_data_sheets_are_complete():
         assert chip.name == name
         assert chip.example.startswith(f"{name}:")
         assert chip.source.startswith("https://cloud.google.com/tpu/docs/")
-        # FLOPs for a byte: a factor of three between the leanest and the fattest chip.
+        # FLOPs per byte differ by at most a factor of three between chips.
         assert 150 < chip.peak_flops / chip.hbm_bandwidth < 600
         assert chip.num_axes in (2, 3)

@@ -86,7 +86,7 @@ def test_two_processes_may_compile_at_a_time():
         "from simclr_jax import aot; aot.forget_devices();"
         "print(aot.describe('v5e:2x2').num_chips)"
     )
-    # As a user starts it: without what this process has set.
+    # As a user starts it: without the variables that this process has set.
     mine = ("TPU_", "ALLOW_MULTIPLE_LIBTPU_LOAD", "JAX_PLATFORMS")
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -25,7 +25,7 @@ def make_run(source="mnist_sample", **hook):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The workdirs and last states of a run with a hook and of one without."""
+    """Workdirs and final states of a run with a hook and of a run without."""
     found = {}
     for name, hook in (("with", {"every_steps": 2}), ("without", {})):
         workdir = training.prepare_workdir(tmp_path_factory.mktemp(name))

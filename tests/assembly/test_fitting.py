@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("standard_promotion")
 IMAGES = tiny.images().images
 ONE_DEVICE = {"execution": {"num_devices": 1}}
 
-# As users have it, without the types being checked.
+# As for users, without run-time type checks.
 UNCHECKED = getattr(simclr_jax.fit, "__wrapped__", simclr_jax.fit)
 
 
@@ -129,7 +129,7 @@ def test_fit_works_outside_the_main_thread():
     found = []
 
     def work():
-        with jax.numpy_dtype_promotion("standard"):  # of each thread by itself
+        with jax.numpy_dtype_promotion("standard"):  # a setting per thread
             found.append(fit(make_method()))
 
     thread = threading.Thread(target=work)
@@ -152,7 +152,7 @@ def test_writes_numbers_of_a_hook_and_closes_it(tmp_path):
     config = tiny.make_config("simclr")
     config.lock()
     fit(config, hooks=[hook], num_steps=2)
-    assert config.num_steps == tiny.NUM_STEPS  # The caller's config stays as it was.
+    assert config.num_steps == tiny.NUM_STEPS  # The caller's config is not modified.
     assert hook.closed
     assert '{"step": 2, "twice": 4.0}' in (tmp_path / "run/metrics.jsonl").read_text()
 

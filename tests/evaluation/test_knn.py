@@ -50,7 +50,7 @@ def test_ties_are_resolved_by_index_and_class_number(monkeypatch):
         labels = np.asarray([4, 0, 1, 2, 3])
         found = evaluation.knn_predict(train, labels, axis[:2], k=1, **options)
         assert found.tolist() == [4, 3]
-        # One vote each for 4 and 2: the lower class.
+        # One vote each for 4 and 2; the lower class is predicted.
         labels = np.asarray([4, 2, 1, 1, 3])
         found = evaluation.knn_predict(train, labels, axis[:1], k=2, **options)
         assert found.tolist() == [2]

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.quick
 
 
 def make(rng, labels, names=None, name="set"):
-    """Features that tell the classes apart."""
+    """Features in which the classes are separable."""
     labels = np.asarray(labels, np.int32)
     features = 20 * np.eye(4)[labels] + rng.normal(size=(len(labels), 4))
     return evaluation.LabeledFeatures(
@@ -63,7 +63,7 @@ def test_reports_classes_missing_in_training_with_counts(rng, caplog):
 
 def test_rejects_too_few_labels_by_class_name(rng):
     train = make(rng, [0, 1, 1], ("cat", "dog"))
-    with pytest.raises(errors.UserError, match=r"Class cat has 1 rows; 2 were requested"):
+    with pytest.raises(errors.UserError, match=r"Class cat has 1 rows; 2 were reque"):
         evaluation.measure_linear_probe(train, train, labels_per_class=2)
     result = evaluation.measure_linear_probe(train, train, labels_per_class=1)
     assert result["num_labels"] == 2

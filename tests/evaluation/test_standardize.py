@@ -14,7 +14,7 @@ def check(features, rtol=1e-5):
     exact = np.asarray(features, np.float64)
     mean, std = exact.mean(0), exact.std(0)
     np.testing.assert_allclose(1 / np.asarray(scale), std, rtol=rtol)
-    # float32 cannot hold a mean more finely than this.
+    # The resolution of a mean in float32.
     rounding = np.spacing(np.abs(mean).astype(np.float32))
     assert (np.abs(np.asarray(center) - mean) <= 1e-5 * std + rounding).all()
 
@@ -55,7 +55,7 @@ def test_columns_that_vary_only_by_rounding_are_constant(rng):
     features = np.stack(list(columns.values()), axis=1).astype(np.float32)
     scale = np.asarray(standardize.center_and_scale(jnp.asarray(features))[1])
     assert (scale > 0).tolist() == [False] * 4 + [True] * 7
-    # All of them smaller: nothing changes, however small.
+    # The result does not depend on the common scale.
     tiny = np.asarray(standardize.center_and_scale(jnp.asarray(features * 2.0**-30))[1])
     np.testing.assert_allclose(tiny * 2.0**-30, scale, rtol=1e-5)
 

@@ -1,4 +1,4 @@
-"""A folder of photos of many sizes, some of them bad, through the real program."""
+"""The program on a folder of photos of many sizes, some of them corrupt."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_warns_once_per_corrupt_file_and_counts_them(resident):
     for name in BAD:
         assert done.stderr.count(f"Bad image {name}: ") == 1
     assert "40 images (16, 16, 1), kept on the devices" in done.stdout
-    # Two epochs of two batches of 16 each twice: most of the bad ones come up.
+    # Two epochs of two batches of 16, each twice: most corrupt images occur.
     assert sum(row["replaced_images"] for row in running.rows(workdir)) > 2
 
 

@@ -1,4 +1,4 @@
-"""A disk that fills up while a run trains: exit code 6, one message, no traceback."""
+"""A disk that fills up during training: exit code 6, one message, no traceback."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def test_a_full_disk_ends_the_run_with_one_message(tmp_path):
 
 def test_failed_writes_end_the_run_and_leave_no_folders(tmp_path):
     pytest.importorskip("resource")
-    cache = {"JAX_ENABLE_COMPILATION_CACHE": "0"}  # it would keep what is cut short
+    cache = {"JAX_ENABLE_COMPILATION_CACHE": "0"}  # it would keep truncated files
     done = subprocess.run(
         [
             *(sys.executable, "-c", LIMITED, "pretrain"),

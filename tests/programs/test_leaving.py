@@ -1,4 +1,4 @@
-"""Signals that come while a run starts: during imports, decoding and compiling."""
+"""Signals that arrive while a run starts: during imports, decoding, compilation."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ ARGUMENTS = (*running.TINY, "--config.num_steps=100000")
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts runs whose programs are compiled anew; kills what is left of them."""
+    """Starts runs without a compilation cache; kills remaining ones at the end."""
     started = []
 
     def start_one(*arguments):
@@ -40,7 +40,7 @@ def start(tmp_path):
 
 
 def wait_until_signals_are_caught(process):
-    """Returns once the process has installed its handlers, before its imports."""
+    """Waits until the process has installed its handlers, before its imports."""
     status = pathlib.Path(f"/proc/{process.pid}/status")
     if not status.exists():
         pytest.skip("needs /proc")
@@ -54,7 +54,7 @@ def wait_until_signals_are_caught(process):
 
 
 def read_until(process, text):
-    """Returns the lines up to the first with a text in it."""
+    """Returns the lines up to the first that contains a text."""
     lines = []
     for line in process.stdout:
         lines.append(line)

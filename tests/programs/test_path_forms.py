@@ -1,4 +1,4 @@
-"""Every path that a program takes may be written in every form that a shell knows."""
+"""Programs accept paths in every form that a shell does."""
 
 import json
 import os
@@ -25,7 +25,7 @@ TINY = (
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """A folder with images and a run on them, every path of it relative."""
+    """A folder with images, and a run on them with relative paths."""
     folder = tmp_path_factory.mktemp("here").resolve() / "mein Ordner é"
     generator = np.random.default_rng(0)
     for number in range(16):
@@ -106,7 +106,7 @@ def test_probe_finds_relative_data_from_another_folder(here, tmp_path):
 
 @pytest.fixture
 def read_only(here, tmp_path):
-    """The run, where nothing can be written, for root neither."""
+    """The run on a read-only mount, where even root cannot write."""
     folder = tmp_path / "read_only"
     folder.mkdir()
     if os.geteuid() != 0:

@@ -1,4 +1,4 @@
-"""A run can be killed, stopped, resumed and moved; and it refuses what it must."""
+"""Runs that are killed, stopped, resumed and moved, and invalid requests."""
 
 import os
 import random
@@ -15,8 +15,9 @@ NUM_STEPS = 30
 ARGUMENTS = (
     *running.TINY,
     f"--config.num_steps={NUM_STEPS}",
-    # A run in which no two values tie in a pooling window: rounding moves its losses by
-    # less than 1e-5 in 20 steps. With a tie it is 1e-3, by a flipped arg-max and Adam.
+    # In this run no two values of a pooling window are equal, so rounding changes the
+    # losses of 20 steps by less than 1e-5. With a tie it would be 1e-3, because of a
+    # flipped arg-max and Adam.
     "--config.seed=5",
     "--config.checkpoint_every_steps=3",
     "--config.log_every_steps=1",

@@ -23,7 +23,7 @@ def test_probe_needs_only_the_checkpoint_and_the_data(workdir, tmp_path):
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "probe.json").read_text())
     assert f"Test Accuracy: {result['accuracy']:.4f}" in done.stdout
-    assert result["accuracy"] > 0.3  # ten classes of their own brightness
+    assert result["accuracy"] > 0.3  # ten classes of different brightness
     assert result["layer"] == "h"
     assert result["step"] == 4
     assert result["num_labels"] == 200

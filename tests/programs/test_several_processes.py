@@ -1,4 +1,4 @@
-"""Real processes that talk to each other train what one process trains."""
+"""Several processes train the same as one process."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from programs import running
 
 pytestmark = pytest.mark.pods
 
-NUM_STEPS = 300  # so many that a run is not over before it is told to stop
+NUM_STEPS = 300  # enough that a run does not end before it is told to stop
 ARGUMENTS = (
     *running.TINY,
     f"--config.num_steps={NUM_STEPS}",
@@ -31,7 +31,7 @@ ARGUMENTS = (
 
 @contextlib.contextmanager
 def started(num_processes, *arguments, num_devices=1, of_process=None):
-    """Starts the processes of a run; kills what is left of them at the end."""
+    """Starts the processes of a run; kills remaining ones at the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -57,7 +57,7 @@ def started(num_processes, *arguments, num_devices=1, of_process=None):
 
 
 def finish(everyone, seconds=200):
-    """Returns exit code and output of each."""
+    """Returns exit code and output of each process."""
     outputs = []
     end = time.monotonic() + seconds
     for process in everyone:
@@ -97,7 +97,7 @@ def golden(tmp_path_factory):
     return workdir
 
 
-# Kept on the devices, and read from the host: each process its own part.
+# Resident on the devices, and streamed from the host; each process its own shard.
 @pytest.mark.parametrize(
     ("num_processes", "num_devices", "resident_bytes"), [(2, 2, 1 << 20), (4, 1, 0)]
 )

@@ -1,4 +1,4 @@
-"""Micro-batches: the views, loss and gradient of the whole batch, and one update."""
+"""Accumulation: views, loss, gradient and update equal those of the whole batch."""
 
 import functools
 import re
@@ -24,7 +24,7 @@ FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
 
 
 def noisy(key, image):
-    """An augmentation that compiles in no time."""
+    """An augmentation that compiles quickly."""
     return image[2:10, 2:10] + 0.3 * jax.random.normal(key, (8, 8, 1))
 
 
@@ -96,7 +96,7 @@ def leaves(tree):
 
 
 def assert_equal_in_norm(got, expected):
-    """Every array differs by less than a part of its own length."""
+    """Asserts that arrays differ by less than a fraction of their norms."""
     got, expected = flat(got), flat(expected)
     assert got.keys() == expected.keys()
     for name, want in expected.items():
@@ -123,7 +123,7 @@ def check_update(images, num_devices, whole, metrics):
 
 
 def reference(method, images, key):
-    """Loss and gradient with BatchNorm by micro-batch, written out."""
+    """Computes loss and gradient with BatchNorm per micro-batch, without a scan."""
     a, b = augment.two_views(augment.sample_keys(key, BATCH_SIZE), images, noisy)
     graphdef, params, rest = nnx.split(method, nnx.Param, ...)
     chunks = [(a[i::COUNT], b[i::COUNT]) for i in range(COUNT)]
@@ -236,7 +236,7 @@ def test_rejects_a_batch_that_does_not_divide(images, key, make_mesh):
 
 
 def temporaries(accumulate):
-    """Bytes of temporaries: ResNet-18, 64 images, views of 16 pixels, gradient."""
+    """Returns the bytes of temporaries of a gradient (ResNet-18, 64 images)."""
 
     def make():
         rngs = nnx.Rngs(0)

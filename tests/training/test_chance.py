@@ -23,9 +23,13 @@ def test_warns_once_about_a_collapsed_run(caplog):
     ("losses", "norms", "warmup_steps"),
     [
         ([5.5] * 200, [1.0] * 200, 0),  # at chance, with a gradient
-        ([4.0] * 200, [1.0] + [0.0] * 199, 0),  # no gradient, elsewhere
+        ([4.0] * 200, [1.0] + [0.0] * 199, 0),  # no gradient, but not at chance
         ([5.5] * 200, [1.0] + [0.0] * 199, 180),  # in the warm-up
-        (([5.5] * 49 + [5.0]) * 4, [1.0] + [0.0] * 199, 0),  # never for long
+        (
+            ([5.5] * 49 + [5.0]) * 4,
+            [1.0] + [0.0] * 199,
+            0,
+        ),  # never 50 steps in a row
     ],
 )
 def test_rejects_other_runs(caplog, losses, norms, warmup_steps):

@@ -37,7 +37,7 @@ def make(num_steps=7, last_good=lambda: 4):
     return log, recorder
 
 
-# LogMetrics does not look at the state.
+# LogMetrics does not use the state.
 STATE = training.TrainState(*nnx.split(nnx.List([])))
 
 
@@ -52,7 +52,7 @@ def test_logs_every_third_step_and_the_last():
     log.close()
     assert [step for step, _ in recorder.rows] == [3, 6, 7]
     assert recorder.rows[1][1]["loss"] == 6.0
-    assert recorder.rows[1][1]["learning_rate"] == 2.5  # of the update that made step 6
+    assert recorder.rows[1][1]["learning_rate"] == 2.5  # of the sixth update
     assert recorder.rows[1][1]["images_per_second"] > 0
     assert recorder.closed
 
@@ -87,7 +87,7 @@ def test_checks_every_step_of_a_call():
 
 
 class SlowCheckpoints(training.checkpoints.Checkpoints):
-    """Another save goes on for three seconds, the copy takes one."""
+    """Waiting for an earlier save takes three seconds, copying takes one."""
 
     def __init__(self, clock):
         self.clock, self.saved = clock, []
@@ -117,7 +117,7 @@ def test_counts_the_whole_time_for_which_a_save_blocks_training():
     state = training.TrainState(*nnx.split((module, optimizer)))
     save.save(2, state)
     assert goodput.read()["save_seconds"] == 4
-    save.save(2, state)  # is there already
+    save.save(2, state)  # is saved already
     assert goodput.read()["save_seconds"] == 7
 
 

@@ -20,8 +20,8 @@ def test_rejects_other_texts(text):
         profiling.parse_steps(text)
 
 
-# In a process of its own: JAX's profiler asks libtpu too where a test has loaded it,
-# which ends the process where there is no TPU.
+# In a separate process: if a test has loaded libtpu, JAX's profiler calls it, which
+# ends the process on a machine without a TPU.
 SCRIPT = """
 import pathlib, sys
 import jax.numpy as jnp

@@ -17,7 +17,7 @@ FORMAT_1 = pathlib.Path(__file__).with_name("format_1")
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """The workdir of a run of SimCLR, and its arrays by path."""
+    """Workdir of a SimCLR run, and its arrays by path."""
     folder = training.prepare_workdir(tmp_path_factory.mktemp("initial") / "run")
     with jax.numpy_dtype_promotion("standard"):
         tiny.make_run(tiny.make_config("simclr")).train(folder)

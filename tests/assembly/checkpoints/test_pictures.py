@@ -17,7 +17,7 @@ def test_pads_the_last_batch(rng):
     first, second = batches(images)
     assert first.shape == second.shape == (4, 6, 7, 3)
     np.testing.assert_array_equal(second, np.repeat(images[4:], 4, axis=0))
-    (only,) = batches(images, batch_size=256)  # no larger than it must be
+    (only,) = batches(images, batch_size=256)  # no larger than necessary
     assert only.shape == (5, 6, 7, 3)
     assert not batches(images[:0])
 
@@ -64,7 +64,7 @@ def test_scales_large_images_to_the_training_size(rng):
     assert by_array.shape == (1, 10, 5, 3)
     np.testing.assert_array_equal(by_array, by_picture)
     np.testing.assert_array_equal(by_array, by_float)
-    assert picture.size == (20, 40)  # The caller's picture stays as it was.
+    assert picture.size == (20, 40)  # The caller's picture is not modified.
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I", "F"])

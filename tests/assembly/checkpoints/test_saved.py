@@ -23,7 +23,7 @@ def test_loads_what_a_custom_loop_saved(tmp_path, monkeypatch):
     np.testing.assert_array_equal(encoder.module.convolution.kernel, kernel)
     assert encoder.metadata["data"]["name"] == "noise"
     with pytest.raises(errors.DataError, match=r"1 channels; the encoder was trained"):
-        encoder.open_images()  # what `source` says is what a probe opens
+        encoder.open_images()  # a probe opens `source`
     assembly.save_checkpoint("runs/mine", state, step=1, **options)
     assert simclr_jax.load("runs/mine").step == 1
     assert (tmp_path / "runs/mine/checkpoints.old").is_dir()

@@ -13,7 +13,7 @@ def test_removes_only_temporary_folders(tmp_path):
 
 
 def test_removes_what_a_late_write_creates_again(tmp_path, monkeypatch):
-    """Writes go on for a while after the save has failed, as those of TensorStore."""
+    """Writes continue for a while after a save has failed, as in TensorStore."""
     monkeypatch.setattr(leftovers, "SETTLE_SECONDS", 0.3)
 
     def write():

@@ -47,7 +47,7 @@ def four_cores_of_two_threads(tmp_path, monkeypatch):
         (range(8), "50000 100000", 1),
         ((0, 4), None, 1),
         ((0, 1, 5), None, 2),
-        (range(9), None, 5),  # one more of unknown topology
+        (range(9), None, 5),  # one core of unknown topology
     ],
 )
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux only")
@@ -67,7 +67,7 @@ def test_counts_cores_without_cpu_affinity(monkeypatch):
 
 @pytest.fixture
 def told(monkeypatch):
-    """What ``use_cpu_cores`` tells JAX, on six cores, where nobody has before."""
+    """Values that ``use_cpu_cores`` sets in JAX, on six cores."""
     values = []
 
     class Config:

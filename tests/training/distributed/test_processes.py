@@ -1,4 +1,4 @@
-"""One process; that several agree is proved by real ones in programs/."""
+"""Tests in one process; tests/programs/test_several_processes.py starts several."""
 
 import subprocess
 import sys

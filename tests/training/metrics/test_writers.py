@@ -13,7 +13,7 @@ def test_writes_one_object_per_line(tmp_path):
     writer = training.metrics.JsonLinesWriter(path)
     writer.write(1, {"loss": 1.0 / 3})
     writer.write(2, {"loss": 0.25})
-    lines = path.read_text().splitlines()  # on disk before it is closed
+    lines = path.read_text().splitlines()  # on disk before the writer is closed
     writer.close()
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
     assert json.loads(lines[0])["loss"] == pytest.approx(1 / 3, rel=1e-8)
