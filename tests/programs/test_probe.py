@@ -94,7 +94,7 @@ def test_rejects_images_with_another_number_of_channels(workdir):
         (["--dataset=tfds:nothing"], 4, "tfds:nothing is not prepared"),
         (["--test_split=tset"], 4, "Did you mean 'test'"),
         (["--labels_per_class=1000"], 2, "1000 were requested"),
-        (["--test_split=test", "--test_share=0.2"], 2, "expected one of them"),
+        (["--test_split=test", "--test_share=0.2"], 2, "expected only one of them"),
         (["--test_share=1.5"], 2, "above 0 and below 1; got 1.5"),
         (["--dataset=synthetic:14x14x1:1"], 4, "are of one class, 0, so the"),
     ],

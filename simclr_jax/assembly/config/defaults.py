@@ -1,4 +1,15 @@
-"""Default values of all fields of a config."""
+"""Default values of all fields of a config.
+
+The fields are read in these modules of ``simclr_jax.assembly``:
+
+* parts.py: ``epochs``, ``num_steps``, ``batch_size``, ``seed``, ``compute_dtype``,
+  ``method``, ``encoder``, ``augmentation``, ``evaluation``, ``optimizer``, ``freeze``
+  and ``data``;
+* run.py: ``execution``, logging and checkpoints;
+* evaluators.py: ``hooks``;
+* checkpoints/initial.py: ``init_from``;
+* config/schema.py: ``modules``, and the validation of all fields.
+"""
 
 import re
 
