@@ -64,7 +64,7 @@ def compute_length(config: schema.Config, *, num_images: int) -> Length:
 
 def open_images(
     config: schema.Config, *, source: str | None = None, split: str | None = None
-) -> data.Decoded:
+) -> data.Dataset:
     """Opens and decodes images as described by a config.
 
     Args:
@@ -95,7 +95,7 @@ def open_images(
     return decode(config, opened)
 
 
-def decode(config: schema.Config, source: data.Source) -> data.Decoded:
+def decode(config: schema.Config, source: data.Source) -> data.Dataset:
     """Decodes the images of an open source as described by a config."""
     options = config.data
     return data.open_images(
@@ -138,7 +138,7 @@ def default_canvas(config: schema.Config) -> int:
 
 def build_batches(
     config: schema.Config,
-    images: data.Decoded,
+    images: data.Dataset,
     *,
     num_steps: int,
     mesh: jax.sharding.Mesh,

@@ -41,7 +41,7 @@ class Run:
 
     config: schema.Config
     execution: sharding.Execution
-    images: data.Decoded
+    images: data.Dataset
     length: parts.Length
     batches: data.Batches
     schedule: optax.Schedule
@@ -139,7 +139,7 @@ class Run:
 
     def counted(self) -> dict[str, float]:
         """Returns the numbers counted in all processes since the previous call."""
-        count = processes.total(self.batches.bad_images.take_count())
+        count = processes.total(self.batches.corrupt_images.take_count())
         return {"replaced_images": float(count)}
 
     def metadata(self) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class Run:
 def assemble(
     config: schema.Config,
     *,
-    images: data.Decoded | None = None,
+    images: data.Dataset | None = None,
     method: methods.Method | None = None,
     cache_dir: pathlib.Path | None = None,
 ) -> Run:

@@ -77,7 +77,7 @@ def _embed(
 
 def extract(
     embed: Embed,
-    images: data.Decoded,
+    images: data.Dataset,
     *,
     batch_size: int = 512,
     mesh: Mesh | None = None,
@@ -92,7 +92,7 @@ def extract(
       batch_size: number of images in a batch; rounded up to a multiple of the number of
         devices.
       mesh: batches are sharded over its axis ``data``; None: a single device.
-      num_workers: number of processes that decode, see ``data.load``.
+      num_workers: number of processes that decode, see ``data.iterate_batches``.
 
     Returns:
       Float32 features [n d], and int32 labels [n] (-1: no label), in the order of the
@@ -120,7 +120,7 @@ def extract(
         batch_size = -(-batch_size // num_devices) * num_devices
     features, labels = [], []
     rows = _InOrder(len(images), batch_size)
-    for samples in data.load(images, rows, num_workers=num_workers):
+    for samples in data.iterate_batches(images, rows, num_workers=num_workers):
         batch = data.to_devices(samples, is_padded=images.is_padded, sharding=placement)
         features.append(np.asarray(embed(batch)))
         labels.append(samples["labels"])

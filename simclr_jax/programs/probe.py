@@ -74,7 +74,7 @@ def main() -> None:
     print(f"Written to {output}.")
 
 
-def _open(encoder: assembly.LoadedEncoder, split: str) -> data.Decoded:
+def _open(encoder: assembly.LoadedEncoder, split: str) -> data.Dataset:
     """Opens labeled images, decoded like the images of the training run.
 
     Raises:
@@ -95,7 +95,7 @@ def _open(encoder: assembly.LoadedEncoder, split: str) -> data.Decoded:
 
 
 def _measure(
-    encoder: assembly.LoadedEncoder, opened: list[data.Decoded]
+    encoder: assembly.LoadedEncoder, opened: list[data.Dataset]
 ) -> dict[str, Any]:
     """Extracts the features, trains the classifier and tests it."""
     sets = " and ".join(f"{images.name} ({len(images):,})" for images in opened)

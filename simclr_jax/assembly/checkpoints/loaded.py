@@ -61,7 +61,7 @@ class LoadedEncoder:
         split: str = "train",
         data_dir: str | None = None,
         label: str | None = None,
-    ) -> data.Decoded:
+    ) -> data.Dataset:
         """Opens images and decodes them like the images of the training run.
 
         Args:
