@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from simclr_jax import data, training
-from simclr_jax.assembly import parts
+from simclr_jax.assembly import optimization, parts
 from simclr_jax.assembly.config import schema
 from simclr_jax.core import errors, sharding
 from simclr_jax.training import state as state_lib
@@ -64,8 +64,8 @@ def abstract_arguments(
     if canvas is None:
         canvas = parts.default_canvas(config)
     shape = image_shape or (canvas, canvas, config.data.num_channels)
-    length = parts.compute_length(config, num_images=num_images)
-    schedule, peak = parts.build_schedule(config, length)
+    length = optimization.compute_length(config, num_images=num_images)
+    schedule, peak = optimization.build_schedule(config, length)
     state = state_lib.abstract_state(
         lambda: parts.build_method(
             config,
@@ -74,7 +74,7 @@ def abstract_arguments(
             num_images=num_images,
             num_classes=NUM_CLASSES,
         ),
-        lambda params: parts.build_optimizer(config, schedule, peak, params),
+        lambda params: optimization.build_optimizer(config, schedule, peak, params),
         mesh=mesh,
     )
     everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)

@@ -6,7 +6,7 @@ import jax
 from flax import nnx
 
 from simclr_jax import evaluation, optim, training
-from simclr_jax.assembly import parts
+from simclr_jax.assembly import optimization
 
 if TYPE_CHECKING:
     from simclr_jax.assembly.run import Run
@@ -28,7 +28,7 @@ def show(run: "Run", state: training.TrainState) -> None:
         place = f"streamed, {run.batches.num_workers} workers"
     num_params = evaluation.count_parameters(method.encoder)
     params = nnx.as_pure(nnx.state(method, method.trainable))
-    groups = optim.table(params, rules=parts.optimizer_rules(config))
+    groups = optim.table(params, rules=optimization.optimizer_rules(config))
     encoder = getattr(method.encoder, "spec", None)
     name = encoder.name if encoder else type(method.encoder).__name__
     accumulate = run.execution.accumulate

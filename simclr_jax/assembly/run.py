@@ -14,7 +14,7 @@ import optax
 from flax import nnx
 
 from simclr_jax import data, methods, nn, training
-from simclr_jax.assembly import description, evaluators, parts
+from simclr_jax.assembly import description, evaluators, optimization, parts
 from simclr_jax.assembly.checkpoints import encoder_metadata, initial
 from simclr_jax.assembly.config import identity, schema
 from simclr_jax.core import errors, sharding
@@ -42,7 +42,7 @@ class Run:
     config: schema.Config
     execution: sharding.Execution
     images: data.Dataset
-    length: parts.Length
+    length: optimization.Length
     batches: data.Batches
     schedule: optax.Schedule
     peak: float
@@ -57,7 +57,9 @@ class Run:
 
     def build_optimizer(self, params: Any) -> optax.GradientTransformation:
         """Builds the optimizer for a tree of parameters."""
-        return parts.build_optimizer(self.config, self.schedule, self.peak, params)
+        return optimization.build_optimizer(
+            self.config, self.schedule, self.peak, params
+        )
 
     def initial_state(self) -> training.TrainState:
         """Creates the state at step 0 on the devices, before ``init_from``."""
@@ -226,8 +228,8 @@ def assemble(
             f"{images.name} has 1 image; expected at least 2, because the other images "
             "of a batch are the negatives."
         )
-    length = parts.compute_length(config, num_images=len(images))
-    schedule, peak = parts.build_schedule(config, length)
+    length = optimization.compute_length(config, num_images=len(images))
+    schedule, peak = optimization.build_schedule(config, length)
     batches = parts.build_batches(
         config,
         images,

@@ -2,7 +2,7 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from configs import common, imagenet_resnet50, mnist
+from configs import imagenet_resnet50, mnist
 from simclr_jax import assembly
 from simclr_jax.assembly import parts
 from simclr_jax.core import errors
@@ -12,20 +12,6 @@ def smoke(**changes):
     config = mnist.get_config("smoke")
     config.update(changes)
     return config
-
-
-def test_num_steps_takes_precedence_over_epochs():
-    config = smoke(num_steps=7, epochs=3, batch_size=10)
-    assert assembly.compute_length(config, num_images=105).num_steps == 7
-    config = smoke(num_steps=None, epochs=3, batch_size=10)
-    length = assembly.compute_length(config, num_images=105)
-    assert (length.num_steps, length.steps_per_epoch) == (30, 10)
-
-
-def test_warmup_is_at_most_half_of_a_run():
-    config = smoke(num_steps=10, batch_size=10)
-    config.optimizer.warmup_epochs = 5.0
-    assert assembly.compute_length(config, num_images=100).warmup_steps == 5
 
 
 def build(config):
@@ -102,13 +88,3 @@ def test_opens_images_as_configured(tmp_path):
     config.data.label = "grade"
     with pytest.raises(errors.UserError, match=r"data.label='grade'"):
         assembly.open_images(config)
-
-
-def test_builds_the_learning_rate_schedule():
-    config = common.get_base()
-    config.batch_size = 4096
-    length = assembly.compute_length(config, num_images=1_281_167)
-    assert length.steps_per_epoch == 312
-    schedule, peak = assembly.build_schedule(config, length)
-    assert peak == pytest.approx(4.8)
-    assert float(schedule(length.warmup_steps)) == pytest.approx(4.8)

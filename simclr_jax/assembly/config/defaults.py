@@ -2,9 +2,9 @@
 
 The fields are read in these modules of ``simclr_jax.assembly``:
 
-* parts.py: ``epochs``, ``num_steps``, ``batch_size``, ``seed``, ``compute_dtype``,
-  ``method``, ``encoder``, ``augmentation``, ``evaluation``, ``optimizer``, ``freeze``
-  and ``data``;
+* parts.py: ``seed``, ``compute_dtype``, ``method``, ``encoder``, ``augmentation``,
+  ``evaluation``, ``freeze`` and ``data``;
+* optimization.py: ``epochs``, ``num_steps``, ``batch_size`` and ``optimizer``;
 * run.py: ``execution``, logging and checkpoints;
 * evaluators.py: ``hooks``;
 * checkpoints/initial.py: ``init_from``;
