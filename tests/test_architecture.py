@@ -4,6 +4,7 @@ import ast
 import pathlib
 
 import pytest
+import used_modules
 
 from simclr_jax.losses import similarity
 
@@ -78,9 +79,6 @@ TESTED_ELSEWHERE = {
     "programs/views.py": "programs/test_views_program.py",
     "training/session.py": "programs/test_pretrain.py",
 }
-
-# Packages of which each module is one member of a family: any number of modules.
-FAMILIES = {"data/sources", "losses", "methods"}
 
 # Packages of which each module is one member of a family: any number of modules.
 FAMILIES = {"data/sources", "losses", "methods"}
@@ -189,12 +187,19 @@ def test_packages_are_small():
             assert len(modules) <= 10, f"{name} has {len(modules)} modules"
 
 
-def test_every_module_has_its_tests():
+def test_every_module_is_used_by_its_tests():
     tests = PACKAGE.parent / "tests"
+    unused, stale = [], set(TESTED_ELSEWHERE)
     for path in FILES:
-        name = str(path.relative_to(PACKAGE))
         if path.name in ("__init__.py", "__main__.py"):
             continue
+        name = str(path.relative_to(PACKAGE))
         beside = str(pathlib.Path(name).with_name(f"test_{path.name}"))
+        if not (tests / beside).exists():
+            stale.discard(name)
         expected = tests / TESTED_ELSEWHERE.get(name, beside)
         assert expected.exists(), f"{expected} is missing"
+        if used_modules.dotted(path) not in used_modules.modules_of(expected):
+            unused.append(f"{name} by {expected.relative_to(tests)}")
+    assert not unused, f"neither imported nor named: {unused}"
+    assert not stale, f"not needed in TESTED_ELSEWHERE: {sorted(stale)}"

@@ -82,7 +82,10 @@ def documentation(public):
         texts = [
             inspect.cleandoc(text or "")
             for base in value.__mro__
-            for text in (base.__doc__, getattr(vars(base).get("__init__"), "__doc__", ""))
+            for text in (
+                base.__doc__,
+                getattr(vars(base).get("__init__"), "__doc__", ""),
+            )
         ]
         return "\n".join(texts)
     name = public.name.rpartition(".")[2]
