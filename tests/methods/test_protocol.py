@@ -1,4 +1,4 @@
-"""What every registered method must do; a new one is tested by being registered."""
+"""Tests of the ``Method`` interface, run for every registered method."""
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +51,7 @@ def flat(state):
 
 
 def assert_same_training(one, other):
-    """Losses, gradients and states agree to rounding."""
+    """Compares losses, gradients and states up to rounding."""
     for mine, theirs in zip(one[1], other[1], strict=True):
         for metric in mine:
             np.testing.assert_allclose(
@@ -64,14 +64,14 @@ def assert_same_training(one, other):
         scales[item] = max(scales.get(item, 1.0), largest)
     tolerance = TOLERANCE["parameters"]
     for path, value in one[0].items():
-        # Sums that cancel, as of a bias before a norm, are as exact as their terms.
+        # Sums that cancel (a bias before a norm) are only as exact as their terms.
         atol = tolerance["atol"] * scales[path.split("/")[0]]
         np.testing.assert_allclose(
             value, other[0][path], rtol=tolerance["rtol"], atol=atol, err_msg=path
         )
 
 
-def test_eight_devices_equal_one(name):
+def test_eight_devices_equal_one_device(name):
     config = tiny.make_config(name)
     one = train_steps(tiny.make_run(config), 3)
     config.execution.num_devices = 8
@@ -101,7 +101,7 @@ def kill_after(step_to_die):
     return hook
 
 
-def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_run(name, tmp_path):
     run = tiny.make_run(tiny.make_config(name))
     whole, step = run.train(training.prepare_workdir(tmp_path / "whole"))
     assert step == tiny.NUM_STEPS
@@ -117,7 +117,7 @@ def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
 
 
 def check_encoder_is_restored(workdir, state, run):
-    """A checkpoint gives the encoder back without its config or its method."""
+    """Loads the encoder from a checkpoint without its config or method."""
     loaded = simclr_jax.load(workdir)
     assert loaded.step == tiny.NUM_STEPS
     images = run.images.images[:5]
@@ -127,7 +127,7 @@ def check_encoder_is_restored(workdir, state, run):
     np.testing.assert_array_equal(features, embed(images))
 
 
-def test_what_is_not_trainable_gets_no_update_of_the_optimizer(name):
+def test_frozen_parameters_are_not_updated(name):
     config = tiny.make_config(name)
     config.freeze = ("^encoder/convolution",)
     run = tiny.make_run(config)
@@ -148,7 +148,7 @@ def test_what_is_not_trainable_gets_no_update_of_the_optimizer(name):
     assert not any("encoder/convolution" in path for path in [*trained, *remembered])
 
 
-def test_outputs_are_per_sample_and_hold_h(name):
+def test_forward_returns_per_sample_outputs_with_h(name):
     run = tiny.make_run(tiny.make_config(name))
     method = run.initial_state().method()
     batch = next(run.batches.start_at(0))
@@ -169,7 +169,7 @@ def test_bfloat16_keeps_float32_losses_and_parameters(name):
         assert all(np.isfinite(value) for value in metrics.values())
 
 
-def test_it_is_compiled_for_a_pod(name):
+def test_compiles_for_a_tpu(name):
     where = aot.describe("v5e:2x2")
     config = tiny.make_config(name)
     config.execution.num_devices = None
@@ -180,7 +180,7 @@ def test_it_is_compiled_for_a_pod(name):
     assert found.argument_bytes > 0
 
 
-def test_wrong_inputs_are_refused(name):
+def test_rejects_wrong_inputs(name):
     config = tiny.make_config(name)
     config.augmentation = {"name": "swav", "sizes": (8, 4), "counts": (2, 2)}
     run = tiny.make_run(config)
