@@ -120,14 +120,14 @@ def iterate_batches(
         code = str(error).split("exit code ")[-1].split(".")[0]
         raise errors.DataError(
             f"A worker process of the input pipeline ended (exit code {code}; -9 is a "
-            "kill, often because memory ran out). The same command resumes the run; with "
+            "kill, often for lack of memory). The same command continues the run; with "
             "--config.data.num_workers=0 the main process decodes the images."
         ) from error
     finally:
         iterator.close()
         del iterator
         if num_workers:
-            gc.collect()  # a reference cycle in grain keeps the last pieces in shared memory
+            gc.collect()  # a cycle in grain keeps the last pieces in shared memory
 
 
 @dataclasses.dataclass(frozen=True)

@@ -126,7 +126,7 @@ def test_other_fields_are_kept_in_the_file_too(tmp_path):
 
 def check_said(caplog, reason):
     said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
-    assert said[0].startswith("The decoded images are not kept in")
+    assert said[0].startswith("The decoded images cannot be cached in")
     assert f"({reason})" in said[0]
     assert all("Corrupt image" in line for line in said[1:])
 

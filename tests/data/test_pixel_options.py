@@ -61,7 +61,7 @@ def test_a_stack_of_another_number_of_pages_is_replaced(stacks):
 
 def test_a_page_that_no_image_has(stacks):
     images = opened(stacks, page=9)
-    with pytest.raises(errors.DataError, match=r"it has 5 pages, but page 9 is asked"):
+    with pytest.raises(errors.DataError, match=r"it has 5 pages, but page 9 was req"):
         images.read([0])
 
 

@@ -63,7 +63,7 @@ def test_nothing_is_left_after_the_last_batch(images):
 def test_an_error_in_the_pipeline_keeps_its_message(num_workers):
     source = numbered.Numbered(60, bad=tuple(range(60)))
     images = data.open_images(source, canvas=8)
-    with pytest.raises(errors.DataError, match=r"Neither can any of the 20 images"):
+    with pytest.raises(errors.DataError, match=r"None of the 20 images after"):
         list(data.iterate_batches(images, ORDER, num_workers=num_workers))
 
 

@@ -6,16 +6,36 @@ import numpy as np
 import pytest
 from flax import nnx
 from helpers import TOLERANCE
+from jax.experimental.compilation_cache import compilation_cache
 from methods import tiny
 
 import simclr_jax
 from simclr_jax import aot, assembly, methods, training
+from simclr_jax.assembly.checkpoints import loaded as loaded_encoders
 from simclr_jax.core import errors
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 NAMES = sorted(methods.METHODS)
 FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shared_programs(tmp_path_factory):
+    """Compiles equal programs once: the runs of a test, and tests, share many."""
+    options = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {option: getattr(jax.config, option) for option in options}
+    for option, value in options.items():
+        jax.config.update(option, value)
+    compilation_cache.reset_cache()
+    yield
+    for option, value in before.items():
+        jax.config.update(option, value)
+    compilation_cache.reset_cache()
 
 
 @pytest.fixture(params=NAMES)
@@ -121,7 +141,7 @@ def check_encoder_is_restored(workdir, state, run):
     loaded = simclr_jax.load(workdir)
     assert loaded.step == tiny.NUM_STEPS
     images = run.images.images[:5]
-    embed = assembly.loaded.from_method(state.method(), run.metadata(), 4).embed
+    embed = loaded_encoders.from_method(state.method(), run.metadata(), 4).embed
     features = loaded.embed(images)
     assert features.shape == (5, 12) and features.dtype == np.float32
     np.testing.assert_array_equal(features, embed(images))

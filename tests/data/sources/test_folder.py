@@ -183,7 +183,7 @@ def test_splits_are_subfolders(tmp_path):
 
 def test_classes_of_a_split_must_be_those_of_train(tmp_path):
     image_bytes.write(tmp_path, ["train/a/1.png", "test/a/3.png", "test/zebra/4.png"])
-    with pytest.raises(errors.DataError, match=r"has not: zebra. The classes of both"):
+    with pytest.raises(errors.DataError, match=r"not have: zebra. The classes of both"):
         open_folder(tmp_path, split="test")
     assert open_folder(tmp_path / "test").num_classes == 2
 
@@ -250,7 +250,7 @@ def test_what_is_no_folder_of_images(tmp_path):
 def test_what_cannot_be_read(tmp_path, monkeypatch):
     source = open_folder(image_bytes.write(tmp_path, ["1.png", "2.png"]))
     (tmp_path / "1.png").unlink()
-    with pytest.raises(errors.DataError, match=r"1.png' was there when.*No such file"):
+    with pytest.raises(errors.DataError, match=r"1.png' was found when.*No such file"):
         source.__getitems__([0])
 
     def refuse(path):

@@ -50,7 +50,7 @@ def test_a_set_in_the_cache(tmp_path):
 
 @pytest.mark.parametrize("name", ["/nowhere/set", "~/set", "./set", "a/b/c/d"])
 def test_a_folder_that_is_not_there(name):
-    with pytest.raises(errors.DataError, match=r"is not there. Expected a folder, or"):
+    with pytest.raises(errors.DataError, match=r"is missing. Expected a folder, or"):
         data.open_source(f"hf:{name}")
 
 
