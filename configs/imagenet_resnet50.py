@@ -9,7 +9,7 @@ Expected (published): linear top-1 64.5 after 100 epochs, 69.3 after 1,000.
   Not yet measured with this library.
 Differs from the paper: images are scaled to a longer side of 288 at most on the host
   (data.canvas), and views are drawn from that.
-Your own images: --config.data.source=folder:PATH (docs/data.md).
+Your own images: --config.data.source=folder:PATH (docs/images.md).
 Method: simclr.
 Variants:
   byol: https://arxiv.org/abs/2006.07733, 300 epochs, appendix J. Expected (published):
