@@ -1,6 +1,6 @@
 """Hooks of the documentation site: equations as MathML, examples in docstrings.
 
-MkDocs calls ``on_page_content``; griffe, which reads the docstrings, loads the extension.
+MkDocs calls ``on_page_content``; griffe reads the docstrings and loads the extension.
 """
 
 import html
