@@ -58,7 +58,7 @@ def _when(name: str, given: dict[str, Any], run: "Run") -> training.Every:
     return training.Every(steps=steps)
 
 
-def _open(run: "Run", split: str) -> data.Decoded:
+def _open(run: "Run", split: str) -> data.Dataset:
     """Opens another split of the data of a run; refuses data without labels."""
     if run.config.data.source is None:
         raise errors.DataError(

@@ -21,7 +21,7 @@ from simclr_jax.core import errors, paths, registry
 
 def fit(
     method_or_config: methods.Method | schema.Config | str,
-    source: str | np.ndarray | data.Source | data.Decoded | None,
+    source: str | np.ndarray | data.Source | data.Dataset | None,
     *,
     workdir: str | os.PathLike[str],
     num_steps: int | None = None,
@@ -176,7 +176,7 @@ def _set(part: schema.Config, field: str, value: Any) -> None:
         ) from error
 
 
-def _as_images(source: Any, config: schema.Config) -> data.Decoded:
+def _as_images(source: Any, config: schema.Config) -> data.Dataset:
     """Returns images in memory, or an open source, as a run reads them."""
     if isinstance(source, np.ndarray):
         if source.ndim != 4 or source.dtype != np.uint8:

@@ -53,7 +53,7 @@ def compute_length(config: schema.Config, *, num_images: int) -> Length:
 
 def open_images(
     config: schema.Config, *, source: str | None = None, split: str | None = None
-) -> data.Decoded:
+) -> data.Dataset:
     """Opens images as a config decodes them, by default those that it trains on."""
     options = config.data
     opened = data.open_source(
@@ -66,7 +66,7 @@ def open_images(
     return decode(config, opened)
 
 
-def decode(config: schema.Config, source: data.Source) -> data.Decoded:
+def decode(config: schema.Config, source: data.Source) -> data.Dataset:
     """Returns the images of an open source, decoded as a config says."""
     options = config.data
     return data.open_images(
@@ -109,7 +109,7 @@ def default_canvas(config: schema.Config) -> int:
 
 def build_batches(
     config: schema.Config,
-    images: data.Decoded,
+    images: data.Dataset,
     *,
     num_steps: int,
     mesh: jax.sharding.Mesh,

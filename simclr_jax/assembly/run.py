@@ -36,7 +36,7 @@ class Run:
 
     config: schema.Config
     execution: sharding.Execution
-    images: data.Decoded
+    images: data.Dataset
     length: parts.Length
     batches: data.Batches
     schedule: optax.Schedule
@@ -133,7 +133,7 @@ class Run:
 
     def counted(self) -> dict[str, float]:
         """Returns what all processes have counted since they were last asked."""
-        count = processes.total(self.batches.bad_images.take_count())
+        count = processes.total(self.batches.corrupt_images.take_count())
         return {"replaced_images": float(count)}
 
     def metadata(self) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class Run:
 def assemble(
     config: schema.Config,
     *,
-    images: data.Decoded | None = None,
+    images: data.Dataset | None = None,
     method: methods.Method | None = None,
     cache_dir: pathlib.Path | None = None,
 ) -> Run:

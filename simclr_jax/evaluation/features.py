@@ -32,7 +32,7 @@ def freeze(
       layer: the method of the module that is called, e.g. ``"embed"``.
 
     Returns:
-      ``embed(images)``: uint8 [b h w c], or a ``types.PaddedImages`` of such, to float32
+      ``embed(images)``: uint8 [b h w c], or ``types.PaddedImages`` of such, to float32
       [b d], compiled once per shape.
     """
     view = nnx.view(
@@ -62,7 +62,7 @@ def _embed(
 
 def extract(
     embed: Embed,
-    images: data.Decoded,
+    images: data.Dataset,
     *,
     batch_size: int = 512,
     mesh: Mesh | None = None,
@@ -75,7 +75,7 @@ def extract(
       images: the set; one that is not in memory is decoded as it is read.
       batch_size: images at a time; rounded up to a multiple of the devices.
       mesh: devices over whose axis ``data`` a batch is split; None: one device.
-      num_workers: see ``data.load``.
+      num_workers: see ``data.iterate_batches``.
 
     Returns:
       Float32 features, shape [n d], and int32 labels, shape [n], in the order of the
@@ -89,7 +89,7 @@ def extract(
         batch_size = -(-batch_size // num_devices) * num_devices
     features, labels = [], []
     rows = _InOrder(len(images), batch_size)
-    for samples in data.load(images, rows, num_workers=num_workers):
+    for samples in data.iterate_batches(images, rows, num_workers=num_workers):
         batch = data.to_devices(samples, is_padded=images.is_padded, sharding=placement)
         features.append(np.asarray(embed(batch)))
         labels.append(samples["labels"])

@@ -66,7 +66,7 @@ class KNN:
     def __init__(
         self,
         *,
-        open_images: Callable[[str], data.Decoded],
+        open_images: Callable[[str], data.Dataset],
         k: int = 20,
         temperature: float = 0.07,
         train_split: str = "train",
@@ -114,7 +114,7 @@ class KNN:
         yield "knn_top1", float(np.mean(np.asarray(predicted) == test_labels))
 
 
-def _take(images: data.Decoded, count: int | None) -> data.Decoded:
+def _take(images: data.Dataset, count: int | None) -> data.Dataset:
     """Returns so many images of a set, evenly spaced and decoded."""
     if count is None or count >= len(images):
         return data.read_all(images)

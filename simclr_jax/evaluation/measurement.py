@@ -79,7 +79,7 @@ def measure_linear_probe(
 
 def extract_train_and_test(
     embed: features.Embed,
-    sets: Sequence[data.Decoded],
+    sets: Sequence[data.Dataset],
     *,
     test_share: float | None = None,
     seed: int = 0,

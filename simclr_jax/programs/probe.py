@@ -57,7 +57,7 @@ def main() -> None:
     print(f"Written to {output}.")
 
 
-def _open(encoder: assembly.LoadedEncoder, split: str) -> data.Decoded:
+def _open(encoder: assembly.LoadedEncoder, split: str) -> data.Dataset:
     """Opens labeled images as the encoder saw those of its training.
 
     Raises:
@@ -78,7 +78,7 @@ def _open(encoder: assembly.LoadedEncoder, split: str) -> data.Decoded:
 
 
 def _measure(
-    encoder: assembly.LoadedEncoder, opened: list[data.Decoded]
+    encoder: assembly.LoadedEncoder, opened: list[data.Dataset]
 ) -> dict[str, Any]:
     """Extracts the features once, fits the classifier and measures it."""
     sets = " and ".join(f"{images.name} ({len(images):,})" for images in opened)

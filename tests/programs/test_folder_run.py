@@ -63,7 +63,7 @@ def resident(folder, tmp_path_factory):
 def test_bad_files_are_named_once_and_counted(resident):
     workdir, done = resident
     for name in BAD:
-        assert done.stderr.count(f"Bad image {name}: ") == 1
+        assert done.stderr.count(f"Corrupt image {name}: ") == 1
     assert "40 images (16, 16, 1), kept on the devices" in done.stdout
     # Two epochs of two batches of 16 each twice: most of the bad ones come up.
     assert sum(row["replaced_images"] for row in running.rows(workdir)) > 2
@@ -76,7 +76,7 @@ def test_the_set_is_decoded_once(resident, folder):
     done = pretrain(folder, workdir.parent / "again")
     assert "Decoding" not in done.stderr
     assert file.stat().st_mtime_ns == stamp
-    assert "Bad image a_truncated.jpg: " in done.stderr
+    assert "Corrupt image a_truncated.jpg: " in done.stderr
     assert running.losses(workdir.parent / "again") == running.losses(workdir)
 
 
@@ -92,7 +92,7 @@ def test_streaming_gives_the_same_losses(resident, folder, tmp_path, num_workers
     assert f"streamed, {num_workers} workers" in done.stdout
     assert running.losses(tmp_path / "run") == running.losses(resident[0])
     for name in BAD:
-        assert done.stderr.count(f"Bad image {name}: ") <= 1
+        assert done.stderr.count(f"Corrupt image {name}: ") <= 1
 
 
 def test_the_folder_may_move(resident, folder, tmp_path):
@@ -208,7 +208,7 @@ def test_real_photographs(data_dir, tmp_path):
         )
         assert done.returncode == 0, done.stderr
         for name in BAD:
-            assert done.stderr.count(f"Bad image {name}: ") == 1
+            assert done.stderr.count(f"Corrupt image {name}: ") == 1
         losses.append(running.losses(tmp_path / str(num_workers)))
     assert losses[0] == losses[1] == losses[2]
     assert np.isfinite(list(losses[0].values())).all()

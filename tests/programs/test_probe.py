@@ -118,3 +118,13 @@ def test_a_damaged_checkpoint_is_passed_over_and_left_alone(workdir, tmp_path):
     assert "Checkpoint 4 is unreadable" in done.stderr
     assert json.loads((copy / "probe.json").read_text())["step"] == 2
     assert newest.is_dir()
+
+
+def test_a_checkpoint_of_format_1_is_probed(tmp_path):
+    checkpoint = running.ROOT / "tests/assembly/checkpoints/format_1"
+    output = tmp_path / "probe.json"
+    done = running.run("probe", f"--checkpoint={checkpoint}", f"--output={output}")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(output.read_text())
+    assert (result["layer"], result["step"]) == ("h", 2)
+    assert result["accuracy"] == pytest.approx(0.905, abs=0.01)

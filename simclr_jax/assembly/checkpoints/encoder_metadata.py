@@ -13,7 +13,7 @@ from simclr_jax.core import errors
 
 
 def describe(
-    encoder: Any, *, evaluation: schema.Config, images: data.Decoded
+    encoder: Any, *, evaluation: schema.Config, images: data.Dataset
 ) -> dict[str, Any]:
     """Describes an encoder as plain JSON values.
 

@@ -52,7 +52,7 @@ class LoadedEncoder:
     def embed_batch(self) -> evaluation.Embed:
         """A compiled function from a batch of stored images to features on the device.
 
-        It takes uint8 or float images [b h w c] or a ``types.PaddedImages`` of them, and
+        It takes uint8 or float images [b h w c] or ``types.PaddedImages`` of them, and
         returns float32 [b d]; BatchNorm uses its running statistics.
         """
         return evaluation.freeze(self.module, self.preprocess)
@@ -64,7 +64,7 @@ class LoadedEncoder:
         split: str = "train",
         data_dir: str | None = None,
         label: str | None = None,
-    ) -> data.Decoded:
+    ) -> data.Dataset:
         """Opens images and decodes them as those that the encoder was trained on.
 
         Args:

@@ -16,7 +16,7 @@ def save_checkpoint(
     state: training.TrainState,
     *,
     step: int,
-    images: data.Decoded,
+    images: data.Dataset,
     source: str,
     data_dir: str | None = None,
     evaluation: Mapping[str, Any],

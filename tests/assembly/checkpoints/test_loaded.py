@@ -153,7 +153,7 @@ def test_other_images_can_be_opened_by_name(workdir, encoder):
     assert opened.image_shape == (12, 12, 3)
     with pytest.raises(errors.DataError, match="has images of 1 channels; the encoder"):
         encoder.open_images("mnist_sample")
-    assert isinstance(opened, data.Decoded)
+    assert isinstance(opened, data.Dataset)
     assert assembly.load is simclr_jax.load
 
 

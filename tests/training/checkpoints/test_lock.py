@@ -13,7 +13,7 @@ from simclr_jax.training.checkpoints import lock
 
 HOLD = """
 import pathlib, sys, time
-from simclr_jax.training import lock
+from simclr_jax.training.checkpoints import lock
 with lock.WorkdirLock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

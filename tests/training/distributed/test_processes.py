@@ -66,7 +66,7 @@ def test_the_last_words_are_spoken_if_a_process_is_ended(end, is_told):
     script = (
         "import os, jax\n"
         "from simclr_jax.core import errors\n"
-        "from simclr_jax.training import processes\n"
+        "from simclr_jax.training.distributed import processes\n"
         "jax.process_count = lambda: 2\n"
         f"with processes.last_words():\n    {end}\n"
     )
