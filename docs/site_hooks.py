@@ -35,11 +35,15 @@ def _as_mathml(found):
     return f'<div class="equation">{mathml}</div>' if is_block else mathml
 
 
-class ExampleSections(griffe.Extension):
-    """Reads ``Example:`` as griffe reads ``Examples:``, a section with doctests."""
+class ReadableSections(griffe.Extension):
+    """Adapts docstrings to Markdown; the text that Python shows stays as it is.
+
+    ``Example:`` becomes ``Examples:``, which griffe reads as a section with doctests.
+    A description that begins with ``>``, as in ``> 0``, is no quotation.
+    """
 
     def on_object(self, *, obj, **kwargs):
-        """Renames the section in the docstring of an object.
+        """Changes the docstring of an object.
 
         Args:
           obj: a module, class, function or attribute.
@@ -47,6 +51,7 @@ class ExampleSections(griffe.Extension):
         """
         del kwargs
         if obj.docstring is not None:
-            obj.docstring.value = re.sub(
+            text = re.sub(
                 r"^( *)Example:$", r"\1Examples:", obj.docstring.value, flags=re.M
             )
+            obj.docstring.value = re.sub(r"^( +[*\w]+: )>", r"\1\\>", text, flags=re.M)
