@@ -35,11 +35,15 @@ def _as_mathml(found):
     return f'<div class="equation">{mathml}</div>' if is_block else mathml
 
 
+_DOCTEST = re.compile(r"^( *)>>> .*(?:\n\1\S.*|\n\1 +\S.*)*", re.MULTILINE)
+
+
 class ReadableSections(griffe.Extension):
     """Adapts docstrings to Markdown; the text that Python shows stays as it is.
 
-    ``Example:`` becomes ``Examples:``, which griffe reads as a section with doctests.
-    A description that begins with ``>``, as in ``> 0``, is no quotation.
+    ``Example:`` becomes ``Examples:``, which griffe reads as a section. Doctests become
+    blocks of code, and a description that begins with ``>``, as in ``> 0``, is no
+    quotation.
     """
 
     def on_object(self, *, obj, **kwargs):
@@ -51,7 +55,12 @@ class ReadableSections(griffe.Extension):
         """
         del kwargs
         if obj.docstring is not None:
-            text = re.sub(
-                r"^( *)Example:$", r"\1Examples:", obj.docstring.value, flags=re.M
-            )
-            obj.docstring.value = re.sub(r"^( +[*\w]+: )>", r"\1\\>", text, flags=re.M)
+            text = obj.docstring.value
+            text = re.sub(r"^( *)Example:$", r"\1Examples:", text, flags=re.M)
+            text = re.sub(r"^( +[*\w]+: )>", r"\1\\>", text, flags=re.M)
+            obj.docstring.value = _DOCTEST.sub(_as_code, text)
+
+
+def _as_code(found):
+    code = re.sub(r" *# doctest: [+\w, ]+$", "", found[0], flags=re.M)
+    return f"{found[1]}```pycon\n{code}\n{found[1]}```"

@@ -71,3 +71,8 @@ def test_api_pages_show_what_the_packages_export(site):
     text = (site / "api" / "losses.html").read_text()
     for name in ("ntxent", "supcon", "info_nce", "chance_loss"):
         assert f'id="simclr_jax.losses.{name}"' in text, name
+
+
+def test_doctests_and_comparisons_are_no_quotations(site):
+    for path in (site / "api").glob("*.html"):
+        assert "<blockquote>" not in path.read_text(), path.name
