@@ -69,7 +69,7 @@ TESTED_ELSEWHERE = {
     "methods/base.py": "methods/test_protocol.py",
     "methods/target.py": "methods/test_byol.py",
     "methods/view_pair.py": "methods/test_simclr.py",
-    "plots/canvas.py": "plots/test_plots.py",
+    "plots/figures.py": "plots/test_plots.py",
     "plots/curves.py": "plots/test_plots.py",
     "plots/maps.py": "plots/test_plots.py",
     "plots/sheets.py": "plots/test_plots.py",
