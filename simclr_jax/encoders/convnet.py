@@ -26,8 +26,8 @@ class ConvNet(nnx.Module):
 
     3x3 convolution to 32 channels, BatchNorm, ReLU, 2x2 max-pooling; the same to 64
     channels; two basic residual blocks of 64 channels. The features are not averaged
-    over positions: at this width, averaging costs 7 points of linear accuracy on MNIST. The
-    last BatchNorm of a block starts at scale 1, not 0, since a run of a few hundred
+    over positions: at this width, averaging costs 7 points of linear accuracy on MNIST.
+    The last BatchNorm of a block starts at scale 1, not 0, since a run of a few hundred
     steps is too short for the blocks to depart from the identity.
 
     Attributes:

@@ -217,7 +217,7 @@ def input_gradient(
     d_bias: Float[Array, "*g c"],
     count: float,
 ) -> tuple[Float[Array, "*g c"], Float[Array, "*g c"], Float[Array, "*g c"]]:
-    """Returns coefficients of the input gradient as a function of the output gradient g.
+    """Returns the coefficients that map the output gradient g to the input gradient.
 
     ``scale * inverse * (g - E[g] - x_hat E[g x_hat])`` without a temporary of the size
     of x.

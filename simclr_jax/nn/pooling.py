@@ -1,9 +1,9 @@
 """Fused BatchNorm and 3x3 max-pooling that does not materialize the intermediate.
 
 With a scale that is not negative BatchNorm preserves the order of the values, so the
-maxima are computed first and only they are normalized: 3 x 3 windows with stride 2 leave
-a quarter of the values. The sums of the backward pass also run over the maxima only:
-``sum(g x)`` over the selected pixels is ``sum(g max)``.
+maxima are computed first and only they are normalized: 3 x 3 windows with stride 2
+leave a quarter of the values. The sums of the backward pass also run over the maxima
+only: ``sum(g x)`` over the selected pixels is ``sum(g max)``.
 """
 
 import functools

@@ -24,8 +24,8 @@ class ProjectionHead(nnx.Module):
     """Multi-layer perceptron from h to z, discarded after pretraining.
 
     With ``batch_norm`` it is as in the original code: every linear map, including the
-    last, is followed by BatchNorm (the last without a shift) and has no bias of its own.
-    Without, every linear map has a bias. ReLU stands between the layers. Without
+    last, is followed by BatchNorm (the last without a shift) and has no bias of its
+    own. Without, every linear map has a bias. ReLU stands between the layers. Without
     ``last_batch_norm`` the last linear map has a bias and no BatchNorm, as in BYOL.
 
     Chen et al. 2020, section 4.2, and the original code for the BatchNorms.

@@ -1,9 +1,9 @@
 """Keyed shuffle of the rows of the global batch, and its inverse.
 
 MoCo's key encoder normalizes groups of rows by themselves; rows are shuffled before it
-and restored after it, so that no query shares its statistics with its own key (He et al.
-2020, https://arxiv.org/abs/1911.05722, section 3.3). The order depends on the key and
-the number of rows alone, so that it is the same on any number of devices.
+and restored after it, so that no query shares its statistics with its own key (He et
+al. 2020, https://arxiv.org/abs/1911.05722, section 3.3). The order depends on the key
+and the number of rows alone, so that it is the same on any number of devices.
 """
 
 from typing import TypeVar
