@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from simclr_jax.augment import canvas as canvases
-from simclr_jax.augment import compose, resample
+from simclr_jax.augment import padded, transform
+from simclr_jax.augment.resizing import resample
 from simclr_jax.core import errors, types
 
 ViewBatch = Float[Array, "b out_h out_w c"]
@@ -32,7 +32,7 @@ def view_keys(keys: Key[Array, " b"], num_views: int) -> Key[Array, "b v"]:
     return jax.vmap(lambda one: jax.random.split(one, num_views))(keys)
 
 
-def members(recipe: compose.Recipe) -> tuple[compose.Augmentation, ...]:
+def members(recipe: transform.Recipe) -> tuple[transform.Augmentation, ...]:
     """Returns the augmentation of each view that a recipe makes of an image.
 
     Args:
@@ -54,7 +54,7 @@ def members(recipe: compose.Recipe) -> tuple[compose.Augmentation, ...]:
 
 
 def views(
-    keys: Key[Array, " b"], images: Batch, recipe: compose.Recipe
+    keys: Key[Array, " b"], images: Batch, recipe: transform.Recipe
 ) -> tuple[Float[Array, "b v out_h out_w c"], ...]:
     """Makes the views of a recipe of every image.
 
@@ -88,14 +88,14 @@ def views(
     keys = view_keys(keys, len(augmentations))
     by_size: dict[object, list[tuple[list[int], jax.Array]]] = {}
     for augmentation, indices in _positions(augmentations).items():
-        compose.check_takes(augmentation, images)
+        transform.as_transform(augmentation).check_accepts(images)
         made = _make(augmentation, _columns(keys, indices), images)
         by_size.setdefault((made.shape[2:], made.dtype), []).append((indices, made))
     return tuple(_in_order(groups) for groups in by_size.values())
 
 
 def two_views(
-    keys: Key[Array, " b"], images: Batch, recipe: compose.Recipe
+    keys: Key[Array, " b"], images: Batch, recipe: transform.Recipe
 ) -> tuple[ViewBatch, ViewBatch]:
     """Makes two random views of every image, for a method that compares pairs.
 
@@ -134,7 +134,7 @@ def _make(augmentation, keys, images):
     def make(over, keys, images):
         def of_image(arguments):
             keys, image = arguments
-            image = canvases.as_float(image)
+            image = padded.as_float(image)
             return over(lambda key: augmentation(key, image), keys)
 
         return over(of_image, (keys, images))

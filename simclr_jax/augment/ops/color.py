@@ -8,7 +8,8 @@ have steps of 1/16 in bfloat16, and inside a fused loop the wider numbers cost n
 import jax
 import jax.numpy as jnp
 
-from simclr_jax.augment import planes, resample
+from simclr_jax.augment import planes
+from simclr_jax.augment.resizing import resample
 from simclr_jax.core import checks, errors, types
 
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)

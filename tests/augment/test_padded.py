@@ -66,7 +66,7 @@ def test_every_evaluation(rng, key, image, fit, method, antialias):
 @pytest.mark.parametrize("size", [(16, 16), (12, 18)])
 def test_the_central_region_is_rounded_alike(rng, proportion, size):
     """Odd and even sides, halves that round to even: one canvas size for all."""
-    crop = jax.jit(lambda x: augment.center_crop(x, size=size, proportion=proportion))
+    crop = jax.jit(lambda x: ops.center_crop(x, size=size, proportion=proportion))
     for height, width in ((20, 20), (21, 34), (35, 29), (30, 40)):
         image = rng.random((height, width, 1), dtype=np.float32)
         got = crop(samples.on_canvas(rng, image, 36, 44))
@@ -79,8 +79,8 @@ def test_a_canvas_smaller_than_the_crop_is_enlarged(rng):
     """The largest central region of the output's aspect ratio: here 16 x 16."""
     image = rng.random((16, 30, 1), dtype=np.float32)
     canvas = samples.on_canvas(rng, image, 40, 40)
-    got = augment.center_crop(canvas, size=20)
-    expected = augment.resize(
+    got = ops.center_crop(canvas, size=20)
+    expected = ops.resize(
         jnp.asarray(image[:, 7:23]), size=20, method="bicubic", antialias=True
     )
     np.testing.assert_allclose(
@@ -96,10 +96,10 @@ def test_resize(rng, key, image):
 
 
 def test_resample_box(rng, key, image):
-    box = augment.Box(*map(jnp.float32, (11.5, 20.25, 19.5, 17.75)))
+    box = ops.Box(*map(jnp.float32, (11.5, 20.25, 19.5, 17.75)))
 
     def cut(key, x):
-        return augment.resample_box(x, box, size=8, method="bicubic")
+        return ops.resample_box(x, box, size=8, method="bicubic")
 
     assert_same_on_a_canvas(rng, key, cut, image)
 

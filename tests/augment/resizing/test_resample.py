@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simclr_jax.augment import kernels, resample, taps
+from simclr_jax.augment.resizing import kernels, resample, taps
 from tests import helpers
 
 FILTERS = {

@@ -1,10 +1,11 @@
-"""Recipes that name every view, for methods whose views differ: BYOL, MoCo v3, SwAV.
+"""Recipes with one augmentation for each view: BYOL, MoCo v3, SwAV.
 
-Each is a tuple with one augmentation for each view. The options are those of
-``recipes``, whose table explains them.
+Each recipe is a tuple with one augmentation for each view. The table in
+``recipes.simclr`` explains the options.
 """
 
-from simclr_jax.augment import compose, recipes
+from simclr_jax.augment import transform
+from simclr_jax.augment.recipes import simclr
 from simclr_jax.core import errors
 
 _BYOL_AMOUNTS = (0.4, 0.4, 0.2, 0.1)
@@ -14,7 +15,7 @@ def byol(
     *,
     size: int = 224,
     strength: float = 1.0,
-    area: recipes.Range = (0.08, 1.0),
+    area: simclr.Range = (0.08, 1.0),
     sampler: str = "tf_distorted_box",
     family: str = "v1",
     order: str = "random",
@@ -23,8 +24,8 @@ def byol(
     solarize_probabilities: tuple[float, float] = (0.0, 0.2),
     parity: bool = False,
     dtype: str = "float32",
-) -> compose.Recipe:
-    """BYOL: the first view always blurred, the second sometimes solarized.
+) -> transform.Recipe:
+    """Builds BYOL's two views: the first always blurred, the second may be solarized.
 
     Args:
       size: side of the views in pixels.
@@ -33,7 +34,7 @@ def byol(
       sampler: distribution of the crop's box; the published code takes TensorFlow's.
       family: of the jitter; the published code adds to the brightness.
       order: of the jitter's operations.
-      grayscale_probability: of losing all color.
+      grayscale_probability: of removing all color.
       blur_probabilities: of the blur, for the first and the second view.
       solarize_probabilities: of inverting bright values, for each view.
       parity: darkens the borders of blurred views.
@@ -45,9 +46,15 @@ def byol(
     References:
       Grill et al., "Bootstrap your own latent", 2020, appendix B, table 6.
       https://arxiv.org/abs/2006.07733
+
+    Example:
+      >>> from simclr_jax import augment
+      >>> first, second = augment.recipes.byol(size=32)
+      >>> len(first.stages), len(second.stages)
+      (4, 5)
     """
     return tuple(
-        recipes.jittered_view(
+        simclr.jittered_view(
             size=size,
             area=area,
             sampler=sampler,
@@ -70,7 +77,7 @@ def moco_v3(
     *,
     size: int = 224,
     strength: float = 1.0,
-    area: recipes.Range = (0.2, 1.0),
+    area: simclr.Range = (0.2, 1.0),
     sampler: str = "uniform_area",
     family: str = "v2",
     order: str = "random",
@@ -79,11 +86,11 @@ def moco_v3(
     solarize_probabilities: tuple[float, float] = (0.0, 0.2),
     parity: bool = False,
     dtype: str = "float32",
-) -> compose.Recipe:
-    """MoCo v3: BYOL's two views with torchvision's crop and brightness.
+) -> transform.Recipe:
+    """Builds MoCo v3's two views: BYOL's with torchvision's crop and brightness.
 
-    The contrast keeps the mean of each channel and the saturation is that of HSV, as in
-    BYOL; torchvision's turn around the gray image instead.
+    Contrast keeps the mean of each channel and saturation is that of HSV, as in BYOL;
+    in torchvision both are relative to the gray image.
 
     Args:
       size: side of the views in pixels.
@@ -93,7 +100,7 @@ def moco_v3(
       sampler: distribution of the crop's box.
       family: of the jitter.
       order: of the jitter's operations.
-      grayscale_probability: of losing all color.
+      grayscale_probability: of removing all color.
       blur_probabilities: of the blur, for the first and the second view.
       solarize_probabilities: of inverting bright values, for each view.
       parity: darkens the borders of blurred views.
@@ -106,9 +113,15 @@ def moco_v3(
       Chen, Xie and He, "An Empirical Study of Training Self-Supervised Vision
       Transformers", 2021, appendix A, and its published code.
       https://arxiv.org/abs/2104.02057
+
+    Example:
+      >>> from simclr_jax import augment
+      >>> first, second = augment.recipes.moco_v3(size=32)
+      >>> len(first.stages), len(second.stages)
+      (4, 5)
     """
     return tuple(
-        recipes.jittered_view(
+        simclr.jittered_view(
             size=size,
             area=area,
             sampler=sampler,
@@ -133,7 +146,7 @@ def swav(
     *,
     sizes: tuple[int, ...] = (224, 96),
     counts: tuple[int, ...] = (2, 6),
-    areas: tuple[recipes.Range, ...] = ((0.14, 1.0), (0.05, 0.14)),
+    areas: tuple[simclr.Range, ...] = ((0.14, 1.0), (0.05, 0.14)),
     strength: float = 1.0,
     sampler: str = "uniform_area",
     family: str = "v2",
@@ -142,8 +155,8 @@ def swav(
     blur_probability: float = 0.5,
     parity: bool = False,
     dtype: str = "float32",
-) -> compose.Recipe:
-    """SwAV's multi-crop: a few large views and several small ones.
+) -> transform.Recipe:
+    """Builds SwAV's multi-crop views: a few large ones and several small ones.
 
     Args:
       sizes: side in pixels of each kind of view.
@@ -153,7 +166,7 @@ def swav(
       sampler: distribution of the crop's box.
       family: of the jitter.
       order: of the jitter's operations.
-      grayscale_probability: of losing all color.
+      grayscale_probability: of removing all color.
       blur_probability: of the blur.
       parity: darkens the borders of blurred views.
       dtype: of the views.
@@ -167,6 +180,11 @@ def swav(
     References:
       Caron et al., "Unsupervised Learning of Visual Features by Contrasting Cluster
       Assignments", 2020, section 3.2 and appendix A. https://arxiv.org/abs/2006.09882
+
+    Example:
+      >>> from simclr_jax import augment
+      >>> len(augment.recipes.swav(sizes=(32, 16), counts=(2, 4)))
+      6
     """
     if not len(sizes) == len(counts) == len(areas):
         raise errors.UserError(
@@ -174,7 +192,7 @@ def swav(
             f"sizes={tuple(sizes)}, counts={tuple(counts)}, areas={tuple(areas)}."
         )
     kinds = [
-        recipes.jittered_view(
+        simclr.jittered_view(
             size=size,
             area=area,
             sampler=sampler,

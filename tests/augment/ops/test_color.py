@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simclr_jax import augment
+from simclr_jax.augment import ops
 from tests import helpers
 
 # Ties, grays and the corners of the cube, where formulas of hue go wrong.
@@ -34,29 +34,29 @@ def in_hsv(image, change):
 @pytest.mark.parametrize("delta", [-0.5, -0.2, 0.0, 0.13, 1 / 3, 0.5])
 def test_hue_matches_colorsys(image, delta):
     expected = in_hsv(image, lambda h, s, v: ((h + delta) % 1.0, s, v))
-    got = augment.adjust_hue(jnp.asarray(image), delta=delta)
+    got = ops.adjust_hue(jnp.asarray(image), delta=delta)
     np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.3, 1.0, 1.8, 50.0])
 def test_saturation_matches_colorsys(image, factor):
     expected = in_hsv(image, lambda h, s, v: (h, min(1.0, s * factor), v))
-    got = augment.adjust_saturation(jnp.asarray(image), factor=factor)
+    got = ops.adjust_saturation(jnp.asarray(image), factor=factor)
     np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
 def test_hue_and_saturation_commute(image):
     image = jnp.asarray(image)
-    both = augment.adjust_hue_and_saturation(image, delta=0.2, factor=1.7)
-    one = augment.adjust_saturation(augment.adjust_hue(image, delta=0.2), factor=1.7)
-    other = augment.adjust_hue(augment.adjust_saturation(image, factor=1.7), delta=0.2)
+    both = ops.adjust_hue_and_saturation(image, delta=0.2, factor=1.7)
+    one = ops.adjust_saturation(ops.adjust_hue(image, delta=0.2), factor=1.7)
+    other = ops.adjust_hue(ops.adjust_saturation(image, factor=1.7), delta=0.2)
     np.testing.assert_allclose(both, one, **helpers.TOLERANCE["image"])
     np.testing.assert_allclose(both, other, **helpers.TOLERANCE["image"])
 
 
 def test_hue_turns_red_to_green():
     red = jnp.asarray([[[1.0, 0.0, 0.0]]])
-    got = augment.adjust_hue(red, delta=1 / 3)
+    got = ops.adjust_hue(red, delta=1 / 3)
     np.testing.assert_allclose(got, [[[0, 1, 0]]], **helpers.TOLERANCE["image"])
 
 
@@ -68,16 +68,16 @@ def test_contrast_matches_numpy(rng, factor):
         plane = image[..., channel].astype(np.float64)
         shifted = (plane - plane.mean()) * factor + plane.mean()
         expected[..., channel] = np.clip(shifted, 0, 1)
-    got = augment.adjust_contrast(jnp.asarray(image), factor=factor)
+    got = ops.adjust_contrast(jnp.asarray(image), factor=factor)
     np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
 def test_brightness_matches_numpy(image):
-    got = augment.adjust_brightness(jnp.asarray(image), amount=1.4)
+    got = ops.adjust_brightness(jnp.asarray(image), amount=1.4)
     np.testing.assert_allclose(
         got, np.clip(image * 1.4, 0, 1), **helpers.TOLERANCE["image"]
     )
-    got = augment.adjust_brightness(jnp.asarray(image), amount=-0.3, mode="additive")
+    got = ops.adjust_brightness(jnp.asarray(image), amount=-0.3, mode="additive")
     np.testing.assert_allclose(
         got, np.clip(image - 0.3, 0, 1), **helpers.TOLERANCE["image"]
     )
@@ -86,7 +86,7 @@ def test_brightness_matches_numpy(image):
 def test_grayscale_matches_pillow(rng):
     image = rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)
     expected = np.asarray(Image.fromarray(image).convert("L")) / 255.0
-    got = augment.to_grayscale(jnp.asarray(image / 255.0, jnp.float32))
+    got = ops.to_grayscale(jnp.asarray(image / 255.0, jnp.float32))
     for channel in range(3):
         np.testing.assert_allclose(
             got[..., channel], expected, **helpers.TOLERANCE["pillow_8bit"]
@@ -95,25 +95,25 @@ def test_grayscale_matches_pillow(rng):
 
 def test_grayscale_leaves_one_channel_alone(rng):
     image = jnp.asarray(rng.random((3, 3, 1)), jnp.float32)
-    np.testing.assert_array_equal(augment.to_grayscale(image), image)
+    np.testing.assert_array_equal(ops.to_grayscale(image), image)
 
 
 def test_solarize():
     image = jnp.asarray([[[0.0], [0.25], [0.5], [0.75], [1.0]]])
-    got = augment.solarize(image)
+    got = ops.solarize(image)
     np.testing.assert_array_equal(got[0, :, 0], [0.0, 0.25, 0.5, 0.25, 0.0])
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda image: augment.adjust_brightness(image, amount=1.3),
-        lambda image: augment.adjust_brightness(image, amount=0.2, mode="additive"),
-        lambda image: augment.adjust_contrast(image, factor=jnp.float32(1.5)),
-        lambda image: augment.adjust_saturation(image, factor=1.7),
-        lambda image: augment.adjust_hue(image, delta=jnp.float32(0.15)),
-        augment.to_grayscale,
-        lambda image: augment.solarize(image, threshold=jnp.float32(0.4)),
+        lambda image: ops.adjust_brightness(image, amount=1.3),
+        lambda image: ops.adjust_brightness(image, amount=0.2, mode="additive"),
+        lambda image: ops.adjust_contrast(image, factor=jnp.float32(1.5)),
+        lambda image: ops.adjust_saturation(image, factor=1.7),
+        lambda image: ops.adjust_hue(image, delta=jnp.float32(0.15)),
+        ops.to_grayscale,
+        lambda image: ops.solarize(image, threshold=jnp.float32(0.4)),
     ],
 )
 def test_bfloat16_is_kept_and_rounded_once(image, change):
@@ -130,10 +130,10 @@ def test_bfloat16_is_kept_and_rounded_once(image, change):
 def test_errors():
     gray = jnp.zeros((2, 2, 1))
     for operation, option in (
-        (augment.adjust_hue, {"delta": 0.1}),
-        (augment.adjust_saturation, {"factor": 0.5}),
+        (ops.adjust_hue, {"delta": 0.1}),
+        (ops.adjust_saturation, {"factor": 0.5}),
     ):
         with pytest.raises(ValueError, match=r"three channels.*got shape \(2, 2, 1\)"):
             operation(gray, **option)
     with pytest.raises(ValueError, match=r"'multiplicative' or 'additive'; got 'add'"):
-        augment.adjust_brightness(gray, amount=0.1, mode="add")
+        ops.adjust_brightness(gray, amount=0.1, mode="add")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from simclr_jax import augment
-from simclr_jax.augment import jitter
+from simclr_jax.augment import ops
+from simclr_jax.augment.ops import jitter
 from tests import helpers
 
 NAMES = ("brightness", "contrast", "saturation", "hue")
@@ -14,20 +15,20 @@ STRENGTHS = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2}
 
 OPERATIONS = {
     "additive": jax.jit(
-        lambda image, amount: augment.adjust_brightness(
+        lambda image, amount: ops.adjust_brightness(
             image, amount=amount, mode="additive"
         )
     ),
     "multiplicative": jax.jit(
-        lambda image, amount: augment.adjust_brightness(image, amount=1.0 + amount)
+        lambda image, amount: ops.adjust_brightness(image, amount=1.0 + amount)
     ),
     "contrast": jax.jit(
-        lambda image, amount: augment.adjust_contrast(image, factor=1.0 + amount)
+        lambda image, amount: ops.adjust_contrast(image, factor=1.0 + amount)
     ),
     "saturation": jax.jit(
-        lambda image, amount: augment.adjust_saturation(image, factor=1.0 + amount)
+        lambda image, amount: ops.adjust_saturation(image, factor=1.0 + amount)
     ),
-    "hue": jax.jit(lambda image, amount: augment.adjust_hue(image, delta=amount)),
+    "hue": jax.jit(lambda image, amount: ops.adjust_hue(image, delta=amount)),
 }
 
 
@@ -48,18 +49,15 @@ def draws_of(key):
 
 
 @pytest.mark.parametrize("family", ["v1", "v2"])
-def test_every_order_matches_one_by_one(key, rng, monkeypatch, family):
+def test_every_order_matches_one_by_one(key, rng, family):
     image = jnp.asarray(rng.random((6, 5, 3)), jnp.float32)
     draws = draws_of(key)
-    draw = jitter.draw_jitter
+    transform = augment.ColorJitter(family=family, **STRENGTHS)
 
     @jax.jit
     def jittered(index):
-        def draw_in_order(*arguments, **options):
-            return draw(*arguments, **options)._replace(jitter_order=index)
-
-        monkeypatch.setattr(jitter, "draw_jitter", draw_in_order)
-        return augment.color_jitter(key, image, family=family, **STRENGTHS)
+        params = transform.sample(key, image)._replace(jitter_order=index)
+        return transform.apply(params, image)
 
     for index, order in enumerate(jitter.ORDERS):
         expected = one_by_one(image, order, draws, family)
@@ -70,16 +68,15 @@ def test_every_order_matches_one_by_one(key, rng, monkeypatch, family):
 
 def test_fixed_order_is_the_order_of_the_arguments(key, rng):
     image = jnp.asarray(rng.random((6, 5, 3)), jnp.float32)
-    got = augment.color_jitter(key, image, order="fixed", **STRENGTHS)
+    got = augment.ColorJitter(order="fixed", **STRENGTHS)(key, image)
     expected = one_by_one(image, NAMES, draws_of(key), "v2")
     np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
 def test_every_order_is_equally_likely(key):
     def draw(sample_key):
-        image = jnp.zeros((1, 1, 3))
-        options = {**STRENGTHS, "order": "random", "family": "v2"}
-        return jitter.draw_jitter(sample_key, image, **options).jitter_order
+        transform = augment.ColorJitter(**STRENGTHS)
+        return transform.sample(sample_key, jnp.zeros((1, 1, 3))).jitter_order
 
     number = 24_000
     drawn = np.asarray(jax.jit(jax.vmap(draw))(jax.random.split(key, number)))
@@ -94,9 +91,7 @@ def factors(key, amount, number=20_000):
 
     def draw(sample_key):
         image = jnp.zeros((1, 1, 3))
-        drawn = jitter.draw_jitter(
-            sample_key, image, hue=0.0, order="random", family="v2", **options
-        )
+        drawn = augment.ColorJitter(**options).sample(sample_key, image)
         return jnp.stack([drawn.brightness, drawn.contrast, drawn.saturation])
 
     return np.asarray(jax.jit(jax.vmap(draw))(jax.random.split(key, number))).T
@@ -136,20 +131,20 @@ def test_slots_are_those_of_the_orders():
 
 def test_one_channel_skips_saturation_and_hue(key, rng):
     image = jnp.asarray(rng.random((6, 5, 1)), jnp.float32)
-    got = augment.color_jitter(key, image, order="fixed", **STRENGTHS)
+    got = augment.ColorJitter(order="fixed", **STRENGTHS)(key, image)
     expected = one_by_one(image, NAMES[:2], draws_of(key), "v2")
     np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
 def test_zero_strength_changes_nothing(key, rng):
     image = jnp.asarray(rng.random((6, 5, 3)), jnp.float32)
-    got = augment.color_jitter(key, image, brightness=0.0, contrast=0.0)
+    got = augment.ColorJitter(brightness=0.0, contrast=0.0)(key, image)
     np.testing.assert_allclose(got, image, **helpers.TOLERANCE["image"])
 
 
 @pytest.mark.parametrize(
     ("operation", "share"),
-    [(augment.random_grayscale, 0.2), (augment.random_solarize, 0.2)],
+    [(augment.RandomGrayscale(), 0.2), (augment.RandomSolarize(), 0.2)],
 )
 def test_share_of_changed_images(key, operation, share):
     image = jnp.asarray([[[0.9, 0.1, 0.2]]])
@@ -164,11 +159,11 @@ def test_v1_adds_to_the_brightness_and_v2_multiplies(key):
     black = jnp.zeros((2, 2, 1))
     draw = draws_of(key)[0]
     options = {"brightness": 0.4, "contrast": 0.0, "order": "fixed"}
-    added = augment.color_jitter(key, black, family="v1", **options)
+    added = augment.ColorJitter(family="v1", **options)(key, black)
     np.testing.assert_allclose(
         added, np.full((2, 2, 1), max(0.0, 0.4 * draw)), **helpers.TOLERANCE["image"]
     )
-    half = augment.color_jitter(key, black + 0.5, family="v2", **options)
+    half = augment.ColorJitter(family="v2", **options)(key, black + 0.5)
     np.testing.assert_allclose(
         half, np.full((2, 2, 1), 0.5 + 0.2 * draw), **helpers.TOLERANCE["image"]
     )
@@ -177,28 +172,27 @@ def test_v1_adds_to_the_brightness_and_v2_multiplies(key):
 @pytest.mark.parametrize("order", ["random", "fixed"])
 def test_bfloat16_is_kept(key, rng, order):
     image = jnp.asarray(rng.random((6, 5, 3)), jnp.bfloat16)
-    got = augment.color_jitter(key, image, order=order, **STRENGTHS)
+    got = augment.ColorJitter(order=order, **STRENGTHS)(key, image)
     assert got.dtype == jnp.bfloat16
     wide = image.astype(jnp.float32)
-    full = augment.color_jitter(key, wide, order=order, **STRENGTHS)
+    full = augment.ColorJitter(order=order, **STRENGTHS)(key, wide)
     np.testing.assert_allclose(
         got.astype(jnp.float32), full, **helpers.TOLERANCE["bfloat16_view"]
     )
 
 
 def test_errors(key):
-    image = jnp.zeros((2, 2, 3))
     with pytest.raises(ValueError, match=r"hue must be in \[0.0, 0.5\]; got 0.6"):
-        augment.color_jitter(key, image, brightness=0.1, contrast=0.1, hue=0.6)
+        augment.ColorJitter(brightness=0.1, contrast=0.1, hue=0.6)
     with pytest.raises(ValueError, match=r"brightness must be in"):
-        augment.color_jitter(key, image, brightness=-0.1, contrast=0.1)
+        augment.ColorJitter(brightness=-0.1, contrast=0.1)
     with pytest.raises(ValueError, match=r"order must be 'random' or 'fixed'"):
-        augment.color_jitter(key, image, brightness=0.1, contrast=0.1, order="any")
+        augment.ColorJitter(brightness=0.1, contrast=0.1, order="any")
     with pytest.raises(ValueError, match=r"Unknown jitter family 'v3'.*v1, v2"):
-        augment.color_jitter(key, image, brightness=0.1, contrast=0.1, family="v3")
+        augment.ColorJitter(brightness=0.1, contrast=0.1, family="v3")
     with pytest.raises(ValueError, match=r"three channels"):
-        augment.color_jitter(
-            key, jnp.zeros((2, 2, 4)), brightness=0.1, contrast=0.1, hue=0.1
+        augment.ColorJitter(brightness=0.1, contrast=0.1, hue=0.1)(
+            key, jnp.zeros((2, 2, 4))
         )
     with pytest.raises(ValueError, match=r"threshold must be in"):
-        augment.random_solarize(key, image, threshold=2.0)
+        augment.RandomSolarize(threshold=2.0)

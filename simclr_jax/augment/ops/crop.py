@@ -1,23 +1,24 @@
-"""Random crops: a box drawn inside the image and resampled to a fixed size."""
+"""Random resized crop: a random box of the image, resampled to a fixed size."""
 
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from simclr_jax.augment import canvas as canvases
-from simclr_jax.augment import kernels, operation, planes, resample
+from simclr_jax.augment import padded, planes, transform
+from simclr_jax.augment.resizing import kernels, resample
 from simclr_jax.core import checks, registry, types
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-"""The dtypes of a view by name."""
+"""Dtypes of a view by name."""
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels; fractions are allowed. (0, 0) is the outer corner."""
+    """Rectangle in pixels, fractions allowed; (0, 0) is the outer corner."""
 
     top: Float[Array, ""]
     left: Float[Array, ""]
@@ -25,7 +26,7 @@ class Box(NamedTuple):
     width: Float[Array, ""]
 
 
-def draw_crop_box(
+def sample_crop_box(
     key: types.PRNGKey,
     *,
     height: resample.Number,
@@ -34,24 +35,24 @@ def draw_crop_box(
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
     sampler: str = "uniform_area",
 ) -> Box:
-    """Draws the box of an "inception" crop.
+    """Samples the box of an "inception" crop.
 
-    Of a number of proposals the first that fits is taken and placed uniformly. All are
-    drawn at once, so there is no loop. Sides and offsets are not rounded to whole
-    pixels, which both originals do.
+    The first proposal that fits is placed uniformly in the image. All proposals are
+    drawn at once, without a loop. Unlike in both original implementations, sides and
+    offsets are not rounded to whole pixels.
 
-    ``"uniform_area"`` is torchvision's ``RandomResizedCrop``. A proposal has its area
+    ``"uniform_area"`` is torchvision's ``RandomResizedCrop``. The area of a proposal is
     uniform in ``area`` and the logarithm of its aspect ratio uniform in
-    ``log(aspect)``; it fits when it is inside the image. If none of ten does (1e-9 of
-    the crops of a square image), the largest central box is taken whose aspect ratio
+    ``log(aspect)``; it fits if it lies inside the image. If none of ten fits (1e-9 of
+    the crops of a square image), the box is the largest central one whose aspect ratio
     lies in ``aspect``.
 
     ``"tf_distorted_box"`` is ``tf.image.sample_distorted_bounding_box`` as the original
-    SimCLR calls it, with the whole image as the one object of which 10% must be
-    covered. A proposal has its aspect ratio uniform in ``aspect`` and its height
-    uniform among those for which the box is inside the image and its area in ``area``;
-    it fits when it has at least 10% of the image. So the smallest area is 0.10 even
-    where ``area`` says 0.08, and crops are about 10% smaller on average than
+    SimCLR calls it: the whole image is the only object, and 10% of it must be covered.
+    The aspect ratio of a proposal is uniform in ``aspect``, and its height is uniform
+    among those for which the box lies inside the image and its area in ``area``; it
+    fits if it covers at least 10% of the image. Therefore the smallest area is 0.10
+    even if ``area`` starts at 0.08, and crops are about 10% smaller on average than
     torchvision's. If none of a hundred fits, the box is the whole image.
 
     Args:
@@ -66,12 +67,19 @@ def draw_crop_box(
       The box, inside the image up to rounding.
 
     Raises:
-      UserError: if ``area`` or ``aspect`` is no increasing pair of positive numbers,
-        or ``sampler`` is unknown.
+      UserError: if ``area`` or ``aspect`` is not an increasing pair of positive
+        numbers, or ``sampler`` is unknown.
 
     References:
       Szegedy et al., "Going Deeper with Convolutions", 2015, section 6;
       Chen et al., 2020, appendix A. https://arxiv.org/abs/2002.05709
+
+    Example:
+      >>> import jax
+      >>> from simclr_jax.augment import ops
+      >>> box = ops.sample_crop_box(jax.random.key(0), height=28, width=28)
+      >>> bool(box.top + box.height <= 28.001)
+      True
     """
     _check_ranges(area, aspect)
     rule = registry.lookup("crop sampler", sampler, SAMPLERS)
@@ -131,7 +139,7 @@ MIN_COVERED = 0.1
 
 
 class Sampler(NamedTuple):
-    """A rule for boxes: proposals, their number, and the sides if none fits."""
+    """Rule for boxes: proposals, their number, and the sides if none fits."""
 
     propose: Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
     num_tries: int
@@ -154,30 +162,37 @@ def resample_box(
     flipped: bool | Bool[Array, ""] = False,
     dtype: str = "float32",
 ) -> resample.ResizedImage:
-    """Resamples one box of the image to a fixed size.
+    """Resamples a box of the image to a fixed size.
 
-    Output pixels near the edge of the box also read the pixels just outside it (where
-    the image has any), as Pillow's ``resize(..., box=...)`` does.
+    Output pixels near the edge of the box also read the pixels just outside it (inside
+    the image), as Pillow's ``resize(..., box=...)`` does.
 
     Args:
-      image: float image, or a canvas of one; nothing beyond its size is read.
-      box: the box in pixels of the image, which may be traced.
+      image: float image, or a padded image, of which nothing beyond its size is read.
+      box: the box in pixels of the image; may be traced.
       size: output (height, width), or one number for a square.
       method: ``"bilinear"`` or ``"bicubic"``.
       antialias: see ``resample.resample_weights``.
       flipped: exchanges left and right; may be traced.
       dtype: of the result, ``"float32"`` or ``"bfloat16"``. In bfloat16 the products
-        run on bfloat16 operands and add in float32. They read the pixels as 0 to 255,
-        which bfloat16 holds exactly, where most 255ths would be rounded.
+        take bfloat16 operands and add in float32. They read the pixels as 0 to 255,
+        which bfloat16 represents exactly; most multiples of 1 / 255 would be rounded.
 
     Returns:
       The image of shape [out_h, out_w, c]; bicubic may overshoot the range.
 
     Raises:
       UserError: if ``size``, ``method`` or ``dtype`` is not valid.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.augment import ops
+      >>> box = ops.Box(*map(jnp.float32, (2, 2, 8, 8)))
+      >>> ops.resample_box(jnp.ones((12, 12, 3)), box, size=4).shape
+      (4, 4, 3)
     """
     out_dtype = registry.lookup("dtype", dtype, DTYPES)
-    pixels, height, width = canvases.unpack(image)
+    pixels, height, width = padded.unpack(image)
     rows = kernels.Span(box.top, box.height, valid=(0.0, height))
     columns = kernels.Span(box.left, box.width, valid=(0.0, width), mirrored=flipped)
     options = {"size": size, "method": method, "antialias": antialias}
@@ -188,8 +203,8 @@ def resample_box(
     return (out * (1.0 / 255.0)).astype(out_dtype)
 
 
-class DrawnCrop(NamedTuple):
-    """What ``random_resized_crop`` draws; the box is in pixels."""
+class CropParams(NamedTuple):
+    """Parameters of ``RandomResizedCrop``; the box is in pixels."""
 
     crop_top: Float[Array, ""]
     crop_left: Float[Array, ""]
@@ -198,85 +213,106 @@ class DrawnCrop(NamedTuple):
     flipped: Bool[Array, ""]
 
 
-def draw_crop(
-    key: types.PRNGKey,
-    image: types.Image | types.PaddedImages,
-    *,
-    area: tuple[float, float],
-    aspect: tuple[float, float],
-    sampler: str,
-    flip_probability: float,
-) -> DrawnCrop:
-    """Draws the box of a crop and its flip; see ``random_resized_crop``."""
-    checks.check_in_range("flip_probability", flip_probability, low=0.0, high=1.0)
-    _, height, width = canvases.unpack(image)
-    flipped = jnp.bool_(False)
-    if flip_probability > 0.0:
-        key, flip_key = jax.random.split(key)
-        flipped = jax.random.bernoulli(flip_key, flip_probability)
-    box = draw_crop_box(
-        key, height=height, width=width, area=area, aspect=aspect, sampler=sampler
-    )
-    return DrawnCrop(*box, flipped=flipped)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomResizedCrop(transform.Transform):
+    """Crops a random box of the image, resizes it to ``size``, and may mirror it.
 
+    Accepts padded images; the box lies inside the image.
 
-@operation.takes_canvas
-@operation.draws(draw_crop, label="crop")
-def random_resized_crop(
-    key: types.PRNGKey,
-    image: types.Image | types.PaddedImages,
-    *,
-    size: resample.Size,
-    area: tuple[float, float] = (0.08, 1.0),
-    aspect: tuple[float, float] = (3 / 4, 4 / 3),
-    sampler: str = "uniform_area",
-    method: str = "bilinear",
-    antialias: bool = True,
-    flip_probability: float = 0.0,
-    dtype: str = "float32",
-) -> resample.ResizedImage:
-    """Cuts a random box out of the image, resizes it to ``size``, may mirror it.
-
-    Args:
-      key: PRNG key; split into one for the box and one for the flip, unless
-        ``flip_probability`` is zero.
-      image: float image in [0, 1], or a canvas of one: the box lies in the image.
-      size: output (height, width), or one number for a square.
-      area: range of the box's share of the image's area; see ``draw_crop_box``.
+    Attributes:
+      size: output (height, width) in pixels, or one number for a square.
+      area: range of the box's share of the image's area; see ``sample_crop_box``.
       aspect: range of the box's width / height.
       sampler: distribution of the box, ``"uniform_area"`` or ``"tf_distorted_box"``.
       method: ``"bilinear"`` or ``"bicubic"``; bicubic is clipped back to [0, 1].
       antialias: see ``resample.resample_weights``. The original implementation of
-        SimCLR samples without.
-      flip_probability: of left and right being exchanged, in [0, 1]. The mirror is in
-        the weights of the resize, so it costs nothing.
+        SimCLR samples without antialiasing.
+      flip_probability: of exchanging left and right, in [0, 1]. The weights of the
+        resize are mirrored, which has no cost.
       dtype: of the view, ``"float32"`` or ``"bfloat16"``; see ``resample_box``. The
-        operations that follow keep it.
-
-    Returns:
-      The image of shape [out_h, out_w, c] in [0, 1].
+        transforms that follow keep it.
 
     Raises:
       UserError: if an option is not valid.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import augment
+      >>> crop = augment.RandomResizedCrop(size=24, area=(0.3, 1.0))
+      >>> image = jnp.ones((28, 28, 1))
+      >>> params = crop.sample(jax.random.key(0), image)
+      >>> crop.apply(params, image).shape
+      (24, 24, 1)
     """
-    drawn = draw_crop(
-        key,
-        image,
-        area=area,
-        aspect=aspect,
-        sampler=sampler,
-        flip_probability=flip_probability,
-    )
-    out = resample_box(
-        image,
-        Box(*drawn[:4]),
-        size=size,
-        method=method,
-        antialias=antialias,
-        flipped=drawn.flipped if flip_probability > 0.0 else False,
-        dtype=dtype,
-    )
-    return planes.map_planes(lambda band: jnp.clip(band, 0.0, 1.0), out)
+
+    size: resample.Size
+    area: tuple[float, float] = (0.08, 1.0)
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    sampler: str = "uniform_area"
+    method: str = "bilinear"
+    antialias: bool = True
+    flip_probability: float = 0.0
+    dtype: str = "float32"
+
+    label: ClassVar[str] = "crop"
+
+    def __post_init__(self) -> None:
+        """Checks the options and converts the size to (height, width)."""
+        object.__setattr__(self, "size", resample.size_pair("size", self.size))
+        _check_ranges(self.area, self.aspect)
+        registry.lookup("crop sampler", self.sampler, SAMPLERS)
+        registry.lookup("resampling method", self.method, kernels.KERNELS)
+        registry.lookup("dtype", self.dtype, DTYPES)
+        checks.check_in_range(
+            "flip_probability", self.flip_probability, low=0.0, high=1.0
+        )
+
+    def sample(
+        self, key: types.PRNGKey, image: types.Image | types.PaddedImages, /
+    ) -> CropParams:
+        """Samples the box and the flip.
+
+        Args:
+          key: PRNG key; split into one for the box and one for the flip, unless
+            ``flip_probability`` is zero.
+          image: float image or a padded image, for its size.
+
+        Returns:
+          The box in pixels, and whether it is mirrored.
+        """
+        _, height, width = padded.unpack(image)
+        flipped = jnp.bool_(False)
+        if self.flip_probability > 0.0:
+            key, flip_key = jax.random.split(key)
+            flipped = jax.random.bernoulli(flip_key, self.flip_probability)
+        box = sample_crop_box(
+            key,
+            height=height,
+            width=width,
+            area=self.area,
+            aspect=self.aspect,
+            sampler=self.sampler,
+        )
+        return CropParams(*box, flipped=flipped)
+
+    def apply(
+        self, params: CropParams, image: types.Image | types.PaddedImages, /
+    ) -> resample.ResizedImage:
+        """Resamples the box to ``size``, clipped to [0, 1]."""
+        out = resample_box(
+            image,
+            Box(*params[:4]),
+            size=self.size,
+            method=self.method,
+            antialias=self.antialias,
+            flipped=params.flipped if self.flip_probability > 0.0 else False,
+            dtype=self.dtype,
+        )
+        return planes.map_planes(lambda band: jnp.clip(band, 0.0, 1.0), out)
+
+    def accepts_padded(self) -> bool:
+        """Returns True."""
+        return True
 
 
 def _check_ranges(area: tuple[float, float], aspect: tuple[float, float]) -> None:

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from simclr_jax.augment import kernels, planes
+from simclr_jax.augment import planes
+from simclr_jax.augment.resizing import kernels
 from simclr_jax.core import types
 
 

@@ -1,4 +1,4 @@
-"""The central crop against slices and Pillow; canvases are in test_canvas.py."""
+"""The central crop against slices and Pillow; padded images are in test_padded.py."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,12 +6,13 @@ import pytest
 from PIL import Image
 
 from simclr_jax import augment
+from simclr_jax.augment import ops
 from tests import helpers
 
 
 def test_center_crop_takes_the_central_pixels(rng):
     image = jnp.asarray(rng.random((28, 31, 1)), jnp.float32)
-    got = augment.center_crop(image, size=24)
+    got = ops.center_crop(image, size=24)
     np.testing.assert_array_equal(got, image[2:26, 4:28])
 
 
@@ -22,7 +23,7 @@ def test_center_crop_keeps_a_proportion_of_the_less_cropped_side(rng, size):
     top, left = (40 - crop_h + 1) // 2, (56 - crop_w + 1) // 2
     central = image[top : top + crop_h, left : left + crop_w]
     expected = Image.fromarray(central).resize(size[::-1], Image.Resampling.BICUBIC)
-    got = augment.center_crop(
+    got = ops.center_crop(
         jnp.asarray(image)[..., None], size=size, proportion=0.875
     )
     np.testing.assert_allclose(
@@ -37,7 +38,7 @@ def test_sides_are_rounded_half_to_even(proportion):
         top, left = (height - side + 1) // 2, (width - side + 1) // 2
         image = jnp.arange(height * width, dtype=jnp.float32).reshape(height, width, 1)
         image = image / (height * width)
-        got = augment.center_crop(image, size=side, proportion=proportion)
+        got = ops.center_crop(image, size=side, proportion=proportion)
         np.testing.assert_array_equal(got, image[top : top + side, left : left + side])
 
 
@@ -45,16 +46,16 @@ def test_fit_to_size_is_the_operation_of_evaluation(key, rng):
     image = jnp.asarray(rng.random((30, 40, 1)), jnp.float32)
     for fit in ("proportion", "crop", "resize"):
         np.testing.assert_array_equal(
-            augment.fit_to_size(key, image, size=16, fit=fit),
+            ops.FitToSize(size=16, fit=fit)(key, image),
             augment.evaluation(size=16, fit=fit)(key, image),
         )
 
 
-def test_errors(key):
+def test_errors():
     image = jnp.zeros((8, 8, 3))
     with pytest.raises(ValueError, match=r"cannot take 9 x 9 pixels out of .* 8 x 8"):
-        augment.center_crop(image, size=9)
+        ops.center_crop(image, size=9)
     with pytest.raises(ValueError, match=r"proportion must be"):
-        augment.center_crop(image, size=4, proportion=1.5)
+        ops.center_crop(image, size=4, proportion=1.5)
     with pytest.raises(ValueError, match=r"fit must be .* got 'middle'"):
-        augment.fit_to_size(key, image, size=4, fit="middle")
+        ops.FitToSize(size=4, fit="middle")

@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from simclr_jax.augment import canvas as canvases
-from simclr_jax.augment import kernels, taps
+from simclr_jax.augment import padded
+from simclr_jax.augment.resizing import kernels, taps
 from simclr_jax.core import checks, errors, registry, types
 
 Size = int | tuple[int, ...] | list[int]
@@ -231,7 +231,7 @@ def resize(
       UserError: if ``size`` or ``method`` is not valid.
     """
     out_h, out_w = size_pair("size", size)
-    pixels, height, width = canvases.unpack(image)
+    pixels, height, width = padded.unpack(image)
     if not isinstance(image, types.PaddedImages) and (out_h, out_w) == image.shape[:2]:
         return image
     spans = (

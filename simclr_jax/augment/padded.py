@@ -1,8 +1,8 @@
-"""An image or a canvas: what the operations that may come first read from either.
+"""Reading images and padded images: conversion to float, and the size to read.
 
-A ``types.PaddedImages`` holds an image in the upper left corner of a larger array, so that
-images of many sizes fit in one batch. The crops and the resizes take one wherever they
-take an image; they return plain images, so nothing after them has to know.
+A ``types.PaddedImages`` holds an image in the upper left corner of a larger array, so
+that images of many sizes fit in one batch. Crops and resizes accept a padded image
+wherever they accept an image, and return plain images.
 """
 
 import typing
@@ -14,10 +14,10 @@ from jaxtyping import Array, Float, UInt8
 from simclr_jax.core import types
 
 Side = float | jax.Array
-"""Height or width in pixels: a Python number of an image, traced of a canvas."""
+"""Height or width in pixels: a Python number for an image, traced if padded."""
 
 Pixels = Float[Array, "*b h w c"] | UInt8[Array, "*b h w c"]
-"""An image or a batch of images, stored or in the form that augmentations take."""
+"""An image or a batch of images, as stored or as float."""
 
 
 @typing.overload
@@ -31,14 +31,21 @@ def as_float(images: Pixels) -> Float[Array, "*b h w c"]: ...
 def as_float(
     images: Pixels | types.PaddedImages,
 ) -> Float[Array, "*b h w c"] | types.PaddedImages:
-    """Converts stored images to the form that augmentations take.
+    """Converts stored images to float32 in [0, 1].
 
     Args:
-      images: uint8 in [0, 255], or already float in [0, 1], one or a batch; or a
-        canvas of either.
+      images: uint8 in [0, 255] (divided by 255) or float in [0, 1], one image
+        [h w c] or a batch [b h w c]; or padded images of either type.
 
     Returns:
-      Float32 images in [0, 1]; of a canvas the pixels are converted, the sizes kept.
+      Float32 images in [0, 1]. For padded images the pixels are converted and the sizes
+      kept.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import augment
+      >>> augment.as_float(jnp.full((1, 1, 1), 255, jnp.uint8))
+      Array([[[1.]]], dtype=float32)
     """
     if isinstance(images, types.PaddedImages):
         return images._replace(pixels=_pixels_as_float(images.pixels))
@@ -46,14 +53,14 @@ def as_float(
 
 
 def unpack(image: types.Image | types.PaddedImages) -> tuple[types.Image, Side, Side]:
-    """Returns the pixels with the height and the width of the image in them.
+    """Returns the pixels of an image with the height and width that may be read.
 
     Args:
-      image: float image [h w c], or a canvas of one image.
+      image: float image [h w c], or one padded image.
 
     Returns:
-      ``(pixels, height, width)``: the float pixels [h w c], and in pixels the sides of
-      the part that may be read.
+      ``(pixels, height, width)``: the float pixels [h w c], and the height and width in
+      pixels of the image in them.
     """
     if isinstance(image, types.PaddedImages):
         height, width = image.size.astype(jnp.float32)

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simclr_jax.augment import kernels
+from simclr_jax.augment.resizing import kernels
 
 
 @pytest.mark.parametrize(("method", "support"), kernels.SUPPORTS.items())

@@ -1,28 +1,29 @@
-"""SimCLR's recipes, and the builder that the recipes of other papers share.
+"""SimCLR's recipes, and the builder shared with the recipes of other papers.
 
-Every recipe takes images in [0, 1] and ends in [0, 1]; nothing is normalized by a mean
-or a deviation, as in the original code. Recipes with the same options are equal and
-hash alike. An option that several of them have means the same in all:
+Recipes map images in [0, 1] to views in [0, 1]; as in the original code, images are
+not normalized by a mean or a standard deviation. Recipes with the same options are
+equal and have equal hashes. An option that several recipes have means the same in all:
 
 =========================  ==========================================================
 option                     meaning
 =========================  ==========================================================
 ``size``                   side of the view in pixels
 ``area``                   range of the share of the image that a crop keeps
-``sampler``                of the crop's box; see ``crop.draw_crop_box``
+``sampler``                of the crop's box; see ``ops.sample_crop_box``
 ``strength``               factor of all four amounts of the color jitter
 ``family``                 of the jitter: "v1" adds to the brightness, "v2" multiplies
 ``order``                  of the jitter: "random" or "fixed"
-``grayscale_probability``  of losing all color
+``grayscale_probability``  of removing all color
 ``blur_probability``       of the blur, whose kernel is a tenth of the height
-``parity``                 the original's dark borders after a blur; see ``gaussian``
+``parity``                 the original's dark borders; see ``ops.gaussian_blur``
 ``dtype``                  of the view: "float32" or "bfloat16"
 =========================  ==========================================================
 
-Images of one channel keep one; saturation, hue and grayscale pass them by.
+Images with one channel keep one channel; saturation, hue and grayscale skip them.
 """
 
-from simclr_jax.augment import compose, crop, gaussian, jitter
+from simclr_jax.augment import transform
+from simclr_jax.augment.ops import blur, crop, jitter
 
 Range = tuple[float, float]
 
@@ -42,40 +43,30 @@ def jittered_view(
     antialias: bool = False,
     parity: bool,
     dtype: str,
-) -> compose.Chain:
-    """Crop with flip, color jitter, grayscale, blur, solarize: the common builder.
+) -> transform.Chain:
+    """Builds a view: crop with flip, color jitter, grayscale, blur, solarize.
 
     Args:
-      size: see the table of this module, as for all that follow and are not explained.
-      area: see there.
-      sampler: see there.
-      amounts: of brightness, contrast, saturation and hue; see ``jitter.color_jitter``.
-        The jitter is applied to 80% of the views.
-      family: see there.
-      order: see there.
-      grayscale_probability: see there.
-      blur_probability: see there; the stage is left out if zero.
-      solarize_probability: of inverting bright values; the stage is left out if zero.
+      size: see the table in the docstring of this module.
+      area: see the table.
+      sampler: see the table.
+      amounts: of brightness, contrast, saturation and hue; see ``ops.ColorJitter``. The
+        jitter is applied to 80% of the views.
+      family: see the table.
+      order: see the table.
+      grayscale_probability: see the table.
+      blur_probability: see the table; the stage is omitted if zero.
+      solarize_probability: of inverting bright values; the stage is omitted if zero.
       method: of the crop's resize.
       antialias: of the crop's resize.
-      parity: see there.
-      dtype: see there.
+      parity: see the table.
+      dtype: see the table.
 
     Returns:
       An augmentation.
     """
     brightness, contrast, saturation, hue = amounts
-    jittering = compose.bind(
-        jitter.color_jitter,
-        brightness=brightness,
-        contrast=contrast,
-        saturation=saturation,
-        hue=hue,
-        order=order,
-        family=family,
-    )
-    cropping = compose.bind(
-        crop.random_resized_crop,
+    cropping = crop.RandomResizedCrop(
         size=size,
         area=area,
         sampler=sampler,
@@ -84,15 +75,26 @@ def jittered_view(
         flip_probability=0.5,
         dtype=dtype,
     )
-    gray = compose.bind(jitter.random_grayscale, probability=grayscale_probability)
-    stages = [cropping, compose.with_probability(jittering, 0.8), gray]
+    jittering = jitter.ColorJitter(
+        brightness=brightness,
+        contrast=contrast,
+        saturation=saturation,
+        hue=hue,
+        order=order,
+        family=family,
+    )
+    stages = [
+        cropping,
+        transform.RandomApply(jittering, 0.8),
+        jitter.RandomGrayscale(probability=grayscale_probability),
+    ]
     if blur_probability:
-        blurring = {"probability": blur_probability, "parity": parity}
-        stages.append(compose.bind(gaussian.gaussian_blur, **blurring))
+        stages.append(
+            blur.RandomGaussianBlur(probability=blur_probability, parity=parity)
+        )
     if solarize_probability:
-        chance = {"probability": solarize_probability}
-        stages.append(compose.bind(jitter.random_solarize, **chance))
-    return compose.chain(*stages)
+        stages.append(jitter.RandomSolarize(probability=solarize_probability))
+    return transform.Chain(tuple(stages))
 
 
 def simclr_v1(
@@ -106,8 +108,8 @@ def simclr_v1(
     blur_probability: float = 0.5,
     parity: bool = False,
     dtype: str = "float32",
-) -> compose.Chain:
-    """SimCLR on ImageNet as in its paper: additive brightness.
+) -> transform.Chain:
+    """Builds SimCLR's ImageNet recipe as in its paper: additive brightness.
 
     Args:
       size: side of the view in pixels.
@@ -115,7 +117,7 @@ def simclr_v1(
       area: share of the image that a crop keeps.
       sampler: distribution of the crop's box.
       order: of the jitter's operations.
-      grayscale_probability: of losing all color.
+      grayscale_probability: of removing all color.
       blur_probability: of the blur.
       parity: darkens the borders of blurred views, as the original code does.
       dtype: of the view.
@@ -125,6 +127,13 @@ def simclr_v1(
 
     References:
       Chen et al., 2020, appendix A. https://arxiv.org/abs/2002.05709
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import augment
+      >>> view = augment.recipes.simclr_v1(size=32)
+      >>> view(jax.random.key(0), jnp.ones((40, 48, 3))).shape
+      (32, 32, 3)
     """
     return jittered_view(
         size=size,
@@ -151,8 +160,8 @@ def simclr_v2(
     blur_probability: float = 0.5,
     parity: bool = False,
     dtype: str = "float32",
-) -> compose.Chain:
-    """SimCLR on ImageNet as in the released code: multiplicative brightness.
+) -> transform.Chain:
+    """Builds SimCLR's ImageNet recipe as in its code: multiplicative brightness.
 
     Args:
       size: side of the view in pixels.
@@ -160,7 +169,7 @@ def simclr_v2(
       area: share of the image that a crop keeps.
       sampler: distribution of the crop's box.
       order: of the jitter's operations.
-      grayscale_probability: of losing all color.
+      grayscale_probability: of removing all color.
       blur_probability: of the blur.
       parity: darkens the borders of blurred views, as the original code does.
       dtype: of the view.
@@ -172,6 +181,13 @@ def simclr_v2(
       Chen et al., "Big Self-Supervised Models are Strong Semi-Supervised Learners",
       2020, section 3 (the augmentations of SimCLR, in the code published with it).
       https://arxiv.org/abs/2006.10029
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import augment
+      >>> view = augment.recipes.simclr_v2(size=32)
+      >>> view(jax.random.key(0), jnp.ones((40, 48, 3))).shape
+      (32, 32, 3)
     """
     return jittered_view(
         size=size,
@@ -197,8 +213,8 @@ def simclr_cifar(
     order: str = "random",
     grayscale_probability: float = 0.2,
     dtype: str = "float32",
-) -> compose.Chain:
-    """SimCLR on CIFAR: half the color strength and no blur.
+) -> transform.Chain:
+    """Builds SimCLR's CIFAR recipe: half the color strength and no blur.
 
     Args:
       size: side of the view in pixels.
@@ -207,7 +223,7 @@ def simclr_cifar(
       sampler: distribution of the crop's box.
       family: of the jitter, ``"v1"`` (the paper) or ``"v2"`` (the released code).
       order: of the jitter's operations.
-      grayscale_probability: of losing all color.
+      grayscale_probability: of removing all color.
       dtype: of the view.
 
     Returns:
@@ -215,6 +231,13 @@ def simclr_cifar(
 
     References:
       Chen et al., 2020, appendix B.9. https://arxiv.org/abs/2002.05709
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import augment
+      >>> view = augment.recipes.simclr_cifar()
+      >>> view(jax.random.key(0), jnp.ones((32, 32, 3))).shape
+      (32, 32, 3)
     """
     return jittered_view(
         size=size,

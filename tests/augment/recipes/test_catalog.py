@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from simclr_jax import augment
-from simclr_jax.augment import catalog
+from simclr_jax.augment import recipes
 from tests import helpers
 from tests.augment import samples
 
 # Other tests register recipes of their own.
 NAMES = sorted(
     name
-    for name, builder in catalog.RECIPES.items()
+    for name, builder in augment.RECIPES.items()
     if builder.__module__.startswith("simclr_jax.")
 )
 
@@ -99,7 +99,7 @@ def test_constant_gray_image_stays_constant(key, name):
 def test_lists_stand_for_tuples():
     lists = {"sizes": [20, 12], "counts": [2, 3], "areas": [[0.2, 1.0], [0.1, 0.2]]}
     recipe = augment.build("swav", **lists)
-    assert recipe == augment.swav(
+    assert recipe == recipes.swav(
         sizes=(20, 12), counts=(2, 3), areas=((0.2, 1.0), (0.1, 0.2))
     )
     assert hash(recipe) is not None
