@@ -1,4 +1,8 @@
-"""Composition: keys of the stages, equality, options."""
+"""Transforms: sampled parameters, composition, equality, reports."""
+
+import dataclasses
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +10,10 @@ import numpy as np
 import pytest
 
 from simclr_jax import augment
+from simclr_jax.augment import ops
+from simclr_jax.augment.ops import jitter
+from tests import helpers
+from tests.augment import samples
 
 
 def add_noise(key, image, *, scale=1.0):
@@ -20,19 +28,19 @@ def test_chain_splits_the_key_once(key):
     image = jnp.zeros((2, 2, 1))
     first, second = jax.random.split(key)
     expected = add_noise(second, add_noise(first, image))
-    got = augment.chain(add_noise, add_noise)(key, image)
+    got = augment.Chain((add_noise, add_noise))(key, image)
     np.testing.assert_array_equal(got, expected)
 
 
 def test_empty_chain_is_nothing(key):
     image = jnp.ones((2, 2, 1))
-    np.testing.assert_array_equal(augment.chain()(key, image), image)
+    np.testing.assert_array_equal(augment.Chain(())(key, image), image)
 
 
 def test_with_probability(key):
     image = jnp.zeros((1, 1, 1))
     keys = jax.random.split(key, 4000)
-    some = augment.with_probability(add_noise, 0.3)
+    some = augment.RandomApply(add_noise, 0.3)
     out = jax.vmap(some, in_axes=(0, None))(keys, image)
     share = float(jnp.mean(out > 0.0, dtype=jnp.float32))
     # Four standard deviations of a share of 4,000 draws.
@@ -40,24 +48,180 @@ def test_with_probability(key):
 
 
 def test_bound_options_become_hashable_and_print():
-    bound = augment.bind(augment.random_resized_crop, size=[24, 24], area=[0.3, 1.0])
-    same = augment.bind(augment.random_resized_crop, area=(0.3, 1.0), size=(24, 24))
+    bound = augment.bind(add_noise, scale=[1.0, 2.0])
+    same = augment.bind(add_noise, scale=(1.0, 2.0))
     assert bound == same
     assert hash(bound) == hash(same)
-    assert repr(bound) == "random_resized_crop(area=(0.3, 1.0), size=(24, 24))"
+    assert repr(bound) == "add_noise(scale=(1.0, 2.0))"
 
 
-def test_repr_of_a_composition():
-    flip = augment.bind(augment.random_horizontal_flip)
-    got = repr(augment.chain(flip, augment.with_probability(flip, 0.5)))
-    assert got == "random_horizontal_flip() > random_horizontal_flip() with p = 0.5"
-    assert repr(augment.chain()) == "nothing"
+def test_equal_compositions_are_equal_and_print():
+    flip = augment.RandomHorizontalFlip()
+    one, two = (
+        augment.Chain((flip, augment.RandomApply(add_noise, 0.5))) for _ in range(2)
+    )
+    assert one == two
+    assert hash(one) == hash(two)
+    assert repr(one) == (
+        "Chain(stages=(RandomHorizontalFlip(probability=0.5), "
+        "RandomApply(augmentation=add_noise(), probability=0.5)))"
+    )
+
+
+def test_stages_are_sampled_for_the_size_that_they_are_given(key, rng):
+    image = jnp.asarray(rng.random((12, 20, 1)), jnp.float32)
+    crop = augment.RandomResizedCrop(size=(8, 6), area=(1.0, 1.0), aspect=(0.1, 10.0))
+    _, second = augment.Chain((crop, crop)).sample(key, image)
+    assert float(second.crop_height) <= 8.0 + 1e-5
+    assert float(second.crop_width) <= 6.0 + 1e-5
+
+
+def test_a_call_applies_the_sampled_parameters(key, rng):
+    image = jnp.asarray(rng.random((28, 33, 3)), jnp.float32)
+    for augmentation in augment.members(samples.small("byol")):
+
+        @functools.partial(jax.jit, compiler_options=samples.FAST_TO_COMPILE)
+        def both(key, image, augmentation=augmentation):
+            params = augmentation.sample(key, image)
+            return augmentation.apply(params, image), augmentation(key, image)
+
+        np.testing.assert_array_equal(*both(key, image))
+
+
+def report(key, image, augmentation):
+    transform = augment.as_transform(augmentation)
+    return transform.report(transform.sample(key, image))
+
+
+MODES = {"v1": "additive", "v2": "multiplicative"}
+ADJUSTERS = {
+    "contrast": lambda image, amount: ops.adjust_contrast(image, factor=amount),
+    "saturation": lambda image, amount: ops.adjust_saturation(image, factor=amount),
+    "hue": lambda image, amount: ops.adjust_hue(image, delta=amount),
+}
+
+
+def repeat_by_hand(image, drawn, family, options):
+    """Makes the view from reported parameters with the deterministic functions."""
+    box = ops.Box(
+        *(drawn[f"crop_{side}"] for side in ("top", "left", "height", "width"))
+    )
+    image = jnp.clip(ops.resample_box(image, box, **options), 0.0, 1.0)
+    if drawn["flipped"]:
+        image = image[:, ::-1]
+    if drawn.get("jitter_applied", 0.0):
+        for name in jitter.ORDERS[int(drawn["jitter_order"])]:
+            if name == "brightness":
+                image = ops.adjust_brightness(
+                    image, amount=drawn[name], mode=MODES[family]
+                )
+            else:
+                image = ADJUSTERS[name](image, drawn[name])
+    if drawn.get("grayscale", 0.0):
+        image = ops.to_grayscale(image)
+    if drawn.get("blurred", 0.0):
+        image = jnp.clip(ops.gaussian_blur(image, sigma=drawn["blur_sigma"]), 0.0, 1.0)
+    if drawn.get("solarized", 0.0):
+        image = ops.solarize(image)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "method", "antialias"),
+    [
+        ("byol", "v1", "bicubic", False),
+        ("moco_v3", "v2", "bilinear", True),
+        ("simclr_v1", "v1", "bicubic", False),
+        ("simclr_v2", "v2", "bicubic", False),
+        ("supervised", "v2", "bicubic", False),
+    ],
+)
+def test_reported_parameters_reproduce_the_view(rng, name, family, method, antialias):
+    image = jnp.asarray(rng.random((28, 33, 3)), jnp.float32)
+    augmentation = augment.members(samples.small(name))[-1]
+    size = samples.SMALL[name]["size"]
+    options = {"size": size, "method": method, "antialias": antialias}
+
+    @functools.partial(jax.jit, compiler_options=samples.FAST_TO_COMPILE)
+    def both(key):
+        drawn = report(key, image, augmentation)
+        return drawn, augmentation(key, image)
+
+    for seed in range(4):
+        drawn, view = both(jax.random.key(seed))
+        expected = repeat_by_hand(image, drawn, family, options)
+        np.testing.assert_allclose(view, expected, **helpers.TOLERANCE["image"])
+
+
+def test_reported_names_are_in_the_order_of_the_stages(key, rng):
+    image = jnp.asarray(rng.random((28, 33, 3)), jnp.float32)
+    drawn = report(key, image, samples.small("byol")[1])
+    assert list(drawn) == [
+        *("crop_top", "crop_left", "crop_height", "crop_width", "flipped"),
+        *("jitter_applied", "brightness", "contrast", "saturation", "hue"),
+        *("jitter_order", "grayscale", "blur_sigma", "blurred", "solarized"),
+    ]
+    for value in drawn.values():
+        assert value.dtype == jnp.float32
+        assert value.shape == ()
+
+
+def test_parameters_of_a_padded_image_are_those_of_the_image(key, rng):
+    image = rng.random((28, 33, 3)).astype(np.float32)
+    augmentation = samples.small("simclr_v2")
+    alone = report(key, jnp.asarray(image), augmentation)
+    padded = samples.pad(rng, image, 40, 40)
+    for name, value in report(key, padded, augmentation).items():
+        np.testing.assert_allclose(value, alone[name], **helpers.TOLERANCE["image"])
+
+
+def test_repeated_stages_get_numbers(key):
+    flip = augment.RandomHorizontalFlip(probability=1.0)
+    chain = augment.Chain((flip, flip, augment.RandomHorizontalFlip()))
+    named = report(key, jnp.zeros((4, 4, 1)), chain)
+    assert list(named) == ["flipped", "flipped_2", "flipped_3"]
+    assert float(named["flipped"]) == float(named["flipped_2"]) == 1.0
+
+
+def test_plain_functions_report_nothing_but_whether_they_are_applied(key):
+    def invert(key, image):
+        return 1.0 - image
+
+    crop, image = augment.RandomResizedCrop(size=4), jnp.zeros((8, 8, 1))
+    assert report(key, image, invert) == {}
+    assert len(report(key, image, augment.Chain((crop, invert)))) == 5
+    maybe = augment.RandomApply(invert, 0.5)
+    assert list(report(key, image, maybe)) == ["invert_applied"]
+    assert report(key, image, augment.evaluation(size=8)) == {}
+
+
+def test_own_transform_reports_its_parameters(key):
+    class NoiseParams(NamedTuple):
+        noise: jax.Array
+
+    @dataclasses.dataclass(frozen=True)
+    class AddNoise(augment.Transform):
+        label = "noise"
+        scale: float = 0.5
+
+        def sample(self, key, image):
+            return NoiseParams(self.scale * jax.random.normal(key))
+
+        def apply(self, params, image):
+            return image + params.noise
+
+    image = jnp.zeros((1, 1, 1))
+    for transform in (AddNoise(), AddNoise(scale=2.0)):
+        named = report(key, image, transform)
+        np.testing.assert_array_equal(named["noise"], transform(key, image)[0, 0, 0])
+    maybe = augment.RandomApply(AddNoise(), 0.5)
+    assert list(report(key, image, maybe)) == ["noise_applied", "noise"]
 
 
 def test_errors(key):
     with pytest.raises(ValueError, match=r"option of add_noise 'sacle'.*mean 'scale'"):
         augment.bind(add_noise, sacle=2.0)
     with pytest.raises(ValueError, match=r"probability must be in"):
-        augment.with_probability(add_noise, 1.2)
-    with pytest.raises(ValueError, match=r"keeps the shape; .*cut"):
-        augment.with_probability(cut, 0.5)(key, jnp.zeros((2, 2, 1)))
+        augment.RandomApply(add_noise, 1.2)
+    with pytest.raises(ValueError, match=r"keeps the shape; cut"):
+        augment.RandomApply(cut, 0.5)(key, jnp.zeros((2, 2, 1)))

@@ -1,8 +1,8 @@
-"""Deterministic color operations on images in [0, 1], each clipped to [0, 1].
+"""Deterministic color operations on images in [0, 1], with results in [0, 1].
 
-Every operation keeps the dtype of the image. Of a bfloat16 image the arithmetic is done
-in float32 and rounded once, at the end: a hue of up to 12 sixths of the circle would
-have steps of 1/16 in bfloat16, and inside a fused loop the wider numbers cost nothing.
+Every operation keeps the dtype of the image. For a bfloat16 image the arithmetic is
+done in float32 and rounded once, at the end: a hue of up to 12 sixths of the circle
+would have steps of 1/16 in bfloat16, and inside a fused loop float32 has no extra cost.
 """
 
 import jax
@@ -16,17 +16,17 @@ GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue in luma, as in ``tf.image.rgb_to_grayscale``."""
 
 Planes = tuple[jax.Array, ...]
-"""Red, green and blue, each [h w]: on a CPU quicker than channels side by side."""
+"""Red, green and blue, each [h w]: faster on a CPU than channels side by side."""
 
 
 def adjust_brightness(
     image: types.Image, *, amount: resample.Number, mode: str = "multiplicative"
 ) -> types.Image:
-    """Makes the image brighter or darker.
+    """Changes the brightness.
 
     Args:
       image: in [0, 1].
-      amount: the factor >= 0 (1 changes nothing), or the summand (0 changes nothing).
+      amount: the factor >= 0 (1 keeps the image), or the summand (0 keeps the image).
       mode: ``"multiplicative"`` (SimCLR v2 and the released code's default) or
         ``"additive"`` (SimCLR v1).
 
@@ -35,6 +35,12 @@ def adjust_brightness(
 
     Raises:
       UserError: if ``mode`` is neither.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.augment import ops
+      >>> ops.adjust_brightness(jnp.asarray([[[0.25, 0.75]]]), amount=2.0)
+      Array([[[0.5, 1. ]]], dtype=float32)
     """
     check_brightness_mode(mode)
     wide = image.astype(jnp.float32)
@@ -43,17 +49,23 @@ def adjust_brightness(
 
 
 def adjust_contrast(image: types.Image, *, factor: resample.Number) -> types.Image:
-    """Spreads each channel around its own mean over the image.
+    """Scales the difference of each channel from its mean over the image.
 
-    The pivot is the per-channel mean, as in TensorFlow and the original code;
-    torchvision takes the mean of the gray image.
+    The mean is that of the channel, as in TensorFlow and the original code; torchvision
+    uses the mean of the gray image.
 
     Args:
       image: in [0, 1].
-      factor: >= 0; 1 changes nothing, 0 leaves the mean.
+      factor: >= 0; 1 keeps the image, 0 leaves the mean.
 
     Returns:
       ``(image - mean) * factor + mean``, clipped to [0, 1].
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.augment import ops
+      >>> ops.adjust_contrast(jnp.asarray([[[0.25], [0.75]]]), factor=0.5)[0, :, 0]
+      Array([0.375, 0.625], dtype=float32)
     """
     wide = image.astype(jnp.float32)
     mean = jnp.mean(wide, axis=(0, 1), keepdims=True)
@@ -61,11 +73,11 @@ def adjust_contrast(image: types.Image, *, factor: resample.Number) -> types.Ima
 
 
 def adjust_saturation(image: types.Image, *, factor: resample.Number) -> types.Image:
-    """Scales the saturation (the S of HSV), hue and value untouched.
+    """Scales the saturation (the S of HSV); keeps hue and value.
 
     Args:
       image: in [0, 1], three channels.
-      factor: >= 0; 1 changes nothing, 0 leaves a gray image. The scaled saturation is
+      factor: >= 0; 1 keeps the image, 0 gives a gray image. The scaled saturation is
         clipped to 1.
 
     Returns:
@@ -73,6 +85,12 @@ def adjust_saturation(image: types.Image, *, factor: resample.Number) -> types.I
 
     Raises:
       UserError: if the image does not have three channels.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.augment import ops
+      >>> ops.adjust_saturation(jnp.asarray([[[1.0, 0.5, 0.5]]]), factor=0.5)
+      Array([[[1.  , 0.75, 0.75]]], dtype=float32)
     """
     check_three_channels("adjust_saturation", image)
     wide = image.astype(jnp.float32)
@@ -83,17 +101,23 @@ def adjust_saturation(image: types.Image, *, factor: resample.Number) -> types.I
 
 
 def adjust_hue(image: types.Image, *, delta: resample.Number) -> types.Image:
-    """Turns the hue circle, saturation and value untouched.
+    """Rotates the hue; keeps saturation and value.
 
     Args:
       image: in [0, 1], three channels.
-      delta: the turn as a fraction of the circle; 1/3 takes red to green.
+      delta: the rotation as a fraction of the circle; 1/3 turns red into green.
 
     Returns:
       The image in [0, 1].
 
     Raises:
       UserError: if the image does not have three channels.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.augment import ops
+      >>> ops.adjust_hue(jnp.asarray([[[1.0, 0.0, 0.0]]]), delta=0.5)
+      Array([[[0., 1., 1.]]], dtype=float32)
     """
     check_three_channels("adjust_hue", image)
     return adjust_hue_and_saturation(image, delta=delta, factor=1.0)
@@ -102,16 +126,16 @@ def adjust_hue(image: types.Image, *, delta: resample.Number) -> types.Image:
 def adjust_hue_and_saturation(
     image: types.Image, *, delta: resample.Number, factor: resample.Number
 ) -> types.Image:
-    """Turns the hue and scales the saturation with one conversion to HSV.
+    """Rotates the hue and scales the saturation with one conversion to HSV.
 
     With value V = max, chroma C = max - min and the hue H in sixths of the circle, a
     channel is ``V - C * clip(d - 1, 0, 1)``, where d is the distance on the circle from
-    H to the channel's own place: 0, 2, 4 for red, green, blue. A turn changes H alone,
-    a saturation factor C alone, so the two commute and share the conversion.
+    H to the position of the channel: 0, 2, 4 for red, green, blue. A rotation changes
+    only H and a saturation factor only C, so the two commute and share the conversion.
 
     Args:
       image: in [0, 1], three channels.
-      delta: turn of the hue as a fraction of the circle.
+      delta: rotation of the hue as a fraction of the circle.
       factor: of the saturation, >= 0.
 
     Returns:
@@ -122,6 +146,14 @@ def adjust_hue_and_saturation(
 
     References:
       Smith, "Color gamut transform pairs", 1978 (HSV).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.augment import ops
+      >>> ops.adjust_hue_and_saturation(
+      ...     jnp.asarray([[[1.0, 0.0, 0.0]]]), delta=0.5, factor=0.5
+      ... )
+      Array([[[0.5, 1. , 1. ]]], dtype=float32)
     """
     check_three_channels("adjust_hue_and_saturation", image)
     return jnp.stack(turn_and_saturate(planes.split(image), delta, factor), axis=-1)
@@ -130,14 +162,15 @@ def adjust_hue_and_saturation(
 def turn_and_saturate(
     bands: Planes, delta: resample.Number, factor: resample.Number
 ) -> Planes:
-    """Does what ``adjust_hue_and_saturation`` does, to red, green and blue planes."""
+    """Changes planes as ``adjust_hue_and_saturation`` changes an image."""
     dtype = bands[0].dtype
     red, green, blue = (band.astype(jnp.float32) for band in bands)
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
-    # Places on the circle are kept times the chroma, which saves the hue's division.
-    # Comparing the channels, not with `value`: if a compiler rounds the two uses of a
-    # channel differently, an equality fails, while here a near tie may go either way.
+    # Positions on the circle are multiplied by the chroma, which saves the division of
+    # the hue. The channels are compared with each other, not with `value`: if two uses
+    # of a channel are rounded differently, an equality with `value` would fail, while a
+    # comparison of nearly equal channels may give either result.
     is_red = (red >= green) & (red >= blue)
     other = jnp.where(
         green >= blue, 2.0 * chroma + (blue - red), 4.0 * chroma + (red - green)
@@ -158,7 +191,7 @@ def turn_and_saturate(
 def saturation_gain(
     value: jax.Array, chroma: jax.Array, factor: resample.Number
 ) -> jax.Array:
-    """Returns what the chroma is multiplied by: ``factor``, at most ``1 / S``."""
+    """Returns the factor of the chroma: ``factor``, at most ``1 / S``."""
     return jnp.minimum(factor, value / jnp.where(chroma > 0.0, chroma, 1.0))
 
 
@@ -166,13 +199,19 @@ def to_grayscale(image: types.Image) -> types.Image:
     """Replaces the colors by their luma, in all three channels.
 
     Args:
-      image: in [0, 1], one or three channels; one channel is returned as it is.
+      image: in [0, 1], one or three channels; one channel is returned unchanged.
 
     Returns:
       The image, of the same shape.
 
     Raises:
       UserError: if the image has another number of channels.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.augment import ops
+      >>> ops.to_grayscale(jnp.ones((8, 8, 3))).shape
+      (8, 8, 3)
     """
     if image.shape[-1] == 1:
         return image
@@ -195,6 +234,12 @@ def solarize(image: types.Image, *, threshold: resample.Number = 0.5) -> types.I
 
     References:
       Grill et al., "Bootstrap your own latent", 2020, appendix B.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.augment import ops
+      >>> ops.solarize(jnp.asarray([[[0.25, 1.0]]]))
+      Array([[[0.25, 0.  ]]], dtype=float32)
     """
     return jnp.where(image.astype(jnp.float32) >= threshold, 1.0 - image, image)
 

@@ -1,4 +1,4 @@
-"""Kernels of resampling, and where along an axis they are placed."""
+"""Resampling kernels and their positions along an axis."""
 
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ Number = int | float | Float[Array, ""]
 
 
 class Span(NamedTuple):
-    """What is sampled along one axis, in pixels from the outer edge of the first.
+    """Interval sampled along one axis, in pixels from the outer edge of the first.
 
     Attributes:
-      start: where the sampled box begins; fractions are allowed.
-      length: how long it is.
+      start: of the interval; fractions are allowed.
+      length: of the interval.
       valid: the pixels that may be read, from the first to one past the last.
       mirrored: whether the samples are taken from the end to the start.
     """
@@ -29,15 +29,15 @@ class Span(NamedTuple):
 def place(
     span: Span, *, out_size: int, antialias: bool
 ) -> tuple[Float[Array, " out"], Number]:
-    """Returns where the kernels are placed and how wide they are.
+    """Returns the centers and the width factor of the kernels.
 
     Args:
-      span: what is sampled.
+      span: the sampled interval.
       out_size: number of samples.
-      antialias: whether a kernel widens by the shrinking factor.
+      antialias: whether a kernel is widened by the reduction factor.
 
     Returns:
-      The centers in pixels, and the factor of the width.
+      The centers in pixels, and the factor by which a kernel is widened.
     """
     scale = jnp.float32(span.length) / out_size
     steps = jnp.arange(out_size, dtype=jnp.float32) + 0.5
@@ -60,4 +60,4 @@ def _keys_cubic(distance: jax.Array) -> jax.Array:
 KERNELS = {"bilinear": _triangle, "bicubic": _keys_cubic}
 
 SUPPORTS = {"bilinear": 1.0, "bicubic": 2.0}
-"""Distance in pixels at which a kernel ends."""
+"""Distance in pixels beyond which a kernel is zero."""

@@ -1,17 +1,17 @@
-"""Resizing as two small matrix products, one per axis.
+"""Resizing by two small matrix products, one for each axis.
 
 Each output row is a weighted sum of input rows, so a resize is ``rows @ image`` along
-the height and ``columns @ image`` along the width. The weights are built from where
-the sampled box begins and how long it is, both of which may be traced: shapes stay
-fixed, nothing is gathered, and a batch of different boxes is one batched product that
-runs on matrix units and is partitioned like any other.
+the height and ``columns @ image`` along the width. The weights depend on the start and
+the length of the sampled box, both of which may be traced: shapes are fixed, nothing is
+gathered, and a batch of different boxes is one batched product, which runs on matrix
+units and is partitioned like any other.
 
-Pixel centers lie at half-integers (``align_corners=False``); weights that would fall
-outside the image are dropped and the rest renormalized, as Pillow does, so a constant
-image stays constant.
+Pixel centers lie at half-integers (``align_corners=False``). Weights outside the image
+are set to zero and the others renormalized, as in Pillow, so a constant image stays
+constant.
 
-A CPU has no matrix units. Of a large image it gathers the few pixels that count, in
-place of the products, for the same result; see ``taps``.
+CPUs have no matrix units: for large images they gather the pixels with nonzero weights
+instead, with the same result; see ``taps``.
 """
 
 import functools
@@ -31,7 +31,7 @@ Number = kernels.Number
 """A Python number or a traced float scalar."""
 
 LARGE = 65 * 65
-"""Pixels of an image from which a CPU does not work with matrices."""
+"""Number of pixels from which a CPU gathers instead of multiplying matrices."""
 
 ResizedImage = Float[Array, "out_h out_w c"]
 
@@ -40,7 +40,7 @@ def size_pair(name: str, size: Size) -> tuple[int, int]:
     """Returns ``size`` as (height, width).
 
     Args:
-      name: what to call the size in an error.
+      name: of the option, for the error message.
       size: one number for a square, or (height, width).
 
     Returns:
@@ -73,19 +73,20 @@ def resample_weights(
     """Builds the matrix that resamples one axis from a box to ``out_size`` pixels.
 
     Args:
-      start: where the box begins, in pixels from the outer edge of the first pixel.
-      length: how long the box is, in pixels. The box may have fractions of pixels.
+      start: of the box, in pixels from the outer edge of the first pixel; may have a
+        fraction.
+      length: of the box in pixels; may have a fraction.
       in_size: pixels of the input along this axis.
       out_size: pixels of the output along this axis.
       method: ``"bilinear"`` (triangle) or ``"bicubic"`` (Keys, a = -1/2).
-      antialias: widens the kernel by the shrinking factor, so that every pixel of the
-        box counts. Without it a shrunk image is sampled at points, as TensorFlow's
-        default does.
+      antialias: widens the kernel by the reduction factor, so that every pixel of the
+        box contributes. Without it a reduced image is sampled at points, as
+        TensorFlow does by default.
       valid: the pixels that may be read, from the first to one past the last; None
-        means all. The weights of the others are zero, exactly, so their values (if
-        finite) cannot show. The box must lie inside.
-      mirrored: samples from the end of the box to its start; may be traced. A mirrored
-        row of weights reads the same pixels, so this costs nothing.
+        means all. The weights of the others are exactly zero, so their values (if
+        finite) have no effect. The box must lie inside.
+      mirrored: samples from the end of the box to its start; may be traced. This has no
+        cost, because a mirrored row of weights reads the same pixels.
 
     Returns:
       Float32 weights [out, in]; every row sums to one.
@@ -115,12 +116,12 @@ def resample(
     method: str = "bilinear",
     antialias: bool = True,
 ) -> ResizedImage:
-    """Resamples both axes: by matrix products, on a CPU by gathering what they read.
+    """Resamples both axes: by matrix products, or by gathering on a CPU.
 
     Args:
       image: any float image.
-      rows: what is sampled along the height.
-      columns: what is sampled along the width.
+      rows: interval sampled along the height.
+      columns: interval sampled along the width.
       size: output (height, width), or one number for a square.
       method: see ``resample_weights``.
       antialias: see ``resample_weights``.
@@ -157,7 +158,7 @@ def resample_by_matrices(
     method: str,
     antialias: bool,
 ) -> ResizedImage:
-    """Returns what ``resample`` returns, by two dense matrix products."""
+    """Resamples both axes by two dense matrix products; see ``resample``."""
     matrices = (
         resample_weights(
             **span._asdict(),
@@ -180,9 +181,9 @@ def apply_along_axes(
 ) -> ResizedImage:
     """Multiplies the image by one matrix along its height and one along its width.
 
-    The products of a float32 image run at the highest precision: in bfloat16 the views
+    For a float32 image the products have the highest precision: in bfloat16 the views
     would differ between a TPU and a CPU by more than the 8 bits of the stored image.
-    Those of a bfloat16 image take bfloat16 operands and add in float32.
+    For a bfloat16 image they take bfloat16 operands and add in float32.
 
     Args:
       image: any float image.
@@ -190,8 +191,8 @@ def apply_along_axes(
       columns: float32 weights along the width.
 
     Returns:
-      The image of shape [out_h, out_w, c] in float32, whatever the image's dtype, for
-      the caller to scale or clip before it rounds.
+      The image of shape [out_h, out_w, c] in float32, whatever the image's dtype, so
+      that the caller can scale or clip before rounding.
     """
     is_full = image.dtype == jnp.float32
     precision = jax.lax.Precision.HIGHEST if is_full else jax.lax.Precision.DEFAULT
@@ -202,8 +203,8 @@ def apply_along_axes(
             axes, one, other, precision=precision, preferred_element_type=jnp.float32
         )
 
-    # [h c w] keeps the contracted axis last and then first: neither product needs
-    # its operands transposed.
+    # With [h c w] the contracted axis comes last and then first, so neither product
+    # needs its operands transposed.
     wide = product("hcw,pw->hcp", jnp.swapaxes(image, 1, 2), columns)
     return jnp.swapaxes(product("oh,hcp->ocp", rows, wide), 1, 2)
 
@@ -218,8 +219,8 @@ def resize(
     """Resizes the whole image.
 
     Args:
-      image: float image or a canvas; bicubic overshoots its range by up to 10%, so clip
-        if it matters.
+      image: float image or a padded image. Bicubic overshoots its range by up to 10%;
+        clip if it matters.
       size: output (height, width), or one number for a square.
       method: ``"bilinear"`` or ``"bicubic"``.
       antialias: see ``resample_weights``.
@@ -229,6 +230,12 @@ def resize(
 
     Raises:
       UserError: if ``size`` or ``method`` is not valid.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.augment import ops
+      >>> ops.resize(jnp.ones((28, 31, 3)), size=(14, 16)).shape
+      (14, 16, 3)
     """
     out_h, out_w = size_pair("size", size)
     pixels, height, width = padded.unpack(image)

@@ -1,8 +1,8 @@
-"""Resampling by gathering the few pixels that a kernel reaches.
+"""Resampling by gathering the few pixels that a kernel reaches, for CPUs.
 
-A matrix of weights is nearly all zeros, and a CPU pays for each: an axis of 288 pixels
-takes 288 multiplications where a cubic kernel has four. Nothing here suits matrix
-units; ``resample.resample`` chooses.
+A matrix of weights consists mostly of zeros, which a CPU multiplies too: an axis of 288
+pixels takes 288 multiplications, whereas a cubic kernel has four taps. Accelerators use
+matrix products instead; ``resample.resample`` chooses.
 """
 
 import math
@@ -25,10 +25,10 @@ def resample_by_taps(
     method: str,
     antialias: bool,
 ) -> Float[Array, "out_h out_w c"]:
-    """Returns what the two matrix products of ``resample.resample`` return.
+    """Resamples both axes by gathering; same result as ``resample_by_matrices``.
 
     Args:
-      image: see there, as for all arguments.
+      image: any float image.
       rows: along the height.
       columns: along the width.
       size: output (height, width).
@@ -43,13 +43,13 @@ def resample_by_taps(
     lines = image.reshape(height, width * channels)
     lines = _resample_lines(lines, rows, out_size=out_h, **options)
     bands = planes.split(lines.reshape(out_h, width, channels))
-    # With the other axis in front, whole lines are gathered here too.
+    # Transposed, so that whole lines are gathered along this axis too.
     bands = [_resample_lines(x.T, columns, out_size=out_w, **options).T for x in bands]
     return jnp.stack(bands, axis=-1)
 
 
 def num_taps(*, in_size: int, out_size: int, method: str, antialias: bool) -> int:
-    """Returns how many pixels an output pixel can depend on, whatever the box."""
+    """Returns the largest number of pixels that an output pixel depends on."""
     widening = max(in_size / out_size, 1.0) if antialias else 1.0
     return math.ceil(2.0 * kernels.SUPPORTS[method] * widening) + (widening > 1.0)
 
@@ -74,6 +74,6 @@ def _resample_lines(lines, span, *, out_size, method, antialias):
         taken = lines.at[indices[tap]].get(mode="promise_in_bounds")
         return total + weights[tap][:, None] * taken.astype(jnp.float32)
 
-    # A loop, because a compiler for CPUs would fuse the sum with the transposition that
-    # follows and lose the vectorization of both.
+    # A loop, because XLA on a CPU would otherwise fuse the sum with the transposition
+    # that follows, and neither would be vectorized.
     return jax.lax.fori_loop(0, taps, add, jnp.zeros((out_size, length)))

@@ -23,9 +23,7 @@ def test_center_crop_keeps_a_proportion_of_the_less_cropped_side(rng, size):
     top, left = (40 - crop_h + 1) // 2, (56 - crop_w + 1) // 2
     central = image[top : top + crop_h, left : left + crop_w]
     expected = Image.fromarray(central).resize(size[::-1], Image.Resampling.BICUBIC)
-    got = ops.center_crop(
-        jnp.asarray(image)[..., None], size=size, proportion=0.875
-    )
+    got = ops.center_crop(jnp.asarray(image)[..., None], size=size, proportion=0.875)
     np.testing.assert_allclose(
         got[..., 0], np.clip(expected, 0, 1), **helpers.TOLERANCE["image"]
     )

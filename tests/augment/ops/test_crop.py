@@ -181,7 +181,9 @@ def test_boxes_are_inside_and_in_range(key, sampler):
 )
 def test_where_no_box_fits(key, sampler, area, expected):
     """torchvision takes the largest central box, TensorFlow the whole image."""
-    box = crop.sample_crop_box(key, height=10.0, width=100.0, area=area, sampler=sampler)
+    box = crop.sample_crop_box(
+        key, height=10.0, width=100.0, area=area, sampler=sampler
+    )
     np.testing.assert_allclose(
         [float(side) for side in box], expected, **helpers.TOLERANCE["image"]
     )

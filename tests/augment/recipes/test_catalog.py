@@ -1,4 +1,4 @@
-"""Every recipe by name: shape, range, dtype, equality, and what a wrong name says."""
+"""Every recipe by name: shape, range, dtype, equality, errors, and digests."""
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ def test_the_samples_name_every_recipe():
 
 def assert_shape_and_range(made, name, channels):
     for view, (count, size) in zip(made, sizes_of(name), strict=True):
-        assert view.shape == (16, count, size, size, channels)
+        assert view.shape == (8, count, size, size, channels)
         assert view.dtype == jnp.float32
         assert float(jnp.min(view)) >= 0.0
         assert float(jnp.max(view)) <= 1.0
@@ -47,7 +47,7 @@ def test_shape_range_and_dtype(key, rng, name):
 
 @pytest.mark.parametrize("name", ["evaluation", "mnist", "byol"])
 def test_images_of_one_channel_keep_one(key, rng, name):
-    images = jnp.asarray(rng.integers(0, 2, (16, 24, 24, 1)) * 255, jnp.uint8)
+    images = jnp.asarray(rng.integers(0, 2, (8, 24, 24, 1)) * 255, jnp.uint8)
     made = samples.views(samples.keys(key), images, samples.small(name))
     assert_shape_and_range(made, name, 1)
 
@@ -89,14 +89,41 @@ def test_equal_builds_are_equal_and_share_a_compilation(name):
 
 @pytest.mark.parametrize("name", samples.RANDOM)
 def test_constant_gray_image_stays_constant(key, name):
-    """No operation may draw borders: neither the crop nor the blur."""
+    """Neither the crop nor the blur may produce borders."""
     images = jnp.full(samples.IMAGES, 128, jnp.uint8)
     for view in samples.views(samples.keys(key), images, samples.small(name)):
         spread = jnp.max(view, axis=(2, 3)) - jnp.min(view, axis=(2, 3))
         assert float(jnp.max(spread)) < helpers.TOLERANCE["image"]["atol"]
 
 
-def test_lists_stand_for_tuples():
+CHECKSUMS = {
+    "byol": ((0.518981, -3.6e-05),),
+    "evaluation": ((0.49987, -0.001822),),
+    "mnist": ((0.460554, 0.000626),),
+    "moco_v3": ((0.509031, 0.000323),),
+    "simclr_cifar": ((0.520422, 0.001358),),
+    "simclr_v1": ((0.552783, -1.4e-05),),
+    "simclr_v2": ((0.539414, 0.000133),),
+    "supervised": ((0.502202, 0.000236),),
+    "swav": ((0.534935, 0.000288), (0.454494, 0.000192)),
+}
+"""Mean and weighted mean of the views of each size, measured in version 0.1.0."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_views_are_those_of_earlier_versions(name):
+    """The keys, the distributions and the order of the stages have not changed."""
+    images = np.random.default_rng(7).integers(0, 256, samples.IMAGES, dtype=np.uint8)
+    keys = samples.keys(jax.random.key(3))
+    made = samples.views(keys, jnp.asarray(images), samples.small(name))
+    for view, expected in zip(made, CHECKSUMS[name], strict=True):
+        view = np.asarray(view, np.float64)
+        weights = np.cos(np.arange(view.size)).reshape(view.shape)
+        got = (view.mean(), (view * weights).mean())
+        np.testing.assert_allclose(got, expected, rtol=0.0, atol=2e-6)
+
+
+def test_lists_are_converted_to_tuples():
     lists = {"sizes": [20, 12], "counts": [2, 3], "areas": [[0.2, 1.0], [0.1, 0.2]]}
     recipe = augment.build("swav", **lists)
     assert recipe == recipes.swav(

@@ -7,26 +7,32 @@ import pytest
 from PIL import Image
 
 from simclr_jax import augment
+from simclr_jax.augment import recipes
 from tests import helpers
 
 
 def test_digits_are_cropped_jittered_and_blurred_but_not_mirrored():
-    assert repr(augment.mnist()).split(" > ") == [
-        "random_resized_crop(area=(0.3, 1.0), dtype='float32', "
-        "sampler='uniform_area', size=24)",
-        "color_jitter(brightness=0.4, contrast=0.4, family='v2', order='random')",
-        "gaussian_blur(parity=False, sigma=(0.1, 2.0))",
-    ]
+    assert augment.mnist().stages == (
+        augment.RandomResizedCrop(size=24, area=(0.3, 1.0)),
+        augment.ColorJitter(brightness=0.4, contrast=0.4),
+        augment.RandomGaussianBlur(sigma=(0.1, 2.0)),
+    )
+    assert augment.mnist().stages[0].flip_probability == 0.0
 
 
 def test_supervised_views_are_mirrored_crops():
-    assert repr(augment.supervised(size=96)) == (
-        "random_resized_crop(antialias=False, area=(0.08, 1.0), dtype='float32', "
-        "flip_probability=0.5, method='bicubic', sampler='tf_distorted_box', size=96)"
+    crop = augment.RandomResizedCrop(
+        size=96,
+        area=(0.08, 1.0),
+        sampler="tf_distorted_box",
+        method="bicubic",
+        antialias=False,
+        flip_probability=0.5,
     )
+    assert recipes.supervised(size=96).stages == (crop,)
 
 
-def test_evaluation_returns_an_image_of_the_size_as_it_is(key, rng):
+def test_evaluation_returns_an_image_of_the_size_unchanged(key, rng):
     image = jnp.asarray(rng.random((32, 32, 3)), jnp.float32)
     for fit in ("proportion", "crop", "resize"):
         got = augment.evaluation(size=32, fit=fit)(key, image)
