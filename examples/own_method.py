@@ -1,13 +1,13 @@
-r"""A method of one's own, in one file: predict by how much an image was turned.
+r"""A new method in one file: predict by which angle an image was rotated.
 
     python -m simclr_jax pretrain --config=mnist --config.data.source=mnist_sample \
         --config.modules=examples/own_method.py --config.method.name=rotation \
         --workdir=runs/rotation
 
 Gidaris et al. 2018, "Unsupervised Representation Learning by Predicting Image
-Rotations", https://arxiv.org/abs/1803.07728. Training on any number of devices,
-micro-batches, checkpoints, resuming, `probe` and `simclr_jax.load` work with it as with
-every other method.
+Rotations", https://arxiv.org/abs/1803.07728. Several devices, micro-batches,
+checkpoints, resuming, `probe` and `simclr_jax.load` work with it as with every other
+method.
 """
 
 from typing import final
@@ -24,7 +24,7 @@ from simclr_jax.methods import METHODS, Method
 @final
 @METHODS.register("rotation")
 class Rotation(Method):
-    """Turns a view of each image by 0, 90, 180 or 270 degrees, and predicts which."""
+    """Rotates a view of each image by 0, 90, 180 or 270 degrees and predicts which."""
 
     def __init__(self, encoder, *, augmentation, hidden_dim=128, rngs):
         """Adds a classifier of four classes to the encoder; h is its input."""
@@ -34,7 +34,7 @@ class Rotation(Method):
         self.classifier = nnx.Linear(hidden_dim, 4, rngs=rngs)
 
     def forward(self, batch, keys):
-        """Embeds one turned view of each image; the key of the image decides."""
+        """Embeds one rotated view of each image; its key determines the angle."""
         view, _ = augment.two_views(keys, batch["image"], self.augmentation)
         turns = jax.vmap(lambda key: jax.random.randint(key, (), 0, 4))(keys)
         turned = jax.vmap(turn)(view, turns)
@@ -51,7 +51,7 @@ class Rotation(Method):
 
 
 def turn(image, turns):
-    """Returns a square image [h w c] turned by ``turns`` times 90 degrees."""
+    """Rotates a square image [h w c] by ``turns`` times 90 degrees."""
     return jax.lax.switch(
         turns, [lambda x, k=k: jnp.rot90(x, k) for k in range(4)], image
     )

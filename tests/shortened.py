@@ -55,7 +55,9 @@ def shorten(arguments):
         before, after = extra_flags(program, flags)
         return ["-m", "simclr_jax", program, *before, *flags, *after]
     if arguments and arguments[0].startswith("examples/"):
-        return [*arguments, "--epochs=1", "--batch_size=16"]
+        if "simclr_contrastive" in arguments[0] or "/13_" in arguments[0]:
+            return [*arguments, "--epochs=1", "--batch_size=16"]
+        return [*arguments, *(["--smoke"] if "methods/" in arguments[0] else [])]
     return arguments
 
 

@@ -48,7 +48,7 @@ LAZY = {
 
 # What the worker processes of the input pipeline import must not import jax.
 WORKER_FILES = sorted(
-    path for path in (PACKAGE / "data").rglob("*.py") if path.stem != "placement"
+    path for path in (PACKAGE / "data").rglob("*.py") if path.stem != "batches"
 )
 
 TESTED_ELSEWHERE = {
@@ -69,7 +69,7 @@ TESTED_ELSEWHERE = {
     "methods/base.py": "methods/test_protocol.py",
     "methods/target.py": "methods/test_byol.py",
     "methods/view_pair.py": "methods/test_simclr.py",
-    "plots/canvas.py": "plots/test_plots.py",
+    "plots/figures.py": "plots/test_plots.py",
     "plots/curves.py": "plots/test_plots.py",
     "plots/maps.py": "plots/test_plots.py",
     "plots/sheets.py": "plots/test_plots.py",
@@ -140,7 +140,7 @@ def test_reserved_and_lazy_imports(path):
 def test_input_workers_need_no_jax(path):
     for imported in imports(path):
         assert imported.split(".")[0] not in ("jax", "flax", "jaxlib")
-        assert path.name == "__init__.py" or imported != "simclr_jax.data.placement"
+        assert path.name == "__init__.py" or imported != "simclr_jax.data.batches"
 
 
 def test_losses_are_functions_of_arrays():

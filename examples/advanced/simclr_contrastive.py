@@ -1,13 +1,13 @@
-"""SimCLR on small color images: the complete recipe, ResNet-18 to linear probe.
+"""SimCLR with a ResNet-18 on small color images, from a config to a linear probe.
 
     python examples/advanced/simclr_contrastive.py --data_dir=DIR    # CIFAR-10
     python examples/advanced/simclr_contrastive.py --dataset=folder:PATH
-    python examples/advanced/simclr_contrastive.py --smoke           # any laptop
+    python examples/advanced/simclr_contrastive.py --smoke           # one minute
 
-The recipe itself is configs/cifar10.py (Chen et al. 2020, appendix B.9,
+The recipe is configs/cifar10.py (Chen et al. 2020, appendix B.9,
 https://arxiv.org/abs/2002.05709): ResNet-18 with the small-image stem, crop, flip and
-color distortion of half strength, NT-Xent, SGD or LARS. This file shows how a config
-becomes a run, and what is done with it by hand: train, save, read out.
+color distortion of half strength, NT-Xent, SGD or LARS. This file builds a run from
+that config, then trains, saves and evaluates it with a loop of its own.
 """
 
 import argparse
@@ -44,12 +44,12 @@ def parse_arguments():
     parser.add_argument("--temperature", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workdir", default="runs/simclr_contrastive")
-    parser.add_argument("--smoke", action="store_true", help="noise images, a minute")
+    parser.add_argument("--smoke", action="store_true", help="a minute, on noise")
     return parser.parse_args()
 
 
 def make_config(args):
-    """Returns the recipe of configs/cifar10.py with what the flags change."""
+    """Returns the config of configs/cifar10.py, changed by the flags."""
     checks.check_positive_int("epochs", args.epochs)
     config: assembly.Config = assembly.load_config("cifar10")
     config.data.update({"source": args.dataset, "data_dir": args.data_dir})
@@ -69,7 +69,7 @@ def make_config(args):
 
 
 def main():
-    """Trains, saves, evaluates."""
+    """Trains, saves a checkpoint and evaluates it."""
     args = parse_arguments()
     config = make_config(args)
     training.use_cpu_cores(config.batch_size)
@@ -80,10 +80,9 @@ def main():
     print(f"Training for {config.epochs} epochs...", flush=True)
     state, history = train(run, state, workdir)
     print("✓ Training completed!")
-    training.checkpoints.set_aside(
-        workdir / "checkpoints", suffix="old"
-    )  # of an earlier run
-    checkpoints = training.checkpoints.Checkpoints(workdir / "checkpoints")
+    folder = workdir / "checkpoints"
+    training.checkpoints.set_aside(folder, suffix="old")  # those of an earlier run
+    checkpoints = training.checkpoints.Checkpoints(folder)
     checkpoints.save(len(history), state.items(), run.metadata())
     checkpoints.close()
     save_pictures(run, workdir, history)
@@ -95,11 +94,11 @@ def main():
         random = linear_accuracy(run, untrained, splits)
         print(f"Test Accuracy: {learned:.4f}  (h, the encoder's output)")
         print(f"Test Accuracy: {random:.4f}  (h of the random encoder)")
-    print(f"Checkpoint: {workdir / 'checkpoints'}")
+    print(f"Checkpoint: {folder}")
 
 
 def train(run, state, workdir):
-    """Returns the trained state and the loss of every step."""
+    """Trains the method; returns its state and the loss of every step."""
     graphdef, arrays = state.graphdef, state.arrays
     key = training.place(assembly.root_key(run.config), run.mesh)
     batches = run.batches.start_at(0)
@@ -128,7 +127,7 @@ def train(run, state, workdir):
 
 
 def open_splits(config):
-    """Returns the labeled images of training and test, or None if there are none."""
+    """Opens the labeled training and test images; None where there are none."""
     opened = []
     source, _ = data.split_spec(config.data.source)
     for split in ("train", "test"):
@@ -154,7 +153,7 @@ def linear_accuracy(run, state, splits):
 
 
 def save_pictures(run, workdir, history):
-    """Draws what the encoder saw and how the loss fell."""
+    """Draws some views and the loss over the run."""
     config, samples = run.config, run.images.read(range(6))
     images = data.to_devices(samples, is_padded=run.images.is_padded)
     recipe = assembly.build_augmentation(config)

@@ -56,6 +56,6 @@ Batch = dict[str, jax.Array | PaddedImages]
 """The fields of a batch by name, e.g. ``image`` and ``label``."""
 
 BatchSpec = dict[str, Any]
-"""A ``Field`` for each field of a batch; a ``PaddedImages`` of two where it is a canvas."""
+"""A ``Field`` for each field of a batch; ``PaddedImages`` of two for padded images."""
 
 Metrics = dict[str, jax.Array]

@@ -2,16 +2,16 @@
 
 Nothing here downloads, and nothing here needs TensorFlow. A source yields image files
 or arrays by index; ``open_images`` makes arrays of one shape of them; ``Batches`` takes
-them to the devices. Only ``placement`` knows jax: worker processes run the rest.
+them to the devices. Only ``batches`` knows jax: worker processes run the rest.
 """
 
 from simclr_jax.core.fields import Field
-from simclr_jax.data.decoded import Decoded, open_images
-from simclr_jax.data.loading import default_num_workers, load
-from simclr_jax.data.memory import num_decoded_bytes, read_all
-from simclr_jax.data.order import BatchOrder
-from simclr_jax.data.placement import Batches, batch_spec, to_devices
+from simclr_jax.data.batches import Batches, batch_spec, to_devices
+from simclr_jax.data.cache import num_decoded_bytes, read_all
+from simclr_jax.data.dataset import Dataset, open_images
+from simclr_jax.data.prefetch import default_num_workers, iterate_batches
 from simclr_jax.data.record_fields import available_fields, class_names
+from simclr_jax.data.sampler import BatchOrder
 from simclr_jax.data.sources.base import ArraySource, Samples, Source
 from simclr_jax.data.sources.opening import (
     SOURCES,
@@ -26,7 +26,7 @@ __all__ = [
     "ArraySource",
     "BatchOrder",
     "Batches",
-    "Decoded",
+    "Dataset",
     "Field",
     "Samples",
     "Source",
@@ -36,7 +36,7 @@ __all__ = [
     "batch_spec",
     "class_names",
     "default_num_workers",
-    "load",
+    "iterate_batches",
     "num_decoded_bytes",
     "open_images",
     "open_source",

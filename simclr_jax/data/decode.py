@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from simclr_jax.core import errors
-from simclr_jax.data import value_range as ranges
+from simclr_jax.data import pixel_options
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,7 +34,7 @@ _SAMPLES_PER_PIXEL = 277
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 
-class BadImage(Exception):
+class CorruptImage(Exception):
     """Bytes that are no image we can or want to read.
 
     The message is a short reason, e.g. ``"truncated"``; only the caller knows the file.
@@ -46,7 +46,7 @@ def decode(
     *,
     num_channels: int = 3,
     max_side: int | None = None,
-    value_range: ranges.Range = ranges.FULL,
+    value_range: pixel_options.ValueRange = pixel_options.FULL_RANGE,
     page: int | Literal["all"] = 0,
 ) -> UInt8[np.ndarray, "h w c"]:
     """Decodes the file of an image.
@@ -69,7 +69,7 @@ def decode(
       The pixels, uint8 in [0, 255]. Never larger than the image itself.
 
     Raises:
-      BadImage: if the bytes cannot be decoded, or make more pixels than
+      CorruptImage: if the bytes cannot be decoded, or make more pixels than
         ``MAX_JPEG_PIXELS`` or ``PIL.Image.MAX_IMAGE_PIXELS``.
       UserError: if an option is wrong.
       DataError: if Pillow or simplejpeg is not installed.
@@ -79,7 +79,7 @@ def decode(
     if max_side is not None and max_side < 1:
         raise errors.UserError(f"max_side must be >= 1 or None; got {max_side!r}.")
     if not encoded:
-        raise BadImage("no bytes")
+        raise CorruptImage("no bytes")
     try:
         pixels = None if page else _decode_jpeg(encoded, num_channels, max_side)
         if pixels is not None:
@@ -119,7 +119,7 @@ def _decode_jpeg(
         )
     except Exception as error:
         if height * width > _pillow_limit():
-            raise BadImage(_reason(error, encoded)) from error
+            raise CorruptImage(_reason(error, encoded)) from error
         return None
     return _upright(_fitted(pixels, max_side), _orientation(exif))
 
@@ -197,7 +197,7 @@ def _decode_with_pillow(
     encoded: bytes,
     num_channels: int,
     max_side: int | None,
-    value_range: ranges.Range,
+    value_range: pixel_options.ValueRange,
     page: int | Literal["all"],
 ) -> np.ndarray:
     from PIL import Image
@@ -216,11 +216,11 @@ def _decode_with_pillow(
             values = planes[0] if page != "all" else _stacked(planes)
             pixels = _fitted(to_bytes(values, value_range), max_side)
             return _upright(pixels, orientation)
-    except BadImage:
+    except CorruptImage:
         raise
     # Decoders answer damage with a dozen kinds of exception, even IndexError.
     except Exception as error:
-        raise BadImage(_reason(error, encoded)) from error
+        raise CorruptImage(_reason(error, encoded)) from error
 
 
 def _pages(image: "Image.Image", page: int | Literal["all"]) -> Iterator["Image.Image"]:
@@ -231,7 +231,7 @@ def _pages(image: "Image.Image", page: int | Literal["all"]) -> Iterator["Image.
         count = getattr(image, "n_frames", 1)
         numbers = range(count) if page == "all" else [page + count * (page < 0)]
         if not 0 <= numbers[0] < count:
-            raise BadImage(f"it has {count} pages, but page {page} is asked for")
+            raise CorruptImage(f"it has {count} pages, but page {page} is asked for")
     for number in numbers:
         if number:
             image.seek(number)
@@ -259,22 +259,22 @@ def _flattened(image: "Image.Image", num_channels: int) -> np.ndarray:
     return np.array(image).reshape(image.height, image.width, -1)
 
 
-def to_bytes(values: np.ndarray, value_range: ranges.Range) -> np.ndarray:
-    """Brings the values of an image into [0, 255]; see ``value_range.to_bytes``.
+def to_bytes(values: np.ndarray, value_range: pixel_options.ValueRange) -> np.ndarray:
+    """Brings the values of an image into [0, 255]; see ``pixel_options.to_bytes``.
 
     Raises:
-      BadImage: if they cannot be.
+      CorruptImage: if they cannot be.
     """
     try:
-        return ranges.to_bytes(values, value_range)
+        return pixel_options.to_bytes(values, value_range)
     except ValueError as error:
-        raise BadImage(str(error)) from error
+        raise CorruptImage(str(error)) from error
 
 
 def _stacked(planes: list[np.ndarray]) -> np.ndarray:
     """Returns gray pages as the channels of one image."""
     if len({(plane.shape, plane.dtype) for plane in planes}) > 1:
-        raise BadImage("its pages differ in size or in depth")
+        raise CorruptImage("its pages differ in size or in depth")
     return np.concatenate(planes, axis=2)
 
 
@@ -312,7 +312,9 @@ def _pillow_limit() -> int:
 
 def _check_pixels(height: int, width: int, limit: int) -> None:
     if height * width > limit:
-        raise BadImage(f"bomb: {width} x {height} pixels, at most {limit:,} are read")
+        raise CorruptImage(
+            f"bomb: {width} x {height} pixels, at most {limit:,} are read"
+        )
 
 
 def _reason(error: Exception, encoded: bytes) -> str:

@@ -79,7 +79,7 @@ def warn_of_losses(images: Any) -> None:
     """Warns once of images that are nearly constant, and of what decoding drops.
 
     Args:
-      images: a ``Decoded``; ``NUM_SAMPLED`` of its images are read.
+      images: a ``Dataset``; ``NUM_SAMPLED`` of its images are read.
     """
     key = repr((images.name, images.image_shape, getattr(images, "options", ())))
     if key in _warned or not len(images):

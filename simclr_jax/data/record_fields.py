@@ -24,7 +24,7 @@ def extra_fields(images: Any) -> dict[str, Field]:
     """Returns the fields of a source that are neither the image nor the label.
 
     Args:
-      images: a ``Source`` or ``Decoded``; one without an attribute ``fields`` has none.
+      images: a ``Source`` or ``Dataset``; one without an attribute ``fields`` has none.
     """
     extra = dict(getattr(images, "fields", None) or {})
     for name in (IMAGE, LABEL):
@@ -40,7 +40,7 @@ def available_fields(images: Any) -> dict[str, Field]:
     """Returns every field of a source beside the image, by name.
 
     Args:
-      images: a ``Source`` or ``Decoded``.
+      images: a ``Source`` or ``Dataset``.
     """
     label = {} if images.num_classes is None else {LABEL: LABEL_FIELD}
     return label | extra_fields(images)
@@ -50,7 +50,7 @@ def check_fields(images: Any, names: Iterable[str]) -> None:
     """Raises unless a source has all the fields that are named.
 
     Args:
-      images: a ``Source`` or ``Decoded``.
+      images: a ``Source`` or ``Dataset``.
       names: fields, ``image`` among them or not.
 
     Raises:
@@ -80,7 +80,7 @@ def digests_of(images: Any, names: Iterable[str]) -> dict[str, str]:
     which files they are in, so that the name of the column is enough.
 
     Args:
-      images: a ``Source`` or ``Decoded`` that has the fields.
+      images: a ``Source`` or ``Dataset`` that has the fields.
       names: fields; the image, for which the name of the source stands, is left out.
 
     Returns:
@@ -93,7 +93,7 @@ def class_names(images: Any) -> tuple[str, ...]:
     """Returns what to call every class of a source, by number; empty without labels.
 
     Args:
-      images: a ``Source`` or ``Decoded``; where its classes have no names, those are
+      images: a ``Source`` or ``Dataset``; where its classes have no names, those are
         their numbers.
     """
     names = getattr(images, "class_names", None)

@@ -228,7 +228,7 @@ def test_wide_integers_and_floats_have_a_range():
         np.array([256], np.float32),
         np.array([np.nan, 1], np.float32),
     ):
-        with pytest.raises(decode.BadImage, match=r"^pixels in \["):
+        with pytest.raises(decode.CorruptImage, match=r"^pixels in \["):
             gray(bad)
 
 

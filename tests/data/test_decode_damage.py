@@ -39,7 +39,7 @@ def resized_header(jpeg, height, width):
 def test_bombs_are_refused_at_once(encoded, max_side):
     tracemalloc.start()
     start = time.perf_counter()
-    with pytest.raises(decode.BadImage, match=r"^bomb: .*pixels"):
+    with pytest.raises(decode.CorruptImage, match=r"^bomb: .*pixels"):
         decode.decode(encoded, max_side=max_side)
     assert time.perf_counter() - start < 1.0
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
@@ -50,7 +50,7 @@ def test_a_large_jpeg_in_one_scan_is_no_bomb():
     # Of these 90 million pixels only the header is true, which is found out quickly.
     encoded = resized_header(encode(smooth(16, 16)), 9500, 9500)
     start = time.perf_counter()
-    with pytest.raises(decode.BadImage, match="truncated"):
+    with pytest.raises(decode.CorruptImage, match="truncated"):
         decode.decode(encoded, max_side=288)
     assert time.perf_counter() - start < 2.0
 
@@ -63,7 +63,7 @@ def test_the_limit_is_pillows(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 99)
     assert decode.decode(jpeg, max_side=8).shape == (8, 8, 3)
     for bad in (encoded, jpeg):
-        with pytest.raises(decode.BadImage, match=r"^bomb"):
+        with pytest.raises(decode.CorruptImage, match=r"^bomb"):
             decode.decode(bad)
 
 
@@ -84,7 +84,7 @@ def test_the_limit_is_pillows(monkeypatch):
     ],
 )
 def test_what_is_no_image_is_named(encoded, reason):
-    with pytest.raises(decode.BadImage, match=reason) as caught:
+    with pytest.raises(decode.CorruptImage, match=reason) as caught:
         decode.decode(encoded)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 120
     assert not isinstance(caught.value, errors.UserError)
@@ -93,12 +93,12 @@ def test_what_is_no_image_is_named(encoded, reason):
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "GIF"])
 def test_half_a_file_is_a_bad_image(form):
     encoded = encode(smooth(200, 300), form)
-    with pytest.raises(decode.BadImage):
+    with pytest.raises(decode.CorruptImage):
         decode.decode(encoded[: len(encoded) // 2], max_side=100)
 
 
 def test_a_truncated_jpeg_says_so():
-    with pytest.raises(decode.BadImage, match=r"^truncated$"):
+    with pytest.raises(decode.CorruptImage, match=r"^truncated$"):
         decode.decode(encode(smooth(200, 300))[:-800])
 
 
@@ -122,7 +122,7 @@ def test_damage_makes_a_bad_image_and_nothing_else(form):
             damaged[start : start + 30] = bytes(len(damaged[start : start + 30]))
         try:
             pixels = decode.decode(bytes(damaged), max_side=50)
-        except decode.BadImage as error:
+        except decode.CorruptImage as error:
             assert str(error)
         else:
             assert pixels.dtype == np.uint8 and max(pixels.shape) <= 50
@@ -155,5 +155,5 @@ def test_wrong_options_and_missing_packages(monkeypatch):
 def test_damaged_photos(photos):
     rng = np.random.default_rng(3)
     for encoded in photos[::8]:
-        with pytest.raises(decode.BadImage):
+        with pytest.raises(decode.CorruptImage):
             decode.decode(encoded[: rng.integers(0, len(encoded) * 9 // 10)])

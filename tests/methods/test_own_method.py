@@ -1,4 +1,4 @@
-"""A method of a stranger: one short file outside the package, by the programs alone."""
+"""A method in one short file outside the package is trained and evaluated."""
 
 import json
 
@@ -7,11 +7,11 @@ from programs import running
 FILE = running.ROOT / "examples" / "own_method.py"
 
 
-def test_it_is_short():
-    assert len(FILE.read_text().splitlines()) < 60
+def test_the_file_has_at_most_60_lines():
+    assert len(FILE.read_text().splitlines()) <= 60
 
 
-def test_it_is_trained_by_pretrain_and_read_by_probe(tmp_path):
+def test_pretrain_trains_it_and_probe_reads_it(tmp_path):
     trained = running.run(
         "pretrain",
         "--config=mnist:smoke",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simclr_jax.core import errors
-from simclr_jax.data import value_range as ranges
+from simclr_jax.data import pixel_options
 from simclr_jax.data.sources import base as sources
 from simclr_jax.data.sources import files, labels
 
@@ -43,7 +43,7 @@ def open_arrays(
     *,
     split: str,
     label: str | None = None,
-    value_range: ranges.Range = ranges.FULL,
+    value_range: pixel_options.ValueRange = pixel_options.FULL_RANGE,
 ) -> sources.ArraySource:
     """Opens the images in a NumPy file.
 
@@ -87,7 +87,7 @@ def open_arrays(
         image_title = f"{where}, {keys[0]!r},"
         array = _member(where, stored, keys[0])
         images = as_images(image_title, array, value_range=value_range)
-        applied = ranges.FULL if array.dtype == np.uint8 else value_range
+        applied = pixel_options.FULL_RANGE if array.dtype == np.uint8 else value_range
         if keys[1] is None:
             none = np.full(len(images), labels.UNLABELED, np.int32)
             return sources.ArraySource(name, images, none, None, value_range=applied)
@@ -123,7 +123,10 @@ def _train_values(
 
 
 def as_images(
-    where: str, array: np.ndarray, *, value_range: ranges.Range = ranges.FULL
+    where: str,
+    array: np.ndarray,
+    *,
+    value_range: pixel_options.ValueRange = pixel_options.FULL_RANGE,
 ) -> np.ndarray:
     """Checks images and brings them to the stored form.
 
@@ -154,7 +157,7 @@ def as_images(
         )
     if array.dtype == np.uint8:
         return array
-    if value_range != ranges.FULL and array.dtype.kind in "iuf":
+    if value_range != pixel_options.FULL_RANGE and array.dtype.kind in "iuf":
         return _stretched(where, array, value_range)
     if not np.issubdtype(array.dtype, np.floating):
         raise errors.DataError(
@@ -188,12 +191,14 @@ def _label_values(where: str, array: np.ndarray, *, num_images: int) -> np.ndarr
     return array
 
 
-def _stretched(where: str, array: np.ndarray, value_range: ranges.Range) -> np.ndarray:
+def _stretched(
+    where: str, array: np.ndarray, value_range: pixel_options.ValueRange
+) -> np.ndarray:
     """Returns images of any type as bytes."""
     images = np.empty(array.shape, np.uint8)
     for number, image in enumerate(array):
         try:
-            images[number] = ranges.to_bytes(np.asarray(image), value_range)
+            images[number] = pixel_options.to_bytes(np.asarray(image), value_range)
         except ValueError as error:
             raise errors.DataError(f"{where}, image {number}, has {error}.") from error
     return images

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from simclr_jax.core import errors, paths, registry
-from simclr_jax.data import value_range as ranges
+from simclr_jax.data import pixel_options
 from simclr_jax.data.sources import (
     array_record,
     arrays,
@@ -94,7 +94,7 @@ def open_source(
     split: str = "train",
     data_dir: str | None = None,
     label: str | None = None,
-    value_range: str | tuple[float | int, float | int] = ranges.FULL,
+    value_range: str | tuple[float | int, float | int] = pixel_options.FULL_RANGE,
 ) -> sources.Source:
     """Opens one split of a data set.
 
@@ -140,7 +140,7 @@ def open_source(
         rest,
         data_dir=data_dir,
         label=label,
-        value_range=ranges.parse(value_range),
+        value_range=pixel_options.parse_value_range(value_range),
     )
     if kind in splits.KINDS_WITH_SPLIT:
         return build(split=split)

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.quick
 def test_an_array_source_is_a_source_and_decoded():
     source = data.open_source("synthetic:4x4x1:12")
     assert isinstance(source, data.Source)
-    assert isinstance(source, data.Decoded)
+    assert isinstance(source, data.Dataset)
     record = source.__getitems__([3])[0]
     np.testing.assert_array_equal(record["image"], source.images[3])
     assert record["label"] == 3

@@ -2,7 +2,7 @@
 
 A set that fits is decoded once and kept on every device; a batch is then gathered by
 its image numbers, a few hundred bytes from the host. A larger set is read ahead
-(``loading``), each process its own part of every global batch. Both give the same
+(``prefetch``), each process its own part of every global batch. Both give the same
 batches.
 """
 
@@ -17,8 +17,8 @@ from jax.sharding import NamedSharding
 
 from simclr_jax.core import errors, types
 from simclr_jax.core import sharding as shardings
-from simclr_jax.data import bad_images, decoded, loading, memory, record_fields
-from simclr_jax.data.order import BatchOrder, ProcessRows
+from simclr_jax.data import cache, dataset, prefetch, record_fields
+from simclr_jax.data.sampler import BatchOrder, ProcessRows
 from simclr_jax.data.sources import base as sources
 
 RESIDENT_BYTES = 1 << 30
@@ -47,7 +47,7 @@ class Batches:
       DataError: if the records have no field of a name.
     """
 
-    images: decoded.Decoded
+    images: dataset.Dataset
     order: BatchOrder
     mesh: jax.sharding.Mesh
     resident_bytes: int = RESIDENT_BYTES
@@ -82,7 +82,7 @@ class Batches:
     @property
     def is_decoded_once(self) -> bool:
         """Whether the whole set is kept decoded."""
-        return memory.num_decoded_bytes(self.images) <= self.resident_bytes
+        return cache.num_decoded_bytes(self.images) <= self.resident_bytes
 
     @property
     def is_resident(self) -> bool:
@@ -92,17 +92,17 @@ class Batches:
             d for d in self.mesh.devices.flat if d.process_index == jax.process_index()
         ]
         num_copies = sum(device.platform == "cpu" for device in local) or 1
-        num_bytes = memory.num_decoded_bytes(self.images)
+        num_bytes = cache.num_decoded_bytes(self.images)
         return num_bytes * num_copies <= self.resident_bytes
 
     @functools.cached_property
-    def bad_images(self) -> bad_images.BadImages:
+    def corrupt_images(self) -> dataset.CorruptImages:
         """What is known of the images that could not be read."""
-        return bad_images.BadImages(self.images)
+        return dataset.CorruptImages(self.images)
 
     @property
     def _local_order(self) -> ProcessRows:
-        # Asked here and not where the rows are read: a worker process knows no other.
+        # Computed here, since a worker process does not know the other processes.
         return ProcessRows(self.order, jax.process_index(), jax.process_count())
 
     def start_at(self, step: int) -> Generator[types.Batch, None, None]:
@@ -112,8 +112,9 @@ class Batches:
           step: number of the first batch, from 0.
 
         Yields:
-          The named fields, split over the devices: ``image`` is uint8 [b h w c], or a
-          ``types.PaddedImages`` where the images have many sizes; ``label`` is int32 [b].
+          The named fields, split over the devices: ``image`` is uint8 [b h w c], or
+          ``types.PaddedImages`` where the images have many sizes; ``label`` is int32
+          [b].
         """
         return self._gathered(step) if self.is_resident else self._streamed(step)
 
@@ -121,14 +122,14 @@ class Batches:
         whole, shown = self._resident
         rows = shardings.split(self.mesh)
         for number in range(step, len(self.order)):
-            asked = self._local_order[number]
+            requested = self._local_order[number]
             if shown is not None:
-                self.bad_images.note(asked, shown[asked], [])
-            yield _gather(whole, _place(asked, rows), sharding=rows)
+                self.corrupt_images.note(requested, shown[requested], [])
+            yield _gather(whole, _place(requested, rows), sharding=rows)
 
     def _streamed(self, step: int) -> Generator[types.Batch, None, None]:
         rows = shardings.split(self.mesh)
-        batches = loading.load(
+        batches = prefetch.iterate_batches(
             self.images,
             self._local_order,
             start=step,
@@ -136,8 +137,10 @@ class Batches:
             num_threads=self.num_threads,
         )
         for number, samples in enumerate(batches, step):
-            reasons = decoded.unpack_reasons(samples["reasons"])
-            self.bad_images.note(self._local_order[number], samples["shown"], reasons)
+            reasons = dataset.unpack_reasons(samples["reasons"])
+            self.corrupt_images.note(
+                self._local_order[number], samples["shown"], reasons
+            )
             yield self._to_devices(samples, rows)
 
     def _to_devices(
@@ -158,7 +161,7 @@ class Batches:
     @functools.cached_property
     def _resident(self) -> tuple[types.Batch, np.ndarray | None]:
         everywhere = shardings.replicated(self.mesh)
-        images = memory.read_all(self.images)
+        images = cache.read_all(self.images)
         sizes = images.sizes
         samples = sources.Samples(
             images=np.ascontiguousarray(images.images),
@@ -220,11 +223,12 @@ def to_devices(
 
     Args:
       samples: of this process, if there are several.
-      is_padded: whether the images have many sizes, as ``Decoded`` says.
+      is_padded: whether the images have many sizes, as ``Dataset`` says.
       sharding: how the rows are split over devices; None: the default device.
 
     Returns:
-      The images, uint8 [b h w c], as a ``types.PaddedImages`` where they have many sizes.
+      The images, uint8 [b h w c], as ``types.PaddedImages`` where they have many
+      sizes.
     """
     pixels = _place(samples["images"], sharding)
     if not is_padded:

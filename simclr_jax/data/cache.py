@@ -19,7 +19,7 @@ import filelock
 import numpy as np
 
 from simclr_jax.core import signals
-from simclr_jax.data import bad_images, decoded, record_fields
+from simclr_jax.data import dataset, record_fields
 from simclr_jax.data.sources import base as sources
 
 _log = logging.getLogger("simclr_jax")
@@ -31,7 +31,7 @@ _ABANDONED_SECONDS = 3600.0  # a temporary file of another host that nobody writ
 
 
 def read_all(
-    images: decoded.Decoded,
+    images: dataset.Dataset,
     *,
     cache_dir: pathlib.Path | None = None,
     num_threads: int = 4,
@@ -53,7 +53,7 @@ def read_all(
     """
     if isinstance(images, sources.ArraySource):
         return images
-    if cache_dir is not None and isinstance(images, decoded.DecodedImages):
+    if cache_dir is not None and isinstance(images, dataset.DecodedImages):
         table = _cached_table(images, pathlib.Path(cache_dir), num_threads)
     else:
         table = _read_into_memory(images, num_threads)
@@ -61,8 +61,8 @@ def read_all(
     extra = record_fields.extra_fields(images)
     replaced = np.flatnonzero(shown != np.arange(len(shown)))
     if len(replaced):  # read once more for the reasons, which the file does not hold
-        reasons = decoded.unpack_reasons(images.read(replaced)["reasons"])
-        bad_images.BadImages(images).note(replaced, shown[replaced], reasons)
+        reasons = dataset.unpack_reasons(images.read(replaced)["reasons"])
+        dataset.CorruptImages(images).note(replaced, shown[replaced], reasons)
     return sources.ArraySource(
         name=images.name,
         images=table["image"],
@@ -78,12 +78,12 @@ def read_all(
     )
 
 
-def num_decoded_bytes(images: decoded.Decoded) -> int:
+def num_decoded_bytes(images: dataset.Dataset) -> int:
     """Returns the bytes that the whole set takes when it is decoded."""
     return len(images) * math.prod(images.image_shape)
 
 
-def _row_type(images: decoded.Decoded) -> np.dtype:
+def _row_type(images: dataset.Dataset) -> np.dtype:
     return np.dtype(
         [
             ("image", "u1", images.image_shape),
@@ -103,7 +103,7 @@ def _column(name: str) -> str:
     return f"field/{name}"
 
 
-def _decode_all(images: decoded.Decoded, num_threads: int) -> Iterator[np.ndarray]:
+def _decode_all(images: dataset.Dataset, num_threads: int) -> Iterator[np.ndarray]:
     """Yields the rows of a set in chunks, in order; says how far it is.
 
     Raises:
@@ -146,7 +146,7 @@ def _decode_all(images: decoded.Decoded, num_threads: int) -> Iterator[np.ndarra
                 )
 
 
-def _read_into_memory(images: decoded.Decoded, num_threads: int) -> np.ndarray:
+def _read_into_memory(images: dataset.Dataset, num_threads: int) -> np.ndarray:
     table = np.empty(len(images), _row_type(images))
     start = 0
     for rows in _decode_all(images, num_threads):
@@ -156,7 +156,7 @@ def _read_into_memory(images: decoded.Decoded, num_threads: int) -> np.ndarray:
 
 
 def _cached_table(
-    images: decoded.DecodedImages, cache_dir: pathlib.Path, num_threads: int
+    images: dataset.DecodedImages, cache_dir: pathlib.Path, num_threads: int
 ) -> np.ndarray:
     """Maps the file of a set, after making it where it is missing or not whole."""
     path = cache_dir / f"{_content_digest(images)}.npy"
@@ -207,14 +207,14 @@ def _alone_with(path: pathlib.Path) -> Iterator[None]:
         lock.release()
 
 
-def _map(path: pathlib.Path, images: decoded.DecodedImages) -> np.ndarray:
+def _map(path: pathlib.Path, images: dataset.DecodedImages) -> np.ndarray:
     table = np.lib.format.open_memmap(path, mode="r")
     if table.dtype != _row_type(images) or len(table) != len(images):
         raise ValueError(f"{path} holds another set")
     return table
 
 
-def _write(path: pathlib.Path, images: decoded.DecodedImages, num_threads: int) -> None:
+def _write(path: pathlib.Path, images: dataset.DecodedImages, num_threads: int) -> None:
     """Decodes a set into a file, which has its name only once it is whole.
 
     It is written, not mapped: where the disk is full, the kernel ends a process that
@@ -277,7 +277,7 @@ def _remove_left_overs(path: pathlib.Path) -> None:
                 temporary.unlink()
 
 
-def _content_digest(images: decoded.DecodedImages) -> str:
+def _content_digest(images: dataset.DecodedImages) -> str:
     """Returns a digest of the encoded records and of how they are decoded."""
     digest = hashlib.sha256(
         repr((_FORMAT, images.image_shape, *images.options)).encode()

@@ -13,7 +13,7 @@ import small_disk
 
 from simclr_jax import data
 from simclr_jax.core import errors, signals
-from simclr_jax.data import decoded, memory
+from simclr_jax.data import cache, dataset
 
 SOURCE = numbered.Numbered(300, bad=(7, 8, 299))
 
@@ -36,7 +36,7 @@ def test_the_order_is_kept_and_the_bad_are_named(caplog):
     with caplog.at_level(logging.WARNING):
         check(data.read_all(data.open_images(SOURCE, canvas=8)))
     assert [r.getMessage().split(":")[0] for r in caplog.records] == [
-        f"Bad image numbered/{number}.png" for number in (7, 8, 299)
+        f"Corrupt image numbered/{number}.png" for number in (7, 8, 299)
     ]
 
 
@@ -128,7 +128,7 @@ def check_said(caplog, reason):
     said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert said[0].startswith("The decoded images are not kept in")
     assert f"({reason})" in said[0]
-    assert all("Bad image" in line for line in said[1:])
+    assert all("Corrupt image" in line for line in said[1:])
 
 
 @pytest.mark.parametrize("reserves", [True, False])
@@ -136,7 +136,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     tmp_path, caplog, monkeypatch, reserves
 ):
     if not reserves:
-        monkeypatch.setattr(memory, "_reserve", lambda *unused: None)
+        monkeypatch.setattr(cache, "_reserve", lambda *unused: None)
     with small_disk.files_up_to(20_000):
         check(data.read_all(data.open_images(SOURCE, canvas=8), cache_dir=tmp_path))
     check_said(caplog, "File too large")
@@ -145,7 +145,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 
 def test_a_small_disk(tmp_path, caplog, monkeypatch):
     with small_disk.mounted(tmp_path, kilobytes=16):
-        monkeypatch.setattr(memory.shutil, "disk_usage", lambda _: Plenty)
+        monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: Plenty)
         check(data.read_all(data.open_images(SOURCE, canvas=8), cache_dir=tmp_path))
         assert not list(tmp_path.iterdir())
     check_said(caplog, "No space left on device")
@@ -163,8 +163,8 @@ def test_two_runs_on_new_data_decode_it_once(tmp_path, caplog, monkeypatch):
         assert may_go_on.wait(20)
         return original(images, indices)
 
-    original = decoded.DecodedImages.read
-    monkeypatch.setattr(decoded.DecodedImages, "read", read)
+    original = dataset.DecodedImages.read
+    monkeypatch.setattr(dataset.DecodedImages, "read", read)
     images = data.open_images(numbered.Numbered(300), canvas=8)
     with (
         caplog.at_level(logging.INFO),
@@ -200,7 +200,7 @@ def test_the_file_of_a_run_on_another_host_is_left_alone(tmp_path):
 
 
 def test_it_says_how_far_it_is(caplog, monkeypatch):
-    monkeypatch.setattr(memory, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "_REPORT_SECONDS", 0.0)
     with caplog.at_level(logging.INFO):
         data.read_all(data.open_images(SOURCE, canvas=8))
     assert "Decoded 256 of 300 images." in caplog.text

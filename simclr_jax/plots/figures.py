@@ -1,4 +1,4 @@
-"""A matplotlib figure that needs no screen, and its way to a file."""
+"""Creating matplotlib figures without a display, and saving them."""
 
 import pathlib
 from typing import Any
@@ -7,14 +7,14 @@ from simclr_jax.core import errors, paths
 
 
 def new_figure(*, width: float, height: float) -> Any:
-    """Returns an empty matplotlib figure.
+    """Creates an empty matplotlib figure with 100 dots per inch.
 
     Args:
-      width: in inches, at 100 dots per inch.
-      height: in inches.
+      width: width in inches.
+      height: height in inches.
 
     Returns:
-      A ``matplotlib.figure.Figure`` without a window.
+      A ``matplotlib.figure.Figure`` that needs no display.
 
     Raises:
       UserError: if matplotlib is not installed.
@@ -29,10 +29,17 @@ def new_figure(*, width: float, height: float) -> Any:
 
 
 def save(figure: Any, path: pathlib.Path) -> pathlib.Path:
-    """Writes a figure as PNG, as a whole, and returns the absolute path.
+    """Writes a figure as a PNG file, atomically.
+
+    Args:
+      figure: the figure.
+      path: the file.
+
+    Returns:
+      The absolute path.
 
     Raises:
-      UserError: if it cannot be written.
+      UserError: if the file cannot be written.
     """
     path = paths.output_file(path, what="picture")
     with paths.replacing(path, what="picture") as temporary:

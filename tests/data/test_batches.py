@@ -7,7 +7,7 @@ import pytest
 
 from simclr_jax import data
 from simclr_jax.core import errors, types
-from simclr_jax.data import loading
+from simclr_jax.data import prefetch
 
 pytestmark = pytest.mark.quick
 
@@ -68,7 +68,7 @@ def test_images_of_many_sizes_travel_with_their_sizes(make_mesh, resident_bytes)
         expected = images.read(order[step])
         np.testing.assert_array_equal(batch["image"].pixels, expected["images"])
         np.testing.assert_array_equal(batch["image"].size, expected["sizes"])
-        assert made.bad_images.take_count() == np.count_nonzero(order[step] == 5)
+        assert made.corrupt_images.take_count() == np.count_nonzero(order[step] == 5)
     assert step == 8
 
 
@@ -90,7 +90,7 @@ NAMES = ("image", "label", "text")
 def test_every_named_field_reaches_the_devices(
     make_mesh, resident_bytes, num_workers, monkeypatch
 ):
-    monkeypatch.setattr(loading, "PIECE_BYTES", 3 * 8 * 8 * 3)  # 3 pieces a batch
+    monkeypatch.setattr(prefetch, "PIECE_BYTES", 3 * 8 * 8 * 3)  # 3 pieces a batch
     images = data.open_images(numbered.Worded(37, bad=(5,)), canvas=8)
     order = data.BatchOrder(37, 8, 5, seed=3)
     made = data.Batches(

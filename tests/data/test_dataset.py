@@ -1,10 +1,12 @@
+import logging
+
 import numbered
 import numpy as np
 import pytest
 
 from simclr_jax import data
 from simclr_jax.core import errors
-from simclr_jax.data import decoded
+from simclr_jax.data import dataset
 
 pytestmark = pytest.mark.quick
 
@@ -23,7 +25,7 @@ def test_images_of_many_sizes_lie_in_the_corner_of_a_canvas():
         np.testing.assert_array_equal(samples["images"][row], expected)
     np.testing.assert_array_equal(samples["labels"], [2, 3])
     np.testing.assert_array_equal(samples["shown"], [7, 3])
-    assert decoded.unpack_reasons(samples["reasons"]) == []
+    assert dataset.unpack_reasons(samples["reasons"]) == []
 
 
 def test_larger_images_are_scaled_down_with_their_aspect():
@@ -51,7 +53,7 @@ def test_a_bad_image_is_replaced_by_the_next_good_one():
     np.testing.assert_array_equal(samples["shown"], [5, 1, 0, 5])
     np.testing.assert_array_equal(samples["images"][:, 0, 0, 0], [5, 1, 0, 5])
     np.testing.assert_array_equal(samples["labels"], [0, 1, 0, 0])
-    assert len(decoded.unpack_reasons(samples["reasons"])) == 3
+    assert len(dataset.unpack_reasons(samples["reasons"])) == 3
 
 
 def test_a_bad_image_can_be_an_error():
@@ -70,7 +72,7 @@ def test_an_image_of_another_shape_than_promised_is_bad():
     object.__setattr__(source, "size_of", lambda index: (4, 4 + (index == 2)))
     samples = data.open_images(source).read([2])
     np.testing.assert_array_equal(samples["shown"], [3])
-    assert "expected" in decoded.unpack_reasons(samples["reasons"])[0]
+    assert "expected" in dataset.unpack_reasons(samples["reasons"])[0]
 
 
 @pytest.mark.parametrize("value_range", ["full", "0:65535"])
@@ -104,4 +106,25 @@ def test_options_are_checked():
 def test_what_is_in_memory_is_decoded_already():
     source = data.open_source("synthetic:4x4x1:12")
     assert data.open_images(source) is source
-    assert isinstance(source, data.Decoded)
+    assert isinstance(source, data.Dataset)
+
+
+def test_each_is_named_once_and_every_place_is_counted(caplog):
+    log = dataset.CorruptImages(data.open_images(numbered.Numbered(10, bad=(3, 4))))
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        log.note(np.array([1, 3]), np.array([1, 5]), ["truncated"])
+        log.note(np.array([4, 3]), np.array([5, 5]), ["no bytes", "truncated"])
+    assert [record.getMessage() for record in caplog.records] == [
+        "Corrupt image numbered/3.png: truncated. numbered/5.png takes its place.",
+        "Corrupt image numbered/4.png: no bytes. numbered/5.png takes its place.",
+    ]
+    assert log.take_count() == 3
+    assert log.take_count() == 0
+
+
+def test_images_named_before_are_only_counted(caplog):
+    log = dataset.CorruptImages(data.open_images(numbered.Numbered(10)))
+    log.note(np.array([1, 3]), np.array([1, 5]), [])
+    assert log.take_count() == 1
+    assert not caplog.records

@@ -1,3 +1,5 @@
+import logging
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -11,7 +13,7 @@ import pytest
 
 from simclr_jax import data
 from simclr_jax.core import errors
-from simclr_jax.data import decoded, loading
+from simclr_jax.data import dataset, prefetch
 
 SOURCE = numbered.Numbered(60, bad=(7,))
 ORDER = data.BatchOrder(60, 25, 9, seed=1)
@@ -19,7 +21,7 @@ ORDER = data.BatchOrder(60, 25, 9, seed=1)
 
 @pytest.fixture
 def images(monkeypatch):
-    monkeypatch.setattr(loading, "PIECE_BYTES", 7 * 8 * 8 * 3)  # 4 pieces a batch
+    monkeypatch.setattr(prefetch, "PIECE_BYTES", 7 * 8 * 8 * 3)  # 4 pieces a batch
     return data.open_images(SOURCE, canvas=8)
 
 
@@ -36,7 +38,7 @@ def children():
 def check(batches, first):
     for number, samples in enumerate(batches, first):
         expected = ORDER[number].astype(np.int64)
-        reasons = decoded.unpack_reasons(samples["reasons"])
+        reasons = dataset.unpack_reasons(samples["reasons"])
         assert len(reasons) == np.count_nonzero(expected == 7)
         expected[expected == 7] = 8
         np.testing.assert_array_equal(samples["shown"], expected)
@@ -49,12 +51,12 @@ def check(batches, first):
 
 @pytest.mark.parametrize(("num_workers", "start"), [(0, 0), (0, 4), (2, 4), (4, 0)])
 def test_the_batches_are_those_of_the_order(images, num_workers, start):
-    batches = data.load(images, ORDER, start=start, num_workers=num_workers)
+    batches = data.iterate_batches(images, ORDER, start=start, num_workers=num_workers)
     check(batches, start)
 
 
 def test_nothing_is_left_after_the_last_batch(images):
-    assert list(data.load(images, ORDER, start=9)) == []
+    assert list(data.iterate_batches(images, ORDER, start=9)) == []
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -62,12 +64,12 @@ def test_an_error_in_the_pipeline_keeps_its_message(num_workers):
     source = numbered.Numbered(60, bad=tuple(range(60)))
     images = data.open_images(source, canvas=8)
     with pytest.raises(errors.DataError, match=r"Neither can any of the 20 images"):
-        list(data.load(images, ORDER, num_workers=num_workers))
+        list(data.iterate_batches(images, ORDER, num_workers=num_workers))
 
 
 def test_a_dead_worker_is_a_clear_error_soon(images):
     order = data.BatchOrder(60, 25, 100_000, seed=1)
-    batches = data.load(images, order, num_workers=2)
+    batches = data.iterate_batches(images, order, num_workers=2)
     next(batches)
     workers = children()
     assert len(workers) == 2
@@ -82,14 +84,14 @@ def test_a_dead_worker_is_a_clear_error_soon(images):
 
 def test_leaving_early_ends_the_workers(images):
     order = data.BatchOrder(60, 25, 100_000, seed=1)
-    batches = data.load(images, order, num_workers=1)
+    batches = data.iterate_batches(images, order, num_workers=1)
     next(batches)
     batches.close()
     assert not children()
 
 
 def test_nothing_stays_in_shared_memory(images):
-    batches = list(data.load(images, ORDER, num_workers=2))
+    batches = list(data.iterate_batches(images, ORDER, num_workers=2))
     assert len(batches) == len(ORDER)
     deadline = time.monotonic() + 10  # grain unlinks in a thread of its own
     while "/dev/shm/psm_" in pathlib.Path("/proc/self/maps").read_text():
@@ -99,13 +101,14 @@ def test_nothing_stays_in_shared_memory(images):
 
 PARENT = """
 import sys
+import sys
 sys.path[:0] = {path!r}
 import numbered
 from simclr_jax import data
 if __name__ == "__main__":
     images = data.open_images(numbered.Numbered(60), canvas=8)
     order = data.BatchOrder(60, 25, 100_000, seed=1)
-    batches = data.load(images, order, num_workers=2)
+    batches = data.iterate_batches(images, order, num_workers=2)
     next(batches)
     print("ready", flush=True)
     for _ in batches:
@@ -135,8 +138,8 @@ platform.system = lambda: "Windows"
 for name in ("fcntl", "array_record", "resource"):
     sys.modules[name] = None
 from simclr_jax import data
-from simclr_jax.data import loading
-from simclr_jax.training import lock
+from simclr_jax.data import prefetch
+from simclr_jax.training.checkpoints import lock
 print("imported")
 """
 
@@ -146,3 +149,59 @@ def test_reading_and_locking_need_nothing_that_windows_lacks():
         [sys.executable, "-c", WINDOWS], capture_output=True, text=True, check=False
     )
     assert done.stdout == "imported\n", done.stderr
+
+
+# No "if __name__" in it, and a source of its own.
+SCRIPT = """
+print("the script runs", flush=True)
+import sys
+sys.path[:0] = {path!r}
+import numpy as np
+from simclr_jax import data
+
+class Mine:
+    name, image_shape, num_classes = "mine", (8, 8, 3), 5
+    def __len__(self):
+        return 60
+    def title_of(self, index):
+        return str(index)
+    def __getitems__(self, indices):
+        fill = lambda index: np.full((8, 8, 3), index, np.uint8)
+        return [{{"image": fill(index), "label": index % 5}} for index in indices]
+
+order = data.BatchOrder(60, 25, 3, seed=1)
+batches = data.iterate_batches(data.open_images(Mine()), order, num_workers=2)
+for number, batch in enumerate(batches):
+    assert (batch["images"][:, 0, 0, 0] == order[number]).all()
+print("all batches")
+"""
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_workers_of_a_script_without_a_guard_and_of_standard_input(tmp_path, is_file):
+    text = SCRIPT.format(path=sys.path)
+    script = tmp_path / "script.py"
+    script.write_text(text)
+    done = subprocess.run(
+        [sys.executable, str(script) if is_file else "-"],
+        input=None if is_file else text,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["the script runs", "all batches"]
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_process_that_may_have_no_children_uses_threads(caplog, monkeypatch):
+    monkeypatch.setattr(multiprocessing.current_process(), "_config", {"daemon": True})
+    prefetch._warn_once.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert prefetch.allowed_workers(2) == 0
+        assert prefetch.allowed_workers(0) == 0
+        assert prefetch.allowed_workers(4) == 0
+    assert caplog.text.count("threads read and decode instead") == 1
+    monkeypatch.undo()
+    assert prefetch.allowed_workers(2) == 2

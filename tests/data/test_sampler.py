@@ -3,7 +3,7 @@ import pytest
 
 from simclr_jax import data
 from simclr_jax.core import errors
-from simclr_jax.data import order
+from simclr_jax.data import sampler
 
 pytestmark = pytest.mark.quick
 
@@ -43,7 +43,7 @@ def test_every_image_is_as_likely_in_the_first_batch():
 @pytest.mark.parametrize("num_processes", [1, 2, 5])
 def test_processes_share_every_batch(num_processes):
     shares = [
-        order.ProcessRows(make(), process, num_processes)
+        sampler.ProcessRows(make(), process, num_processes)
         for process in range(num_processes)
     ]
     for step in (0, 13, 49):

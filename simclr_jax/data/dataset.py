@@ -6,6 +6,7 @@ upper left corner of a square canvas, scaled down where they are larger (``decod
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
@@ -13,9 +14,10 @@ import numpy as np
 
 from simclr_jax.core import checks, errors, registry
 from simclr_jax.core.fields import Field
-from simclr_jax.data import choices, decode, inspection, record_fields
-from simclr_jax.data import value_range as ranges
+from simclr_jax.data import decode, inspection, pixel_options, record_fields
 from simclr_jax.data.sources import base as sources
+
+_log = logging.getLogger("simclr_jax")
 
 MAX_TRIES = 20
 """Records after a bad one that are tried in its place."""
@@ -24,7 +26,7 @@ ON_BAD_IMAGE = ("fail", "replace")
 
 
 @runtime_checkable
-class Decoded(Protocol):
+class Dataset(Protocol):
     """Random access to decoded records.
 
     Attributes:
@@ -76,7 +78,7 @@ class DecodedImages:
     canvas: int
     num_channels: int
     on_bad_image: str
-    value_range: ranges.Range = ranges.FULL
+    value_range: pixel_options.ValueRange = pixel_options.FULL_RANGE
     page: int | Literal["all"] | None = None
     channels: tuple[int, ...] | None = None
 
@@ -117,7 +119,7 @@ class DecodedImages:
     def options(self) -> tuple[object, ...]:
         """What decides the pixels beside the shape; empty with the defaults."""
         chosen = (self.value_range, self.page or 0, self.channels)
-        return () if chosen == (ranges.FULL, 0, None) else chosen
+        return () if chosen == (pixel_options.FULL_RANGE, 0, None) else chosen
 
     def __len__(self) -> int:
         return len(self.source)
@@ -156,7 +158,7 @@ class DecodedImages:
         for row, (index, record) in enumerate(zip(wanted, records, strict=True)):
             try:
                 pixels = self._decode(record["image"])
-            except decode.BadImage as error:
+            except decode.CorruptImage as error:
                 reasons.append(str(error))
                 shown[row], pixels, record = self._replace(index, str(error))
             height, width = pixels.shape[:2]
@@ -203,7 +205,7 @@ class DecodedImages:
         height, width, channels = image.shape
         fits = height <= shape[0] and width <= shape[1] and channels == shape[2]
         if not (fits if self.is_padded else image.shape == shape):
-            raise decode.BadImage(f"shape {image.shape} where {shape} was expected")
+            raise decode.CorruptImage(f"shape {image.shape} where {shape} was expected")
         return image
 
     def _replace(
@@ -219,7 +221,7 @@ class DecodedImages:
             record = self.source.__getitems__([candidate])[0]
             try:
                 return candidate, self._decode(record["image"]), record
-            except decode.BadImage:
+            except decode.CorruptImage:
                 continue
         raise errors.DataError(
             f"{title}. Neither can any of the {MAX_TRIES} images after it, so nothing "
@@ -233,10 +235,10 @@ def open_images(
     canvas: int = 288,
     num_channels: int = 3,
     on_bad_image: str = "replace",
-    value_range: str | tuple[float | int, float | int] = ranges.FULL,
+    value_range: str | tuple[float | int, float | int] = pixel_options.FULL_RANGE,
     page: int | str | None = None,
     channels: Sequence[int] | None = None,
-) -> Decoded:
+) -> Dataset:
     """Makes arrays of one shape of the records of a source.
 
     Args:
@@ -266,19 +268,21 @@ def open_images(
         raise errors.UserError(
             registry.unknown_name("on_bad_image", on_bad_image, ON_BAD_IMAGE)
         )
-    value_range = ranges.parse(value_range)
+    value_range = pixel_options.parse_value_range(value_range)
     if page is not None and page != "all":
-        page = choices.parse_page(page)
+        page = pixel_options.parse_page(page)
     if isinstance(source, sources.ArraySource):
-        images = choices.of_arrays(source, value_range=value_range, channels=channels)
+        images = pixel_options.convert_arrays(
+            source, value_range=value_range, channels=channels
+        )
     else:
         if page == "all":
-            num_channels = choices.count_pages(source)
+            num_channels = pixel_options.count_pages(source)
         images = DecodedImages(
             source, canvas, num_channels, on_bad_image, value_range, cast(Any, page)
         )
         images = dataclasses.replace(
-            images, channels=choices.check_channels(images, channels)
+            images, channels=pixel_options.check_channels(images, channels)
         )
     inspection.warn_of_losses(images)
     return images
@@ -292,3 +296,46 @@ def pack_reasons(reasons: list[str]) -> np.ndarray:
 def unpack_reasons(packed: np.ndarray) -> list[str]:
     """Returns the reasons, in the order of the rows whose record is bad."""
     return json.loads(packed.tobytes()) if packed.size else []
+
+
+class CorruptImages:
+    """What a run knows of its bad images."""
+
+    def __init__(self, images: Dataset):
+        """Starts with none.
+
+        Args:
+          images: the records, for their titles.
+        """
+        self._images = images
+        self._named: set[int] = set()
+        self._count = 0
+
+    def note(
+        self, requested: np.ndarray, shown: np.ndarray, reasons: list[str]
+    ) -> None:
+        """Counts the images that others stand in for, and names the new ones.
+
+        Args:
+          requested: numbers of the records of a batch, shape [b].
+          shown: numbers of the records that stand there, shape [b].
+          reasons: why, for each place where the two differ; empty where the images were
+            named when they were
+        """
+        rows = np.flatnonzero(requested != shown)
+        self._count += len(rows)
+        for row, reason in zip(rows, reasons, strict=False):
+            index = int(requested[row])
+            if index not in self._named:
+                self._named.add(index)
+                _log.warning(
+                    "Corrupt image %s: %s. %s takes its place.",
+                    self._images.title_of(index),
+                    reason,
+                    self._images.title_of(int(shown[row])),
+                )
+
+    def take_count(self) -> int:
+        """Returns how many places were taken since the last call."""
+        count, self._count = self._count, 0
+        return count

@@ -5,7 +5,9 @@ from PIL import Image
 
 from simclr_jax import data
 from simclr_jax.core import errors
-from simclr_jax.data import choices, decode
+from simclr_jax.data import decode, pixel_options
+
+pytestmark = pytest.mark.quick
 
 
 def write_stack(path, values, *, size=(6, 5)):
@@ -98,14 +100,14 @@ def test_choices_are_checked(stacks):
 def test_pages_need_image_files(tmp_path):
     sized = numbered.Numbered(3, image_shape=(4, 4, 3))
     with pytest.raises(errors.UserError, match=r"data.page=all needs image files"):
-        choices.count_pages(sized)
+        pixel_options.count_pages(sized)
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(errors.DataError, match=r"none of its first 20 images"):
         opened(tmp_path, page="all")
 
 
 def test_a_page_of_many_channels_is_refused_with_their_count():
-    with pytest.raises(decode.BadImage, match=r"a TIFF of 5 channels .*save such"):
+    with pytest.raises(decode.CorruptImage, match=r"a TIFF of 5 channels .*save such"):
         decode.decode(tiff_of(5))
 
 
@@ -131,3 +133,52 @@ def tiff_of(num_channels, *, side=4):
     start = np.asarray(8 + len(pixels), "<u4").tobytes()
     count = np.asarray(len(tags), "<u2").tobytes()
     return b"II*\0" + start + pixels + count + entries + bytes(4)
+
+
+def test_every_form_of_an_option():
+    for name in ("full", "image", "percentiles"):
+        assert pixel_options.parse_value_range(name) == name
+    assert pixel_options.parse_value_range("0:4095") == (0.0, 4095.0)
+    assert pixel_options.parse_value_range("-1000:3e3") == (-1000.0, 3000.0)
+    assert pixel_options.parse_value_range((0.5, 2)) == (0.5, 2.0)
+
+
+@pytest.mark.parametrize("option", ["fixed", "5", "5:5", "9:1", "0:inf", "1:2:3", ""])
+def test_what_is_no_range(option):
+    with pytest.raises(errors.UserError, match=r"data.range must be full, image, perc"):
+        pixel_options.parse_value_range(option)
+
+
+def test_full_is_the_range_of_the_type():
+    deep = np.asarray([0, 257, 65535], np.uint16)
+    assert pixel_options.to_bytes(deep).tolist() == [0, 1, 255]
+    assert pixel_options.to_bytes(np.asarray([0.0, 0.5, 1.0])).tolist() == [0, 128, 255]
+    byte = np.arange(3, dtype=np.uint8)
+    assert pixel_options.to_bytes(byte) is byte
+    with pytest.raises(ValueError, match=r"pixels in \[-5, 0\], .*data.range gives"):
+        pixel_options.to_bytes(np.asarray([-5, 0]))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
+def test_a_fixed_range_is_clipped(dtype):
+    values = np.asarray([[0, 100], [150, 200]], dtype)
+    stretched = pixel_options.to_bytes(values, (100.0, 151.0))
+    assert stretched.dtype == np.uint8
+    assert stretched.tolist() == [[0, 0], [250, 255]]
+
+
+def test_the_range_of_each_image(rng):
+    values = rng.integers(300, 400, (50, 40)).astype(np.uint16)
+    stretched = pixel_options.to_bytes(values, "image")
+    assert (stretched.min(), stretched.max()) == (0, 255)
+    values[0, 0] = 60_000  # a hot pixel
+    assert np.median(pixel_options.to_bytes(values, "image")) == 0
+    assert 100 < np.median(pixel_options.to_bytes(values, "percentiles")) < 155
+
+
+def test_extremes():
+    constant = np.full((3, 3), 7, np.uint16)
+    assert pixel_options.to_bytes(constant, "image").tolist() == [[0] * 3] * 3
+    for bad in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="not finite"):
+            pixel_options.to_bytes(np.asarray([0.0, bad]), "image")
