@@ -84,7 +84,7 @@ def continue_training(encoder, checkpoint, images, workdir):
     shape = {"image_shape": spec.image_shape, "num_channels": spec.num_channels}
     fresh = encoders.build(spec.name, **shape, **dict(spec.options), rngs=rngs)
     preprocessing = encoder.metadata["encoder"]["preprocessing"]
-    recipe = augment.simclr_cifar if encoder.num_channels == 3 else augment.mnist
+    recipe = augment.recipes.simclr_cifar if encoder.num_channels == 3 else augment.mnist
     method = methods.SimCLR(
         fresh,
         augmentation=recipe(size=preprocessing["size"]),
