@@ -32,12 +32,12 @@ def test_chain_splits_the_key_once(key):
     np.testing.assert_array_equal(got, expected)
 
 
-def test_empty_chain_is_nothing(key):
+def test_empty_chain_returns_the_image(key):
     image = jnp.ones((2, 2, 1))
     np.testing.assert_array_equal(augment.Chain(())(key, image), image)
 
 
-def test_with_probability(key):
+def test_random_apply_applies_to_the_given_share(key):
     image = jnp.zeros((1, 1, 1))
     keys = jax.random.split(key, 4000)
     some = augment.RandomApply(add_noise, 0.3)
@@ -68,7 +68,7 @@ def test_equal_compositions_are_equal_and_print():
     )
 
 
-def test_stages_are_sampled_for_the_size_that_they_are_given(key, rng):
+def test_chain_samples_each_stage_for_the_size_of_its_input(key, rng):
     image = jnp.asarray(rng.random((12, 20, 1)), jnp.float32)
     crop = augment.RandomResizedCrop(size=(8, 6), area=(1.0, 1.0), aspect=(0.1, 10.0))
     _, second = augment.Chain((crop, crop)).sample(key, image)
@@ -101,27 +101,27 @@ ADJUSTERS = {
 }
 
 
-def repeat_by_hand(image, drawn, family, options):
+def repeat_by_hand(image, named, family, options):
     """Makes the view from reported parameters with the deterministic functions."""
     box = ops.Box(
-        *(drawn[f"crop_{side}"] for side in ("top", "left", "height", "width"))
+        *(named[f"crop_{side}"] for side in ("top", "left", "height", "width"))
     )
     image = jnp.clip(ops.resample_box(image, box, **options), 0.0, 1.0)
-    if drawn["flipped"]:
+    if named["flipped"]:
         image = image[:, ::-1]
-    if drawn.get("jitter_applied", 0.0):
-        for name in jitter.ORDERS[int(drawn["jitter_order"])]:
+    if named.get("jitter_applied", 0.0):
+        for name in jitter.ORDERS[int(named["jitter_order"])]:
             if name == "brightness":
                 image = ops.adjust_brightness(
-                    image, amount=drawn[name], mode=MODES[family]
+                    image, amount=named[name], mode=MODES[family]
                 )
             else:
-                image = ADJUSTERS[name](image, drawn[name])
-    if drawn.get("grayscale", 0.0):
+                image = ADJUSTERS[name](image, named[name])
+    if named.get("grayscale", 0.0):
         image = ops.to_grayscale(image)
-    if drawn.get("blurred", 0.0):
-        image = jnp.clip(ops.gaussian_blur(image, sigma=drawn["blur_sigma"]), 0.0, 1.0)
-    if drawn.get("solarized", 0.0):
+    if named.get("blurred", 0.0):
+        image = jnp.clip(ops.gaussian_blur(image, sigma=named["blur_sigma"]), 0.0, 1.0)
+    if named.get("solarized", 0.0):
         image = ops.solarize(image)
     return image
 
@@ -144,24 +144,24 @@ def test_reported_parameters_reproduce_the_view(rng, name, family, method, antia
 
     @functools.partial(jax.jit, compiler_options=samples.FAST_TO_COMPILE)
     def both(key):
-        drawn = report(key, image, augmentation)
-        return drawn, augmentation(key, image)
+        named = report(key, image, augmentation)
+        return named, augmentation(key, image)
 
     for seed in range(4):
-        drawn, view = both(jax.random.key(seed))
-        expected = repeat_by_hand(image, drawn, family, options)
+        named, view = both(jax.random.key(seed))
+        expected = repeat_by_hand(image, named, family, options)
         np.testing.assert_allclose(view, expected, **helpers.TOLERANCE["image"])
 
 
 def test_reported_names_are_in_the_order_of_the_stages(key, rng):
     image = jnp.asarray(rng.random((28, 33, 3)), jnp.float32)
-    drawn = report(key, image, samples.small("byol")[1])
-    assert list(drawn) == [
+    named = report(key, image, samples.small("byol")[1])
+    assert list(named) == [
         *("crop_top", "crop_left", "crop_height", "crop_width", "flipped"),
         *("jitter_applied", "brightness", "contrast", "saturation", "hue"),
         *("jitter_order", "grayscale", "blur_sigma", "blurred", "solarized"),
     ]
-    for value in drawn.values():
+    for value in named.values():
         assert value.dtype == jnp.float32
         assert value.shape == ()
 

@@ -60,7 +60,7 @@ def one_by_one(keys, image, index, recipe):
 
 
 @pytest.mark.parametrize("name", sorted(samples.SMALL))
-def test_a_view_is_the_same_alone_and_in_a_batch(key, images, name):
+def test_view_is_the_same_alone_and_in_a_batch(key, images, name):
     recipe = samples.small(name)
     made = views(key, images, recipe)
     alone = one_by_one(key, augment.as_float(images)[5], 5, recipe)
@@ -68,7 +68,7 @@ def test_a_view_is_the_same_alone_and_in_a_batch(key, images, name):
 
 
 @pytest.mark.parametrize("name", sorted(samples.SMALL))
-def test_a_view_of_a_padded_image_is_that_of_the_image_alone(key, padded, name):
+def test_view_of_a_padded_image_equals_that_of_the_image(key, padded, name):
     recipe = samples.small(name)
     made = views(key, padded, recipe)
     height, width = padded.size[5]
@@ -111,7 +111,7 @@ def test_a_loop_over_large_images_makes_the_same_views(request, key, monkeypatch
 
 @pytest.mark.parametrize("name", ["mnist", "swav"])
 @pytest.mark.parametrize("kind", ["images", "padded"])
-def test_views_of_a_part_are_part_of_the_views(request, key, name, kind):
+def test_views_of_part_of_a_batch_are_part_of_its_views(request, key, name, kind):
     recipe, batch = samples.small(name), request.getfixturevalue(kind)
     last = jax.tree.map(lambda x: x[4:], batch)
     part = samples.views(key[4:], last, recipe)
@@ -140,7 +140,7 @@ def test_views_differ_between_keys_views_and_images(key, images, name):
             assert np.all(np.max(np.abs(left - right), axis=(1, 2, 3)) > 1e-3)
 
 
-def test_views_come_by_size_in_the_order_of_the_recipe(key, images):
+def test_views_are_grouped_by_size_in_the_order_of_the_recipe(key, images):
     """Small, large, small, another large: interleaved sizes and unequal members."""
     small, large = (augment.RandomResizedCrop(size=size) for size in (8, 12))
     other = augment.RandomResizedCrop(size=8, area=(0.5, 1.0))

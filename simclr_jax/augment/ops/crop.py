@@ -18,7 +18,14 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 class Box(NamedTuple):
-    """Rectangle in pixels, fractions allowed; (0, 0) is the outer corner."""
+    """Rectangle in pixels, fractions allowed; (0, 0) is the outer corner.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.augment import ops
+      >>> float(ops.Box(*map(jnp.float32, (2, 3, 8, 9))).width)
+      9.0
+    """
 
     top: Float[Array, ""]
     left: Float[Array, ""]

@@ -36,7 +36,7 @@ def test_blur_matches_numpy(rng, sigma, kernel_size, parity):
 
 
 @pytest.mark.parametrize("parity", [False, True])
-def test_shifts_are_the_matrices_without_their_zeros(rng, parity):
+def test_shifts_match_matrices(rng, parity):
     image = jnp.asarray(rng.random((12, 17, 3)), jnp.float32)
     for sigma in (0.05, 0.4, 2.0):
         options = {"sigma": jnp.float32(sigma), "radius": 4, "parity": parity}
@@ -51,7 +51,7 @@ def test_constant_image_stays_constant():
     np.testing.assert_allclose(got, image, **helpers.TOLERANCE["image"])
 
 
-def test_parity_has_the_dark_borders_of_the_original():
+def test_parity_darkens_the_borders_like_the_original():
     image = jnp.ones((224, 224, 1))
     got = ops.gaussian_blur(image, sigma=2.0, parity=True)
     np.testing.assert_allclose(got[112, 112], 1.0, **helpers.TOLERANCE["image"])
@@ -87,7 +87,7 @@ def test_default_kernel_size_is_that_of_the_original(height, expected):
     assert ops.default_kernel_size(height) == expected
 
 
-def test_probability_zero_and_one_tap_change_nothing(key, rng):
+def test_probability_zero_and_one_tap_keep_the_image(key, rng):
     image = jnp.asarray(rng.random((20, 20, 1)), jnp.float32)
     got = augment.RandomGaussianBlur(probability=0.0)(key, image)
     np.testing.assert_array_equal(got, image)

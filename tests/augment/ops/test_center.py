@@ -40,7 +40,7 @@ def test_sides_are_rounded_half_to_even(proportion):
         np.testing.assert_array_equal(got, image[top : top + side, left : left + side])
 
 
-def test_fit_to_size_is_the_operation_of_evaluation(key, rng):
+def test_fit_to_size_is_the_transform_of_evaluation(key, rng):
     image = jnp.asarray(rng.random((30, 40, 1)), jnp.float32)
     for fit in ("proportion", "crop", "resize"):
         np.testing.assert_array_equal(

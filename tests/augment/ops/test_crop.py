@@ -179,7 +179,7 @@ def test_boxes_are_inside_and_in_range(key, sampler):
         ("tf_distorted_box", (0.01, 0.05), (0.0, 0.0, 10.0, 100.0)),
     ],
 )
-def test_where_no_box_fits(key, sampler, area, expected):
+def test_fallback_if_no_box_fits(key, sampler, area, expected):
     """torchvision takes the largest central box, TensorFlow the whole image."""
     box = crop.sample_crop_box(
         key, height=10.0, width=100.0, area=area, sampler=sampler
@@ -189,7 +189,7 @@ def test_where_no_box_fits(key, sampler, area, expected):
     )
 
 
-def test_traced_sides_are_those_of_numbers(key):
+def test_traced_sides_match_numbers(key):
     drawn = functools.partial(crop.sample_crop_box, key)
     expected = drawn(height=37.0, width=50.0)
     sides = (jnp.float32(37.0), jnp.float32(50.0))

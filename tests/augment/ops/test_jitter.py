@@ -119,7 +119,7 @@ def test_amounts_up_to_one_keep_their_bits(key, amount):
     np.testing.assert_array_equal(factors(key, amount), expected.T)
 
 
-def test_slots_are_those_of_the_orders():
+def test_slots_match_the_orders():
     assert len(set(jitter.ORDERS)) == 24
     for order, row in zip(jitter.ORDERS, jitter.slot_table(), strict=True):
         levels = [name for name in order if name in ("brightness", "contrast")]
@@ -136,7 +136,7 @@ def test_one_channel_skips_saturation_and_hue(key, rng):
     np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
-def test_zero_strength_changes_nothing(key, rng):
+def test_zero_strength_keeps_the_image(key, rng):
     image = jnp.asarray(rng.random((6, 5, 3)), jnp.float32)
     got = augment.ColorJitter(brightness=0.0, contrast=0.0)(key, image)
     np.testing.assert_allclose(got, image, **helpers.TOLERANCE["image"])

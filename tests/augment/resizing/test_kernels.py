@@ -6,7 +6,7 @@ from simclr_jax.augment.resizing import kernels
 
 
 @pytest.mark.parametrize(("method", "support"), kernels.SUPPORTS.items())
-def test_a_kernel_is_a_partition_of_one_within_its_support(method, support):
+def test_kernel_weights_sum_to_one_within_its_support(method, support):
     kernel = kernels.KERNELS[method]
     distances = np.linspace(0, support + 1, 50, dtype=np.float32)
     values = np.asarray(kernel(jnp.asarray(distances)))
@@ -18,7 +18,7 @@ def test_a_kernel_is_a_partition_of_one_within_its_support(method, support):
         np.testing.assert_allclose(total, 1.0, rtol=1e-6)
 
 
-def test_places_are_the_centers_of_equal_parts():
+def test_kernels_are_placed_at_the_centers_of_equal_parts():
     span = kernels.Span(3.0, 8.0, valid=(0.0, 20.0))
     centers, widening = kernels.place(span, out_size=4, antialias=True)
     np.testing.assert_allclose(centers, [4.0, 6.0, 8.0, 10.0])
@@ -30,7 +30,7 @@ def test_places_are_the_centers_of_equal_parts():
     assert widening == 1.0
 
 
-def test_enlarging_never_narrows_a_kernel():
+def test_enlarging_does_not_narrow_a_kernel():
     span = kernels.Span(0.0, 4.0, valid=(0.0, 4.0))
     _, widening = kernels.place(span, out_size=16, antialias=True)
     assert float(widening) == 1.0

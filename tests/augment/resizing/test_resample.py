@@ -71,7 +71,7 @@ def test_weights_beyond_the_valid_pixels_are_zero(method, antialias):
 
 @pytest.mark.parametrize("method", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("antialias", [True, False])
-def test_taps_are_the_matrices_without_their_zeros(rng, method, antialias):
+def test_taps_match_matrices(rng, method, antialias):
     """Shrunk and enlarged, up to the border and not, mirrored and not."""
     image = jnp.asarray(rng.random((21, 26, 3)), jnp.float32)
     rows = kernels.Span(jnp.float32(2.25), 16.5, valid=(2.0, jnp.float32(19.0)))
@@ -83,7 +83,7 @@ def test_taps_are_the_matrices_without_their_zeros(rng, method, antialias):
         np.testing.assert_allclose(got, expected, **helpers.TOLERANCE["image"])
 
 
-def test_a_large_image_is_resized_alike(rng):
+def test_large_image_matches_matrices(rng):
     """On every platform the result is that of the matrices."""
     image = jnp.asarray(rng.random((70, 80, 1)), jnp.float32)
     got = resample.resize(image, size=(40, 90), method="bicubic")
@@ -137,7 +137,7 @@ def test_resize_to_own_size_is_the_image(rng):
     np.testing.assert_array_equal(resample.resize(image, size=5), image)
 
 
-def test_one_number_is_a_square():
+def test_size_pair_accepts_one_number():
     assert resample.size_pair("size", 24) == (24, 24)
     assert resample.size_pair("size", [24, 32]) == (24, 32)
 
