@@ -24,20 +24,9 @@ MISSING: set[str] = set(
     assembly.config.import_modules assembly.config.list_recipes
     assembly.default_canvas assembly.fit assembly.load assembly.load_config
     assembly.open_images assembly.root_key assembly.save_checkpoint assembly.sweep
-    assembly.to_json assembly.view_shape augment.adjust_brightness
-    augment.adjust_contrast augment.adjust_hue augment.adjust_hue_and_saturation
-    augment.adjust_saturation augment.as_float augment.bind augment.blur
-    augment.build augment.byol augment.center_crop augment.chain
-    augment.color_jitter augment.default_kernel_size augment.draw_crop_box
-    augment.drawn_parameters augment.draws augment.evaluation augment.fit_to_size
-    augment.gaussian_blur augment.members augment.mnist augment.moco_v3
-    augment.random_grayscale augment.random_horizontal_flip
-    augment.random_resized_crop augment.random_solarize augment.resample_box
-    augment.resize augment.sample_keys augment.simclr_cifar augment.simclr_v1
-    augment.simclr_v2 augment.solarize augment.supervised augment.swav
-    augment.takes_canvas augment.to_grayscale augment.two_views augment.view_keys
-    augment.views augment.with_probability core.checks.check_divisible
-    core.checks.check_in_range core.checks.check_interval core.checks.check_positive
+    assembly.to_json assembly.view_shape augment.sample_keys
+    core.checks.check_divisible core.checks.check_in_range
+    core.checks.check_interval core.checks.check_positive
     core.checks.check_positive_int core.checks.check_rank core.keys.check_seed
     core.keys.stream core.numerics.l2_normalize core.paths.local_path
     core.paths.local_pattern core.paths.output_file core.paths.replacing
