@@ -12,7 +12,7 @@ and 2 x 2 max-pooling; two residual blocks of 64 channels; a projection head
 * ours: ``simclr_jax.encoders.ConvNet``;
 * torch: PyTorch in the channels-last layout.
 
-The rows take turns, a step each, so that other work on the machine hits all alike.
+The rows alternate step by step, so that other load on the machine affects all equally.
 Compare minima and ratios, not single numbers.
 """
 
@@ -86,7 +86,7 @@ class Network(nnx.Module):
 
 
 def dense_ntxent(z):
-    """The NT-Xent over 2b rows, row i + b showing the same image as row i."""
+    """Computes NT-Xent over 2b rows, where rows i and i + b show the same image."""
     z = z / jnp.linalg.norm(z, axis=-1, keepdims=True)
     n = z.shape[0]
     logits = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, z @ z.T / TEMPERATURE)
@@ -96,7 +96,7 @@ def dense_ntxent(z):
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def jax_step(graphdef, state, x):
-    """One optimization step; returns the new state and the loss."""
+    """Makes one optimization step; returns the new state and the loss."""
     model, optimizer = nnx.merge(graphdef, state)
     model_def, params, rest = nnx.split(model, nnx.Param, ...)
 
@@ -170,7 +170,7 @@ def make_torch(images: np.ndarray) -> Callable:
 
 
 def make_rows(images: np.ndarray, names: list[str]) -> dict[str, Callable]:
-    """Returns the rows that can run here, by name."""
+    """Returns the rows whose packages are installed, by name."""
     ours = functools.partial(encoders.ConvNet, image_shape=(SIZE, SIZE, 1))
     makers = {
         "xla": lambda: make_jax(images, PlainEncoder),
@@ -188,7 +188,7 @@ def make_rows(images: np.ndarray, names: list[str]) -> dict[str, Callable]:
 
 
 def measure(rows: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Runs the rows in turn; returns the seconds of each step after two of warm-up."""
+    """Runs the rows alternately; returns the seconds per step, after two warm-ups."""
     seconds = {name: [] for name in rows}
     for index in range(rounds + 2):
         for name, run in rows.items():
@@ -200,7 +200,7 @@ def measure(rows: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
 
 
 def describe(rows: dict[str, Callable]) -> str:
-    """Returns the header, with the threads that PyTorch takes."""
+    """Returns the header, with the number of PyTorch threads."""
     lines = [machine.header("flax", "optax", "torch")]
     if "torch" in rows:
         import torch

@@ -1,4 +1,4 @@
-"""What a measurement was taken with: the lines above every table."""
+"""Description of the machine and the software, printed above every table."""
 
 import datetime
 import importlib.metadata
@@ -7,10 +7,10 @@ import platform
 
 
 def header(*packages: str) -> str:
-    """Returns the date, the versions and the processor, a line each.
+    """Returns the date, the versions and the processor, one line each.
 
     Args:
-      *packages: names of distributions; those that are not installed are left out.
+      *packages: names of distributions; those that are not installed are omitted.
     """
     found = []
     for package in ("jax", *packages):

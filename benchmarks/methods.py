@@ -1,13 +1,13 @@
-"""Every method on the same digits for the same number of steps, and what it learned.
+"""Accuracy of every method after the same number of steps on the same digits.
 
     python -m benchmarks.methods --epochs=30
 
-Each row is one run of ``--config=mnist:METHOD`` on ``mnist_sample`` (4,000 digits to
-learn from, 1,000 to test) in a temporary working directory. Read from the frozen
-encoder h: accuracy of a linear classifier with all and with 100 labels (the mean of 3
-draws), and of 20 nearest neighbors (cosine, temperature 0.07). Collapse readings of h:
-the standard deviation of its normalized directions times sqrt(d) (1: spread over the
-sphere, 0: collapsed) and its effective rank (RankMe,
+Each row is one run of ``--config=mnist:METHOD`` on ``mnist_sample`` (4,000 training and
+1,000 test digits) in a temporary working directory. The columns are measured on the
+features h of the frozen encoder: accuracy of a linear classifier with all labels and
+with 100 labels (mean of 3 draws); accuracy of 20 nearest neighbors (cosine, temperature
+0.07); and two measures of collapse: the standard deviation of the normalized features
+times sqrt(d) (1: spread over the sphere, 0: collapsed), and the effective rank (RankMe,
 https://arxiv.org/abs/2210.02885).
 """
 
@@ -28,7 +28,7 @@ PREPROCESSING = {"size": 24, "proportion": 0.8}
 
 
 def main():
-    """Trains, measures, prints the table."""
+    """Trains and evaluates every method, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--methods", nargs="+", default=METHODS)
@@ -59,7 +59,7 @@ def main():
 
 
 def make_config(method, args):
-    """Returns the recipe of a method on the digits of ``mnist_sample``."""
+    """Returns the config of a method on ``mnist_sample``."""
     config = assembly.load_config("mnist" if method == "simclr" else f"mnist:{method}")
     config.data.source = "mnist_sample"
     config.epochs = args.epochs
@@ -69,18 +69,18 @@ def make_config(method, args):
 
 
 def embedder(method):
-    """Returns a function from stored images to h, the encoder frozen."""
+    """Returns a function from stored images to the features h of the frozen encoder."""
     preprocess = augment.evaluation(**PREPROCESSING)
     return evaluation.freeze(method, preprocess, layer="embed")
 
 
 def pixels(images):
-    """Returns the pixels themselves."""
+    """Returns the pixels as features, a baseline."""
     return jax.numpy.asarray(images, np.float32).reshape(len(images), -1) / 255
 
 
 def read(embed, run):
-    """Returns the accuracies and the collapse readings of some features."""
+    """Returns the accuracies and the measures of collapse of some features."""
     sets = [assembly.open_images(run.config, split=split) for split in SPLITS]
     (train, labels), (test, test_labels) = (
         evaluation.extract(embed, images) for images in sets
@@ -106,7 +106,7 @@ def read(embed, run):
 
 
 def collapse(features):
-    """Returns the spread of the directions and the effective rank, in float64."""
+    """Computes the spread of the directions and the effective rank, in float64."""
     features = features.astype(np.float64)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     spread = np.sqrt(np.mean(np.var(unit, axis=0)) * unit.shape[1])

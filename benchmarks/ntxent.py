@@ -1,27 +1,26 @@
-"""Seconds and memory of the NT-Xent and its gradient: by tiles, dense, optax.
+"""Time and memory of NT-Xent and its gradient: tiled, dense, and optax.
 
     python -m benchmarks.ntxent [--batch_size 8192] [--dim 128] [--rounds 5]
     python -m benchmarks.ntxent --num_devices 8 [--memory_batch_size 65536]
 
-One row is one jitted ``jax.value_and_grad`` with respect to both views, float32:
+Each row is one jitted ``jax.value_and_grad`` with respect to both views, float32:
 
 * tiled: ``losses.ntxent``;
 * tiled, metrics: ``losses.ntxent_with_metrics``;
-* tiled, small temperature: below 1/30, where rows need shifts of their own;
-* dense: the shortest dense form known to us, a masked matrix product and a
-  log-sum-exp (the fair opponent);
-* reference: ``losses.ntxent_reference``, written to be read;
-* optax: ``optax.losses.ntxent``, at ``--optax_batch_size`` beside tiled and dense, for
-  it broadcasts to [2b 2b d].
+* tiled, small temperature: below 1/30, where every row needs its own shift;
+* dense: a masked matrix product and a log-sum-exp, the baseline;
+* reference: ``losses.ntxent_reference``, the readable implementation;
+* optax: ``optax.losses.ntxent``, at ``--optax_batch_size`` beside the other forms,
+  because it needs an array [2b 2b d].
 
-With ``--num_devices`` the table is that of the algorithms on so many fake CPU devices:
-seconds at ``--batch_size``, and megabytes on each device, arguments and results
-included, at ``--memory_batch_size``, for which nothing is run. Fake devices share the
-cores and send by copying: their seconds count the work and say nothing of a network.
+With ``--num_devices``, the table compares the algorithms on that many fake CPU devices:
+seconds at ``--batch_size``, and megabytes per device (including arguments and results)
+at ``--memory_batch_size``, from the compiled program. Fake devices share the cores and
+communicate by copying, so the seconds do not include the cost of a network.
 
-The rows of one size take turns, so that other work on the machine hits all alike.
-Compare minima and ratios. Temporaries are what XLA allocates beside arguments and
-results (``compiled.memory_analysis().temp_size_in_bytes``).
+The rows of one size alternate, so that other load on the machine affects all equally.
+Compare minima and ratios. Temporaries are the memory that XLA allocates in addition to
+arguments and results (``compiled.memory_analysis().temp_size_in_bytes``).
 """
 
 import argparse
@@ -42,7 +41,7 @@ SMALL_TEMPERATURE = 0.02
 
 
 def dense_loss(a: jax.Array, b: jax.Array) -> jax.Array:
-    """NT-Xent with one matrix, one mask and one log-sum-exp."""
+    """Computes NT-Xent with one matrix, one mask and one log-sum-exp."""
     z = jnp.concatenate([a, b])
     z = z * jax.lax.rsqrt(jnp.sum(z * z, axis=1, keepdims=True))
     is_self = jnp.eye(z.shape[0], dtype=bool)
@@ -52,14 +51,14 @@ def dense_loss(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def optax_loss(a: jax.Array, b: jax.Array) -> jax.Array:
-    """NT-Xent by optax, with the image as the label."""
+    """Computes NT-Xent by optax, with the image index as the label."""
     labels = jnp.tile(jnp.arange(a.shape[0]), 2)
     rows = jnp.concatenate([a, b])
     return jnp.mean(optax.losses.ntxent(rows, labels, TEMPERATURE))
 
 
 def metrics_loss(a: jax.Array, b: jax.Array) -> tuple[jax.Array, dict]:
-    """The loss with its metrics."""
+    """Computes the loss with its metrics."""
     return losses.ntxent_with_metrics(a, b, temperature=TEMPERATURE)
 
 
@@ -148,7 +147,7 @@ def _measure_algorithms(flags: argparse.Namespace) -> None:
 
 
 def _seconds(compiled: dict, a: jax.Array, b: jax.Array, rounds: int) -> dict:
-    """Runs the programs in turn, once to warm up and ``rounds`` times by the clock."""
+    """Runs the programs alternately: one warm-up, then ``rounds`` timed calls."""
     seconds = {name: [] for name in compiled}
     for taken_so_far in range(rounds + 1):
         for name, run in compiled.items():

@@ -1,1 +1,1 @@
-"""Recipes: one file each, with paper, command, cost and expected number."""
+"""Recipes, one file each: paper, command, hardware and expected accuracy."""

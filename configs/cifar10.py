@@ -1,19 +1,22 @@
 """SimCLR on CIFAR-10: ResNet-18 with the small-image stem.
 
-Recipe: https://github.com/dkobak/simclr-cifar10, the best documented of the small ones.
+Paper: Chen et al. 2020, https://arxiv.org/abs/2002.05709, appendix B.9; values of
+  https://github.com/dkobak/simclr-cifar10.
 Command: python -m simclr_jax pretrain --config=configs/cifar10.py --workdir=runs/c10
-  and then: python -m simclr_jax probe --checkpoint=runs/c10
-Hardware: one A100, 3.3 hours for 1,000 epochs (published: 11.9 s per epoch, PyTorch).
-Expected (published, 3 seeds): linear on h 91.7 +- 0.1, kNN (k = 10, cosine) 91.4.
-  After 100 epochs with a learning rate of 0.06: linear 85.6, kNN 83.2.
-  Not yet measured with this library.
-Method: simclr. Variants with another method, not yet measured with this library:
-  supcon: https://github.com/HobbitLong/SupContrast, its batch and optimizer; reads the
-    labels. Expected (published, ResNet-50): linear 96.0.
-  byol: https://arxiv.org/abs/2006.07733 with the CIFAR-10 values of solo-learn.
-  moco: the symmetric variant of the authors' CIFAR-10 notebook (200 epochs).
-    Expected (published): kNN 85.3 after 200 epochs.
-  smoke: noise images; a laptop runs it. Several with commas, as in byol,smoke.
+  then: python -m simclr_jax probe --checkpoint=runs/c10
+Hardware: one A100 GPU, 3.3 hours for 1,000 epochs (published for PyTorch).
+Expected accuracy in % (published, 3 seeds; not yet measured with this library):
+  linear classifier on h 91.7 +- 0.1; kNN on h (k = 10, cosine) 91.4. After 100 epochs
+  with a learning rate of 0.06: linear 85.6, kNN 83.2.
+Variants (byol, moco and supcon not yet measured with this library):
+  supcon: supervised contrastive loss, uses the labels. Batch size and optimizer of
+    https://github.com/HobbitLong/SupContrast. Expected (published for ResNet-50):
+    linear 96.0.
+  byol: https://arxiv.org/abs/2006.07733, with the CIFAR-10 values of solo-learn.
+  moco: symmetric variant of the authors' CIFAR-10 notebook, 200 epochs. Expected
+    (published): kNN 85.3.
+  smoke: a few steps on noise images, for a laptop. Combine variants with commas, as in
+    byol,smoke.
 """
 
 import ml_collections
@@ -22,7 +25,7 @@ from . import common
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """Returns the recipe."""
+    """Returns the config of the recipe."""
     config = common.get_base()
     config.epochs = 1000
     config.batch_size = 512
@@ -57,7 +60,7 @@ def _set_sgd(
     weight_decay: float,
     warmup_epochs: float = 0.0,
 ) -> None:
-    """Sets SGD as PyTorch has it: every parameter is decayed."""
+    """Sets SGD like PyTorch's: weight decay applies to all parameters."""
     config.optimizer = ml_collections.ConfigDict(
         {
             "name": "sgd",

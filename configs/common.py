@@ -1,4 +1,4 @@
-"""What the recipes share. A recipe changes what it needs and adds nothing unknown."""
+"""Functions shared by the recipes: the default config, variants and smoke tests."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -9,12 +9,12 @@ from simclr_jax.core import errors, registry
 
 
 def get_base() -> ml_collections.ConfigDict:
-    """Returns the fields that every config has, with their defaults."""
+    """Returns a config with all fields set to their defaults."""
     return assembly.base_config()
 
 
 def set_method(config: ml_collections.ConfigDict, name: str, **options: object) -> None:
-    """Replaces the method of a config and all of its options."""
+    """Replaces the method of a config, including all options."""
     config.method = ml_collections.ConfigDict({"name": name, **options})
 
 
@@ -23,17 +23,22 @@ def apply_variants(
     variant: str,
     choices: Mapping[str, Callable[[ml_collections.ConfigDict], None]],
 ) -> None:
-    """Changes a config by the variants in ``--config=NAME:VARIANT[,VARIANT...]``.
+    """Applies the variants of ``--config=NAME:VARIANT[,VARIANT...]`` to a config.
+
+    Args:
+      config: modified in place.
+      variant: names separated by commas; may be empty.
+      choices: functions that modify a config, by name.
 
     Raises:
-      UserError: for an unknown one; lists the choices.
+      UserError: if a name is unknown; the message lists the choices.
     """
     for name in filter(None, variant.split(",")):
         registry.lookup("variant", name, choices)(config)
 
 
 def make_smoke(config: ml_collections.ConfigDict) -> None:
-    """Shrinks a recipe to a few steps that any laptop runs in a minute."""
+    """Reduces a recipe to four steps that run in less than a minute on a laptop."""
     config.num_steps = 4
     config.batch_size = 16
     config.log_every_steps = 1
@@ -41,10 +46,14 @@ def make_smoke(config: ml_collections.ConfigDict) -> None:
 
 
 def check_variant(variant: str, choices: Iterable[str]) -> None:
-    """Raises unless the part of ``--config=NAME:VARIANT`` after the colon is known.
+    """Raises unless the variant of ``--config=NAME:VARIANT`` is known.
+
+    Args:
+      variant: the name; may be empty.
+      choices: the known names.
 
     Raises:
-      UserError: lists the choices.
+      UserError: if the name is unknown; the message lists the choices.
     """
     if variant and variant not in choices:
         raise errors.UserError(registry.unknown_name("variant", variant, choices))

@@ -1,28 +1,28 @@
-"""SimCLR on ImageNet with ResNet-50, as in the first paper.
+"""SimCLR on ImageNet with ResNet-50, as in the first SimCLR paper.
 
 Paper: Chen et al. 2020, https://arxiv.org/abs/2002.05709, section 2.2 and appendix B.
 Command: python -m simclr_jax pretrain --config=configs/imagenet_resnet50.py \
     --workdir=runs/imagenet --config.data.data_dir=DIR
-Hardware: 32 TPU v3 cores, about 6 hours for 100 epochs (published); a batch of 4,096
-  needs that many.
-Expected (published): linear top-1 64.5 after 100 epochs, 69.3 after 1,000.
-  Not yet measured with this library.
-Differs from the paper: images are scaled to a longer side of 288 at most on the host
-  (data.canvas), and views are drawn from that.
-Your own images: --config.data.source=folder:PATH (docs/data.md).
-Method: simclr.
+Hardware: 32 TPU v3 cores, about 6 hours for 100 epochs (published). The batch of 4,096
+  images needs at least that much memory.
+Expected accuracy of a linear classifier on h, top-1 in % (published; not yet measured
+  with this library): 64.5 after 100 epochs, 69.3 after 1,000 epochs.
+Difference from the paper: the host scales images down to a longer side of at most 288
+  pixels (data.canvas), and views are cropped from these.
+Your own images: --config.data.source=folder:PATH (docs/images.md).
 Variants:
-  byol: https://arxiv.org/abs/2006.07733, 300 epochs, appendix J. Expected (published):
-    linear top-1 72.5 (74.3 after 1,000 epochs).
-  v1_paper: the paper's longest run, 1,000 epochs, with the original's crop sampler.
-    Expected (published): 69.3.
-  v2: the second paper (https://arxiv.org/abs/2006.10029): 800 epochs, three-layer
-    head, its augmentation; without its queue of negatives. Expected (published): 71.7
-    with the queue; its authors reported 71.1 without.
-  small_batch: 256 images, the rate by the square root (first paper, table B.1), a
-    higher temperature and a deeper head. Expected (published, with the first paper's
-    temperature and head): 62.8 after 100 epochs, where the linear rule gives 57.5.
-  smoke: ResNet-18, views of 96 pixels, noise images; a laptop runs it.
+  byol: https://arxiv.org/abs/2006.07733, appendix J, 300 epochs. Expected (published):
+    72.5 (74.3 after 1,000 epochs).
+  v1_paper: the longest run of the paper, 1,000 epochs, with the crop sampler of the
+    original code. Expected (published): 69.3.
+  v2: second SimCLR paper, https://arxiv.org/abs/2006.10029: 800 epochs, three-layer
+    head, its augmentation, but no queue of negatives. Expected (published): 71.1
+    without the queue (71.7 with it).
+  small_batch: batch of 256, square-root scaling of the learning rate (first paper,
+    table B.1), a higher temperature and a deeper head. Expected (published, with the
+    temperature and head of the first paper): 62.8 after 100 epochs, compared with 57.5
+    for linear scaling.
+  smoke: a few steps with ResNet-18 on 96-pixel views of noise, for a laptop.
 """
 
 import ml_collections
@@ -31,7 +31,7 @@ from . import common
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """Returns the recipe."""
+    """Returns the config of the recipe."""
     config = common.get_base()
     config.epochs = 100
     config.batch_size = 4096
@@ -88,7 +88,7 @@ def _v1_paper(config: ml_collections.ConfigDict) -> None:
 
 def _v2(config: ml_collections.ConfigDict) -> None:
     config.epochs = 800
-    config.optimizer.warmup_epochs = 40.0  # 5 %
+    config.optimizer.warmup_epochs = 40.0  # 5% of the run
     config.optimizer.learning_rate = 0.1
     config.optimizer.learning_rate_scaling = "sqrt"
     config.optimizer.weight_decay = 1e-4

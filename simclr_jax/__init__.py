@@ -1,8 +1,8 @@
 """Self-supervised learning of image representations in JAX and Flax NNX.
 
-``fit`` trains a method, ``load`` gives a trained encoder back. They and the packages
-are imported when they are first used, so that ``import simclr_jax`` costs next to
-nothing beyond ``import jax``.
+``fit`` trains a method, ``load`` loads a trained encoder. Both functions and the
+packages are imported on first use, so ``import simclr_jax`` takes no longer than
+``import jax``.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""``python -m simclr_jax PROGRAM ...``, the same as ``simclr PROGRAM ...``."""
+"""Command-line entry point: ``python -m simclr_jax PROGRAM ...``, or ``simclr``."""
 
 import importlib
 import os
@@ -8,18 +8,18 @@ import simclr_jax
 from simclr_jax.core import registry, signals
 
 PROGRAMS = {
-    "compile": "predicts the speed of a training step on TPUs that are not there",
-    "configs": "lists the recipes for --config",
-    "pretrain": "learns an encoder from images without labels",
-    "probe": "reads a checkpoint with a linear classifier",
-    "views": "draws the views that a recipe makes of some images",
+    "compile": "predict the speed of a training step on TPUs, without a TPU",
+    "configs": "list the recipes that --config takes",
+    "pretrain": "train an encoder on images without labels",
+    "probe": "evaluate a checkpoint with a linear classifier",
+    "views": "draw the augmented views of some images",
 }
 
 
 def main() -> None:
-    """Runs the program that the first argument names."""
+    """Runs the program named by the first command-line argument."""
     _search_current_folder_last()
-    signals.install()  # before the imports, which take seconds
+    signals.install()  # Before the imports, which take seconds.
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())
@@ -35,11 +35,11 @@ def main() -> None:
 
 
 def _search_current_folder_last() -> None:
-    """Moves the folder that ``python -m`` puts first in ``sys.path`` to its end.
+    """Moves the current folder from the start of ``sys.path`` to its end.
 
-    A ``secrets.py`` or ``numbers.py`` there would be imported by libraries. Where it
-    holds this package itself, a checkout, it stays: worker processes must find the same
-    package.
+    ``python -m`` puts it first, so libraries would import a ``secrets.py`` or
+    ``numbers.py`` that lies there. It stays first if it contains this package (a
+    checkout), because worker processes must import the same package.
     """
     here = os.getcwd()
     holds_package = os.path.realpath(here) == os.path.dirname(

@@ -1,4 +1,4 @@
-"""A real disk that is soon full."""
+"""Small disks and file size limits, to test full disks."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ import pytest
 
 @contextlib.contextmanager
 def mounted(path, *, kilobytes):
-    """Mounts a small file system on a folder; skips the test where that cannot be."""
+    """Mounts a small file system on a folder; skips the test if that is impossible."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("mounting a small disk needs root")
     options = f"size={kilobytes}k"
@@ -24,7 +24,7 @@ def mounted(path, *, kilobytes):
 
 @contextlib.contextmanager
 def files_up_to(num_bytes):
-    """A limit that a file cannot grow beyond, which stands for a full disk."""
+    """Limits the size of files, to simulate a full disk."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))

@@ -52,7 +52,7 @@ WORKER_FILES = sorted(
 )
 
 TESTED_ELSEWHERE = {
-    "augment/taps.py": "augment/test_resample.py",
+    "augment/resizing/taps.py": "augment/resizing/test_resample.py",
     "core/errors.py": "programs/test_cli.py",
     "core/types.py": "test_conventions.py",
     "evaluation/hooks.py": "evaluation/test_evaluation_hooks.py",
@@ -69,7 +69,7 @@ TESTED_ELSEWHERE = {
     "methods/base.py": "methods/test_protocol.py",
     "methods/target.py": "methods/test_byol.py",
     "methods/view_pair.py": "methods/test_simclr.py",
-    "plots/canvas.py": "plots/test_plots.py",
+    "plots/figures.py": "plots/test_plots.py",
     "plots/curves.py": "plots/test_plots.py",
     "plots/maps.py": "plots/test_plots.py",
     "plots/sheets.py": "plots/test_plots.py",

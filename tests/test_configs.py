@@ -1,4 +1,4 @@
-"""Every recipe builds, says what it is, and runs two steps of its smoke variant."""
+"""Every recipe is valid, documented, and runs two steps of its smoke variant."""
 
 import importlib
 import pathlib
@@ -20,23 +20,23 @@ def load(recipe, variant=""):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_header_says_what_a_reader_wants(recipe):
+def test_the_header_has_command_hardware_and_expected_number(recipe):
     header = importlib.import_module(f"configs.{recipe}").__doc__
     assert "Command: python -m simclr_jax pretrain --config=configs/" in header
     assert "Hardware:" in header
     assert "Expected" in header
-    assert "published" in header or "measured here" in header
+    assert "published" in header or "measured with this library" in header
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_full_recipe_is_well_formed(recipe):
+def test_the_full_recipe_is_valid(recipe):
     config = load(recipe)
     assembly.config.check(config)
     assert config.is_type_safe
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_an_unknown_variant_lists_the_choices(recipe):
+def test_error_for_an_unknown_variant_lists_the_choices(recipe):
     message = r"Unknown variant 'somke'. Did you mean 'smoke'\? Choices: .*smoke"
     with pytest.raises(errors.UserError, match=message):
         load(recipe, "somke")
@@ -51,7 +51,7 @@ SLOW = {"imagenet_tpu_pod": pytest.mark.slow}
 )
 @pytest.mark.documents
 @pytest.mark.usefixtures("standard_promotion")
-def test_two_smoke_steps(recipe):
+def test_runs_two_smoke_steps(recipe):
     config = load(recipe, "smoke")
     config.num_steps = 2
     config.execution.num_devices = 1

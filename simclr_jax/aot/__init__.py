@@ -1,7 +1,7 @@
-"""Ahead of time: the training step compiled for a TPU that is not there, and read.
+"""Ahead-of-time compilation of the training step for TPUs, and its predicted speed.
 
-Nothing here runs on a device, and nothing is measured: every figure is what the
-compiler says of its own program, beside the data sheet of a chip.
+Nothing here runs on a device, and nothing is measured: the predictions follow from the
+compiled program and from the data sheet of the chip.
 """
 
 from simclr_jax.aot.chips import CHIPS, Chip

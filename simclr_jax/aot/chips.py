@@ -1,36 +1,38 @@
-"""The data sheets of the chips that a program can be compiled for.
+"""Data sheets of the TPU chips for which programs can be compiled.
 
-Every number is one that Google publishes, on the page named by ``Chip.source`` unless
-said otherwise beside it. The bandwidth of a link is that in one direction; the pages
-give the sum over the links of a chip, in both directions:
+All numbers are published by Google, at ``Chip.source`` unless a comment says otherwise.
+``link_bandwidth`` is that of one link in one direction. Google gives the sum over all
+links of a chip in both directions, so
 
-  one way of one link = (bidirectional bandwidth per chip) / (ports per chip) / 2
+  link bandwidth = (bidirectional bandwidth per chip) / (ports per chip) / 2.
 
-except for the v4, whose page has none: 6 links of 50 GB/s are from table 4 of Jouppi et
-al. 2023, https://arxiv.org/abs/2304.01433.
+For the v4, none is given there: 6 links of 50 GB/s are from table 4 of Jouppi et al.
+2023, https://arxiv.org/abs/2304.01433.
 """
 
 import dataclasses
+from typing import final
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """What a chip can do at best.
+    """Peak performance of a chip, and the shapes of its pods.
 
     Attributes:
-      name: as in the name of a topology, e.g. ``v5e``.
-      peak_flops: bfloat16 matrix products, FLOP/s.
-      hbm_bytes: memory on the data sheet; a program gets a little less.
-      hbm_bandwidth: bytes/s between that memory and the chip.
-      link_bandwidth: bytes/s in one direction of one link to a neighbor.
-      num_axes: axes of the grid of chips: 2 or 3.
-      largest_pod: chips in the largest grid that is built.
-      wrap_multiple: an axis of so many chips, or of a multiple, ends where it starts
-        (``wraps_alone``: whatever the others; else if all axes are such).
-      wraps_alone: see ``wrap_multiple``.
-      example: the name of a topology of it.
-      options: what libtpu wants to hear beside the name.
-      source: the page.
+      name: name in topologies, e.g. ``v5e``.
+      peak_flops: FLOP/s of bfloat16 matrix products.
+      hbm_bytes: memory capacity; slightly less is available to a program.
+      hbm_bandwidth: memory bandwidth, bytes/s.
+      link_bandwidth: bandwidth of one link to a neighbor in one direction, bytes/s.
+      num_axes: number of axes of the grid of chips, 2 or 3.
+      largest_pod: number of chips in the largest grid.
+      wrap_multiple: an axis whose length is a multiple of this is a ring: its last chip
+        has a link to its first.
+      wraps_alone: True: each axis by itself; False: only if this holds for all axes.
+      example: an example of a topology.
+      source: address of the data sheet.
+      options: further arguments for libtpu.
     """
 
     name: str
@@ -62,7 +64,7 @@ CHIPS = {
             wraps_alone=False,
             example="v4:4x4x4",
             source="https://cloud.google.com/tpu/docs/v4",
-            # Its two cores as one device, as a run sees them.
+            # Its two cores appear as one device, as in a run.
             options=(("chip_config_name", "megacore"),),
         ),
         Chip(
@@ -109,5 +111,5 @@ CHIPS = {
 """The chips by name."""
 
 HOP_SECONDS = 1e-6
-"""What a message takes from a chip to its neighbor, however short it is. Austin et al.,
-"How to Scale Your Model", 2025, https://jax-ml.github.io/scaling-book/sharding"""
+"""Latency of a transfer between neighboring chips. Austin et al., "How to Scale Your
+Model", 2025, https://jax-ml.github.io/scaling-book/sharding"""

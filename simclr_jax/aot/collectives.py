@@ -1,14 +1,15 @@
-"""The messages between chips that a compiled program sends: which, how large, how many.
+"""Collectives of a compiled program: kind, size, number and origin.
 
-The compiler decides what becomes a message. It merges several into one, and it may send
-a small all-gather as an all-reduce of arrays that are zero elsewhere, so read the place
-a message comes from (``origin``) beside its kind.
+The compiler decides which collectives a program uses. It merges several into one, and
+it may implement a small all-gather as an all-reduce of arrays that are zero elsewhere.
+The ``origin`` of a collective therefore tells more than its kind.
 """
 
 import collections
 import dataclasses
 import math
 import re
+from typing import final
 
 from simclr_jax.aot import hlo
 from simclr_jax.nn import moments
@@ -22,24 +23,25 @@ KINDS = (
     "ragged-all-to-all",
     "reduce-scatter",
 )
-"""What XLA calls messages between chips; asynchronous ones end with ``-start``."""
+"""XLA opcodes of collectives; those of asynchronous ones end with ``-start``."""
 
 _PACKAGE = "simclr_jax/"
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Collective:
-    """One kind of message from one place of the program.
+    """The collectives of one kind from one place of the program.
 
     Attributes:
       kind: one of ``KINDS``.
-      is_async: whether the chip computes while it is under way.
-      group_size: chips that take part in one.
-      origin: the function that asked for it, ``FILE.py:FUNCTION``, and the primitive.
-      is_backward: whether it is part of the gradient.
-      num_bytes: of the whole array that each chip holds before a reduction or after a
-        gather; of all ``count`` together.
-      count: how often it is sent in a step.
+      is_async: whether the chip computes during the transfer.
+      group_size: number of participating chips.
+      origin: function that caused it, ``FILE.py:FUNCTION``, and the primitive.
+      is_backward: whether it belongs to the gradient computation.
+      num_bytes: size of the whole array on each chip, before a reduction or after a
+        gather; the sum over all ``count``.
+      count: number of executions per step.
     """
 
     kind: str
@@ -52,17 +54,29 @@ class Collective:
 
 
 def find_collectives(module: hlo.Module, *, num_chips: int) -> list[Collective]:
-    """Finds every message of a program.
+    """Finds all collectives of a program.
 
     Args:
       module: the program.
-      num_chips: how many chips run it.
+      num_chips: number of chips that run it.
 
     Returns:
-      The messages, those of the same kind, place and size of group added up, in the
-      order in which they are first sent. Loops are sent as often as they turn. Those
-      of BatchNorm's second pass, which the first steps of a run alone make, are left
-      out, see ``nn/moments.py``.
+      The collectives, summed over those with equal kind, origin and group size, in the
+      order of their first execution. Those in loops count once per iteration. Those of
+      BatchNorm's second pass are omitted, because only the first steps of a run execute
+      it, see ``nn/moments.py``.
+
+    Example:
+      >>> from simclr_jax import aot
+      >>> text = '''
+      ... ENTRY %main (x: f32[256]) -> f32[256] {
+      ...   %x = f32[256]{0} parameter(0)
+      ...   ROOT %sum = f32[256]{0} all-reduce(%x), replica_groups={{0,1}}
+      ... }
+      ... '''
+      >>> found = aot.find_collectives(aot.parse(text), num_chips=2)
+      >>> found[0].kind, found[0].num_bytes
+      ('all-reduce', 1024)
     """
     totals: dict[tuple, list[int]] = collections.defaultdict(lambda: [0, 0])
     for visit in module.visits():
@@ -88,7 +102,7 @@ def _num_bytes(kind: str, visit: hlo.Visit) -> int:
     given = sum(one.num_bytes for operand in operands for one in operand.buffers)
     if kind in ("all-reduce", "reduce-scatter"):
         return given
-    # The result of a -start holds its operands, and small counters, too.
+    # The result of a -start also contains its operands, and small counters.
     result = sum(one.num_bytes for one in instruction.buffers)
     return result - given if instruction.opcode.endswith("-start") else result
 
@@ -101,7 +115,7 @@ def _origin(module: hlo.Module, instruction: hlo.Instruction) -> str:
 
 
 def _group_size(text: str, num_chips: int) -> int:
-    """Reads the first group of ``replica_groups``, in any of XLA's three notations."""
+    """Parses ``replica_groups``, in any of XLA's three notations; returns the size."""
     listed = re.search(r"replica_groups=\{\{([\d,]+)\}", text)
     if listed:
         return len(listed[1].split(","))

@@ -1,10 +1,10 @@
-"""The training step compiled for a topology: what the compiler says of the result."""
+"""Compilation of the training step for a topology, and the compiler's statistics."""
 
 import contextlib
 import dataclasses
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, final
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -20,19 +20,20 @@ _TOO_LARGE = (
 )
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """What the compiler says of the step; all of it is per chip.
+    """A compiled step with the compiler's statistics, all of them per chip.
 
     Attributes:
-      argument_bytes: state, batch and key.
-      output_bytes: the new state and the metrics.
-      shared_bytes: outputs that lie where an argument lay, thanks to donation.
-      temporary_bytes: everything in between, at its peak.
-      code_bytes: the program.
-      flops: of one step as XLA counts them, every loop body once.
-      bytes_accessed: what the instructions of one step read and write, in the large
-        memory and on the chip, as XLA counts them, every loop body once.
+      argument_bytes: size of state, batch and key.
+      output_bytes: size of the new state and the metrics.
+      shared_bytes: size of outputs that reuse the memory of donated arguments.
+      temporary_bytes: peak size of intermediate arrays.
+      code_bytes: size of the program.
+      flops: FLOPs of one step as XLA counts them, every loop body once.
+      bytes_accessed: bytes that the instructions of one step read and write, in HBM and
+        on the chip, as XLA counts them, every loop body once.
       module: the program.
     """
 
@@ -47,19 +48,20 @@ class Compiled:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of memory that a step takes."""
+        """Memory that a step needs, in bytes."""
         arrays = self.argument_bytes + self.output_bytes - self.shared_bytes
         return arrays + self.temporary_bytes + self.code_bytes
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class TooLarge:
     """A step that does not fit into the memory of a chip.
 
     Attributes:
-      needed: bytes it needs, as the compiler writes them, e.g. ``20.50GiB``;
-        of the temporaries alone where they are too many.
-      available: bytes there are.
+      needed: required memory in the notation of the compiler, e.g. ``20.50GiB``; that
+        of the temporaries alone if these are too large.
+      available: available memory.
     """
 
     needed: str
@@ -67,14 +69,23 @@ class TooLarge:
 
 
 def compile_step(*arguments: Any) -> Compiled | TooLarge:
-    """Compiles ``training.train_step``; runs nothing.
+    """Compiles ``training.train_step`` without running it.
 
     Args:
-      *arguments: what the step takes, with shapes and shardings in place of arrays; the
-        shardings name the devices that it is compiled for.
+      *arguments: arguments of the step, with shapes and shardings instead of arrays.
+        The shardings determine the devices for which it is compiled.
 
     Returns:
-      What the compiler says of the program, or that it does not fit.
+      The compiled program, or the memory it needs if it does not fit.
+
+    Example:
+      >>> from simclr_jax import aot, assembly
+      >>> config = assembly.load_config("mnist:smoke")
+      >>> where = aot.describe("v5e:2x4")  # doctest: +SKIP
+      >>> arguments = assembly.abstract_arguments(
+      ...     config, mesh=where.mesh, num_images=60_000
+      ... )  # doctest: +SKIP
+      >>> aot.compile_step(*arguments).total_bytes  # doctest: +SKIP
     """
     lowered = training.train_step.lower(*arguments)
     try:
@@ -85,7 +96,7 @@ def compile_step(*arguments: Any) -> Compiled | TooLarge:
         if too_large is None:
             raise
         return too_large
-    # Any: JAX says None of backends that tell nothing, of which the TPU's is none.
+    # Any: None on backends without an analysis; the TPU backend always provides one.
     memory: Any = compiled.memory_analysis()
     cost: Any = compiled.cost_analysis()
     text: Any = compiled.as_text()
@@ -102,10 +113,13 @@ def compile_step(*arguments: Any) -> Compiled | TooLarge:
 
 
 def read_too_large(message: str) -> TooLarge | None:
-    """Returns what the compiler says of a program that does not fit; None of others.
+    """Parses the compiler's error for a program that does not fit into memory.
 
     Args:
-      message: of the error that it raised.
+      message: message of the error.
+
+    Returns:
+      The required and the available memory; None for another error.
     """
     for pattern in _TOO_LARGE:
         found = re.search(pattern, message)
@@ -116,15 +130,15 @@ def read_too_large(message: str) -> TooLarge | None:
 
 @contextlib.contextmanager
 def _without_cache() -> Iterator[None]:
-    """Leaves the cache of compiled programs alone.
+    """Disables the persistent compilation cache.
 
-    JAX writes a program for devices that are not attached there, and then cannot read
-    it: PjRtCompiler must be constructed with a Client.
+    JAX would write a program for devices that are not attached to the cache, and then
+    fail to read it ("PjRtCompiler must be constructed with a Client").
     """
-    options: Any = jax.config  # its attributes have no types
+    options: Any = jax.config  # Its attributes have no types.
     was_enabled = options.jax_enable_compilation_cache
     jax.config.update("jax_enable_compilation_cache", False)
-    compilation_cache.reset_cache()  # JAX looks at the option once
+    compilation_cache.reset_cache()  # JAX reads the option only once.
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
-"""The text of a compiled program, read: what it computes, how often, on which bytes.
+"""Parser of compiled programs in XLA's text format (HLO).
 
-XLA prints one instruction a line, ``%name = SHAPE opcode(%operand, ...), attributes``,
-inside computations; a ``while``, a ``call`` or a fusion names the ones it runs. The
-program is the one of a single chip: its shapes are those of the chip's part.
+XLA prints one instruction per line, ``%name = SHAPE opcode(%operand, ...), ...``,
+grouped in computations. A ``while``, a ``call`` or a fusion names the computations that
+it executes. The program is that of a single chip, so shapes are those of its shard.
 
 Source: https://openxla.org/xla/operation_semantics and, for shapes,
 https://openxla.org/xla/shapes and https://openxla.org/xla/tiled_layout
@@ -13,6 +13,7 @@ import functools
 import math
 import re
 from collections.abc import Iterator
+from typing import final
 
 _DTYPE_BITS = {"pred": 8, "token": 0, "bf16": 16, "tf32": 32, "c64": 64, "c128": 128}
 
@@ -26,16 +27,17 @@ _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _TRIP_COUNT = re.compile(r"known_trip_count\W+n\W+(\d+)")
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Buffer:
     """An array of a program.
 
     Attributes:
-      dtype: XLA's name of its type, e.g. ``bf16``.
-      dims: its shape.
-      layout: its axes from the fastest to the slowest.
-      tile: the block of its fastest axes that is laid out whole, slowest first.
-      space: where it lies; 0 is the large memory, HBM, and the others are on the chip.
+      dtype: XLA's name of the dtype, e.g. ``bf16``.
+      dims: the shape.
+      layout: the axes from minor (fastest) to major (slowest).
+      tile: shape of the contiguous blocks of the minor axes, major axis first.
+      space: memory space: 0 is HBM, others are memories on the chip.
     """
 
     dtype: str
@@ -46,28 +48,29 @@ class Buffer:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of its numbers."""
+        """Size without padding, in bytes."""
         return math.prod(self.dims) * _bits(self.dtype) // 8
 
     @property
     def padded_bytes(self) -> int:
-        """Bytes that it takes, with its fastest axes filled up to whole tiles."""
+        """Size with the minor axes padded to whole tiles, in bytes."""
         dims = list(self.dims)
         for axis, size in zip(self.layout, reversed(self.tile), strict=False):
             dims[axis] = -(-dims[axis] // size) * size
         return math.prod(dims) * _bits(self.dtype) // 8
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Instruction:
     """One line of a program.
 
     Attributes:
       name: unique in its computation.
-      opcode: e.g. ``fusion``.
-      buffers: its result; several of a tuple, nested tuples made flat.
-      operands: names of instructions of the same computation.
-      text: the line.
+      opcode: operation, e.g. ``fusion``.
+      buffers: the result; for a tuple, its elements, flattened.
+      operands: names of instructions in the same computation.
+      text: the whole line.
       is_root: whether it is the result of its computation.
     """
 
@@ -80,7 +83,7 @@ class Instruction:
 
     @property
     def called(self) -> tuple[str, ...]:
-        """Names of the computations that it runs, the condition of a loop aside."""
+        """Names of the computations that it executes, without loop conditions."""
         branches = _BRANCHES.search(self.text)
         if branches:
             return tuple(re.findall(r"%([^\s,]+)", branches[1]))
@@ -90,7 +93,7 @@ class Instruction:
 
     @property
     def op_name(self) -> str:
-        """The function calls of the program that it comes from, as JAX names them."""
+        """Path of JAX function calls that produced the instruction."""
         found = re.search(r'op_name="([^"]*)"', self.text)
         return found[1] if found else ""
 
@@ -100,15 +103,16 @@ _CALLERS = ("while", "conditional", "call", "fusion", "async-start")
 Computation = dict[str, Instruction]
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Visit:
-    """An instruction where it runs.
+    """An instruction at a place where it is executed.
 
     Attributes:
       instruction: the instruction.
-      computation: the one that it is in.
-      times: how often it runs in one run of the program.
-      is_fused: whether it is part of a fusion, and its result never leaves the core.
+      computation: the computation that contains it.
+      times: number of executions in one run of the program.
+      is_fused: whether it is inside a fusion, so that its result stays in the core.
     """
 
     instruction: Instruction
@@ -117,14 +121,15 @@ class Visit:
     is_fused: bool
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Module:
     """A program.
 
     Attributes:
-      entry: the name of the computation that it starts with.
-      computations: all of them by name.
-      frames: of each stack frame, ``FILE.py:FUNCTION``, innermost first.
+      entry: name of the first computation.
+      computations: all computations by name.
+      frames: call stacks by number: ``FILE.py:FUNCTION``, innermost first.
     """
 
     entry: str
@@ -132,15 +137,15 @@ class Module:
     frames: dict[int, tuple[str, ...]]
 
     def visits(self) -> Iterator[Visit]:
-        """Yields every instruction that runs, loops as often as they turn.
+        """Yields every executed instruction, with the number of its executions.
 
-        A loop whose number of turns cannot be read is taken to turn once; of the
-        branches of a condition, all are taken.
+        A loop whose number of iterations is unknown counts once. All branches of a
+        conditional count.
         """
         yield from self._visits(self.entry, 1, False)
 
     def loops(self) -> list[tuple[str, int | None]]:
-        """Returns the name and the turns (None: unknown) of every loop that runs."""
+        """Returns name and number of iterations (None: unknown) of every loop."""
         return [
             (visit.instruction.op_name, self.turns(visit))
             for visit in self.visits()
@@ -148,10 +153,10 @@ class Module:
         ]
 
     def turns(self, visit: Visit) -> int | None:
-        """Returns how often a loop turns; None if that is not a constant.
+        """Returns the number of iterations of a loop; None if it is not constant.
 
         Args:
-          visit: a ``while``.
+          visit: a ``while`` instruction.
         """
         loop = visit.instruction
         known = _TRIP_COUNT.search(loop.text)
@@ -161,7 +166,7 @@ class Module:
         return _limit(self.computations[condition[1]]) if condition else None
 
     def frames_of(self, instruction: Instruction) -> tuple[str, ...]:
-        """Returns where an instruction was written, ``FILE.py:FUNCTION`` a frame."""
+        """Returns the call stack of an instruction, ``FILE.py:FUNCTION`` per frame."""
         found = re.search(r"stack_frame_id=(\d+)", instruction.text)
         return self.frames.get(int(found[1]), ()) if found else ()
 
@@ -179,13 +184,21 @@ class Module:
 
 
 def parse(text: str) -> Module:
-    """Reads the text of a program.
+    """Parses the text of a compiled program.
 
     Args:
-      text: from ``compiled.as_text()``.
+      text: the result of ``compiled.as_text()``.
 
     Returns:
       The program.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import aot
+      >>> compiled = jax.jit(jnp.sin).lower(jnp.ones(3)).compile()
+      >>> module = aot.parse(compiled.as_text())
+      >>> any(visit.instruction.opcode == "sine" for visit in module.visits())
+      True
     """
     computations: dict[str, Computation] = {}
     entry = ""
@@ -215,7 +228,7 @@ def _parse_instruction(line: str) -> Instruction | None:
 
 
 def _split_shape(text: str) -> tuple[str, str]:
-    """Splits ``SHAPE opcode(...)``; a shape with parentheses is a tuple."""
+    """Splits ``SHAPE opcode(...)``; tuple shapes are in parentheses."""
     if not text.startswith("("):
         shape, _, rest = text.partition(" ")
         return shape, rest
@@ -224,7 +237,7 @@ def _split_shape(text: str) -> tuple[str, str]:
 
 
 def _until_closed(text: str) -> str:
-    """Returns what stands before the parenthesis that closes one left open."""
+    """Returns the text before the parenthesis that closes an open one."""
     depth = 1
     for found in re.finditer(r"[()]", text):
         depth += 1 if found[0] == "(" else -1
@@ -262,7 +275,7 @@ def _bits(dtype: str) -> int:
 
 
 def _limit(condition: Computation) -> int | None:
-    """Returns n of a condition ``i < n``; JAX counts from 0 by 1."""
+    """Returns n of a loop condition ``i < n``; JAX counts from 0 in steps of 1."""
     root = next(line for line in condition.values() if line.is_root)
     if root.opcode == "compare" and "direction=LT" in root.text:
         for name in root.operands:
@@ -273,7 +286,7 @@ def _limit(condition: Computation) -> int | None:
 
 
 def _parse_frames(text: str) -> dict[int, tuple[str, ...]]:
-    """Reads the tables at the head of a program, where there are any."""
+    """Parses the tables of stack frames at the start of a program, if present."""
     head = text[: text.find("\n%")]
     names = dict(re.findall(r'^(\d+) "(.*)"$', _section(head, "FileNames"), re.M))
     functions = dict(
@@ -308,5 +321,5 @@ def _follow(number, links, places) -> tuple[str, ...]:
     while number in links:
         place, parent = links[number]
         found.append(places[place])
-        number = str(int(parent or 1) - 1)  # one too high, so that 1 says: no parent
+        number = str(int(parent or 1) - 1)  # Offset by one; 1 means no parent.
     return tuple(found)

@@ -1,12 +1,12 @@
-"""Predictions as text: one table of all, and a page for each."""
+"""Formatting of predictions: a table of all, and the details of each."""
 
 from collections.abc import Mapping
 
 from simclr_jax.aot import compilation, roofline
 
 NOTE = (
-    "A prediction of an upper bound, from what the compiler says of the program and "
-    "what the data sheet says of the chip. Nothing ran."
+    "Predicted upper bounds, computed from the compiled program and the data sheet of "
+    "the chip. Nothing was measured."
 )
 
 COLUMNS = (
@@ -21,7 +21,7 @@ COLUMNS = (
     "MFU at most",
     "images/s if nothing overlaps",
 )
-"""What ``table`` shows of a prediction."""
+"""Columns of ``table``."""
 
 VIEWS_PER_IMAGE = 2
 
@@ -31,13 +31,19 @@ Outcome = roofline.Prediction | compilation.TooLarge
 
 
 def table(outcomes: Mapping[str, Outcome]) -> str:
-    """Returns a table in markdown, a row for each outcome.
+    """Formats a Markdown table with one row per outcome.
 
     Args:
-      outcomes: what was found, by what was asked for, e.g. ``batch_size=4096``.
+      outcomes: outcomes by the name of their variant, e.g. ``batch_size=4096``.
 
     Returns:
-      The table; a step that does not fit has a row that says so.
+      The table. The row of a step that does not fit contains the required memory.
+
+    Example:
+      >>> from simclr_jax import aot
+      >>> large = aot.TooLarge(needed="20.50GiB", available="15.75GiB")
+      >>> "does not fit" in aot.table({"batch_size=8192": large})
+      True
     """
     rows = [("", *COLUMNS), ("---",) * (len(COLUMNS) + 1)]
     for name, outcome in outcomes.items():
@@ -50,13 +56,17 @@ def table(outcomes: Mapping[str, Outcome]) -> str:
 
 
 def details(found: roofline.Prediction) -> str:
-    """Returns everything that is known of a step, in markdown.
+    """Formats the details of a prediction in Markdown.
 
     Args:
       found: the prediction.
 
     Returns:
-      A list of what one chip does in a step, then a table of the messages.
+      A list of the memory, FLOPs and traffic of one chip, and a table of collectives.
+
+    Example:
+      >>> from simclr_jax import aot
+      >>> print(aot.details(prediction))  # doctest: +SKIP
     """
     compiled, where = found.compiled, found.topology
     images = found.batch_size / where.num_chips
@@ -65,7 +75,7 @@ def details(found: roofline.Prediction) -> str:
     amounts = {
         "FLOPs": found.flops,
         "bytes to and from HBM": found.hbm_bytes,
-        "bytes accessed, on the chip too (XLA)": compiled.bytes_accessed,
+        "bytes accessed, including on-chip (XLA)": compiled.bytes_accessed,
     }
     return "\n".join(
         [
@@ -80,11 +90,11 @@ def details(found: roofline.Prediction) -> str:
                 f"image, {amount / images / VIEWS_PER_IMAGE:.4g} per view"
                 for name, amount in amounts.items()
             ),
-            f"* turns of the loops: {turns}",
+            f"* loop iterations: {turns}",
             "",
-            "| message | from | part | chips | count | MB | ms |",
+            "| collective | from | part | chips | count | MB | ms |",
             "|---|---|---|---|---|---|---|",
-            *(_message_row(one, where) for one in found.messages),
+            *(_collective_row(one, where) for one in found.collectives),
         ]
     )
 
@@ -104,10 +114,10 @@ def _cells(found: roofline.Prediction) -> tuple[str, ...]:
     )
 
 
-def _message_row(one, where) -> str:
-    kind = f"{one.kind}, in the background" if one.is_async else one.kind
+def _collective_row(one, where) -> str:
+    kind = f"{one.kind}, asynchronous" if one.is_async else one.kind
     part = "backward" if one.is_backward else "forward"
-    seconds = roofline.message_seconds(one, where)
+    seconds = roofline.collective_seconds(one, where)
     return (
         f"| {kind} | {one.origin} | {part} | {one.group_size} | {one.count} "
         f"| {one.num_bytes / 1e6:.3f} | {seconds * 1e3:.3f} |"

@@ -1,10 +1,11 @@
-"""Devices that are described and not there: what a program is compiled for."""
+"""Topologies: TPU devices for which programs are compiled without being attached."""
 
 import dataclasses
 import importlib.util
 import math
 import os
 import re
+from typing import final
 
 import jax
 from jax.sharding import Mesh
@@ -13,25 +14,26 @@ from simclr_jax.aot import chips
 from simclr_jax.core import errors, registry, sharding
 
 _ENVIRONMENT = {
-    # No question to the server that tells a machine in Google's cloud what it is.
+    # Do not query the metadata server of Google Cloud.
     "TPU_SKIP_MDS_QUERY": "1",
-    # The lock is for those who run on a chip; two may compile at a time.
+    # The lock of libtpu protects a chip; several processes may compile at a time.
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-    # What the library would otherwise complain of, on stderr, where there is no TPU.
+    # Without these, libtpu prints warnings on a machine without a TPU.
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_ACCELERATOR_TYPE": "v5litepod-8",
 }
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """Chips in a grid, none of which needs to exist.
+    """A grid of chips, which need not be attached.
 
     Attributes:
-      name: as it was asked for, e.g. ``v5e:16x16``.
-      chip: the data sheet of one of them.
-      shape: chips along each axis of the grid.
-      mesh: all of them, with the one axis that a run has.
+      name: the requested name, e.g. ``v5e:16x16``.
+      chip: data sheet of the chips.
+      shape: number of chips along each axis of the grid.
+      mesh: mesh of all chips, with the axis ``data``.
     """
 
     name: str
@@ -41,21 +43,25 @@ class Topology:
 
     @property
     def num_chips(self) -> int:
-        """How many there are."""
+        """Number of chips."""
         return self.mesh.size
 
     @property
     def wraps(self) -> tuple[bool, ...]:
-        """Of each axis, whether its last chip has a link to its first."""
+        """Whether each axis is a ring: its last chip has a link to its first."""
         multiple = self.chip.wrap_multiple
         fits = tuple(size % multiple == 0 for size in self.shape)
         return fits if self.chip.wraps_alone else (all(fits),) * len(fits)
 
 
 def forget_devices() -> None:
-    """Lets this process compile for a TPU and use none; before any device is asked for.
+    """Configures JAX to compile for TPUs without using any; call it before JAX starts.
 
-    A TPU of this machine stays free for others.
+    A TPU of this machine remains available to other processes.
+
+    Example:
+      >>> from simclr_jax import aot
+      >>> aot.forget_devices()  # first statement of a script  # doctest: +SKIP
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -63,17 +69,22 @@ def forget_devices() -> None:
 
 
 def describe(name: str) -> Topology:
-    """Returns the devices of a topology.
+    """Returns the topology of a given name.
 
     Args:
-      name: ``CHIP:AxB`` or ``CHIP:AxBxC``, e.g. ``v5e:16x16``; the names of the chips
-        are those of ``chips.CHIPS``.
+      name: ``CHIP:AxB`` or ``CHIP:AxBxC``, e.g. ``v5e:16x16``, where CHIP is a key of
+        ``CHIPS``.
 
     Returns:
       The topology.
 
     Raises:
       UserError: if there is no such chip or grid, or if libtpu is not installed.
+
+    Example:
+      >>> from simclr_jax import aot
+      >>> aot.describe("v5e:16x16").num_chips  # doctest: +SKIP
+      256
     """
     family, separator, grid = name.partition(":")
     chip = registry.lookup("chip of a topology", family, chips.CHIPS)
@@ -83,14 +94,14 @@ def describe(name: str) -> Topology:
     if len(shape) != chip.num_axes:
         raise _wrong(name, f"a {family} has a grid of {chip.num_axes} axes")
     if math.prod(shape) > chip.largest_pod:
-        raise _wrong(name, f"a pod of {family} has {chip.largest_pod:,} chips at most")
+        raise _wrong(name, f"a pod of {family} has at most {chip.largest_pod:,} chips")
     return Topology(name, chip, shape, sharding.mesh_of(_devices(name, chip)))
 
 
 def _devices(name: str, chip: chips.Chip) -> list:
     if importlib.util.find_spec("libtpu") is None:
         raise errors.UserError(
-            "Compiling for a TPU needs libtpu, the compiler, which runs without a TPU: "
+            "Compiling for a TPU needs the package libtpu (but no TPU). Run: "
             'pip install "simclr_jax[aot]"'
         )
     from jax.experimental import topologies

@@ -1,9 +1,8 @@
-"""What a program does to the matrix units and to the memory of a chip, from its text.
+"""FLOPs and HBM traffic of a compiled program, counted from its text.
 
-XLA's own figures (``compiled.cost_analysis()``) have two gaps that matter here. The
-body of a loop is counted once, however often it turns; and ``bytes accessed`` is the
-sum of what every instruction reads and writes wherever it lies, while a TPU keeps many
-arrays on the chip between instructions, where they cost the large memory nothing.
+XLA's own numbers (``compiled.cost_analysis()``) are insufficient here for two reasons:
+the body of a loop counts only once, and ``bytes accessed`` includes arrays that a TPU
+keeps on the chip between instructions, which cause no HBM traffic.
 """
 
 import math
@@ -31,16 +30,17 @@ _HBM = 0
 
 
 def matrix_flops(module: hlo.Module) -> tuple[int, int]:
-    """Counts the operations of all matrix products and convolutions.
+    """Counts the FLOPs of all matrix products and convolutions.
 
-    A multiplication and an addition are two; products with the zeros of a padding or of
-    a dilation are not counted, as in XLA.
+    A multiplication and an addition count as two. As in XLA, products with the zeros of
+    a padding or a dilation do not count.
 
     Args:
       module: the program.
 
     Returns:
-      FLOPs with every loop body taken once, as XLA counts them, and FLOPs as they run.
+      FLOPs with every loop body counted once (as XLA does), and FLOPs with every loop
+      iteration counted.
     """
     once, run = 0, 0
     for visit in module.visits():
@@ -51,16 +51,16 @@ def matrix_flops(module: hlo.Module) -> tuple[int, int]:
 
 
 def hbm_bytes(module: hlo.Module) -> int:
-    """Counts what passes between the large memory of a chip and the chip.
+    """Counts the HBM traffic of a program.
 
-    The arrays that the instructions read and write there, filled up to whole tiles. Of
-    an array that an instruction only takes a slice of, the slice counts.
+    This is the size of the arrays in HBM that the instructions read and write, padded
+    to whole tiles. If an instruction uses only a slice of an array, the slice counts.
 
     Args:
       module: the program.
 
     Returns:
-      Bytes of one run.
+      Bytes of one run of the program.
     """
     total = 0
     for visit in module.visits():
@@ -75,8 +75,8 @@ def _moved(visit: hlo.Visit, module: hlo.Module) -> int:
     instruction, computation = visit.instruction, visit.computation
     opcode = instruction.opcode
     if opcode in ("copy-start", "slice-start"):
-        # (destination, source, ...) of a copy and (source, destination, ...) of a
-        # slice; either way as many bytes are read as are written.
+        # The result is (destination, source, ...) for a copy and (source, destination,
+        # ...) for a slice; in both cases, as many bytes are read as written.
         ends = instruction.buffers[:2]
         size = min(end.padded_bytes for end in ends)
         return size * sum(end.space == _HBM for end in ends)
@@ -97,7 +97,7 @@ def _moved(visit: hlo.Visit, module: hlo.Module) -> int:
 
 
 def _read_by_fusion(body: hlo.Computation, operands: list[hlo.Instruction]) -> int:
-    """Bytes that a fusion reads of its operands."""
+    """Returns the bytes that a fusion reads of its operands."""
     total = 0
     for line in body.values():
         if line.opcode != "parameter":
@@ -114,16 +114,16 @@ def _read_by_fusion(body: hlo.Computation, operands: list[hlo.Instruction]) -> i
 
 
 def _part(user: hlo.Instruction, name: str, body: hlo.Computation) -> int | None:
-    """Bytes that an instruction reads of an operand; None: all of it."""
+    """Returns the bytes that an instruction reads of an operand; None: all of it."""
     if user.opcode in _SLICES and user.operands[0] == name:
         return _size(user.buffers)
     if user.opcode == "dynamic-update-slice" and user.operands[0] == name:
-        return 0  # written in place
+        return 0  # Written in place.
     return None
 
 
 def _updates(body: hlo.Computation) -> tuple[hlo.Buffer, ...] | None:
-    """Returns what a fusion writes into an array in place, if that is all it does."""
+    """Returns the slice that a fusion writes in place, if that is its only output."""
     root = next(line for line in body.values() if line.is_root)
     while root.opcode in ("bitcast", "copy") and root.operands:
         root = body[root.operands[0]]
@@ -156,7 +156,7 @@ def _flops(visit: hlo.Visit) -> int:
 def _convolution_flops(
     instruction: hlo.Instruction, image: tuple[int, ...], kernel: tuple[int, ...]
 ) -> int:
-    """Two operations for every output feature, input feature and pair of places."""
+    """Counts two FLOPs per output feature, input feature and pair of positions."""
     labels = re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", instruction.text)
     if labels is None:
         return 0
@@ -174,20 +174,20 @@ def _convolution_flops(
         )
     groups = re.search(r"batch_group_count=(\d+)", instruction.text)
     batch = image[left.index("b")] // (int(groups[1]) if groups else 1)
-    # The kernel's input features are those of one group of features already.
+    # The kernel's input features are those of a single feature group.
     features = kernel[right.index("i")] * result[out.index("f")]
     return 2 * batch * features * pairs
 
 
 def _window(text: str) -> dict[str, list[str]]:
-    """Reads ``window={size=3x3 stride=2x2 pad=1_1x1_1 ...}``."""
+    """Parses ``window={size=3x3 stride=2x2 pad=1_1x1_1 ...}``."""
     found = re.search(r"window=\{([^}]*)\}", text)
     parts = (part.partition("=") for part in (found[1] if found else "").split())
     return {name: sizes.split("x") for name, _, sizes in parts}
 
 
 def _pairs(size: int, kernel: int, result: int, window: dict[str, str]) -> int:
-    """Counts the places of the kernel, at all its stops, that meet a number."""
+    """Counts the pairs of kernel and input positions, over all output positions."""
     stride, dilation = int(window.get("stride", 1)), int(window.get("rhs_dilate", 1))
     base = int(window.get("lhs_dilate", 1))
     low = int(window.get("pad", "0_0").split("_")[0])

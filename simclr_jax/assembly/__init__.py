@@ -1,38 +1,42 @@
-"""From a config to a run: the one package of the library that knows configs."""
+"""Building runs from configs: ``fit``, ``load``, ``assemble`` and config files.
+
+This is the only package of the library that reads configs:
+
+* config/: the fields of a config, config files, and command-line overrides;
+* parts.py, optimization.py: build the encoder, method, data and optimizer of a config;
+* run.py: ``assemble`` builds a complete run from a config;
+* fitting.py: ``fit`` trains from Python;
+* checkpoints/: ``load`` reads a trained encoder.
+"""
 
 from simclr_jax.assembly import checkpoints, config
 from simclr_jax.assembly.abstract import abstract_arguments
 from simclr_jax.assembly.checkpoints import LoadedEncoder, load, save_checkpoint
 from simclr_jax.assembly.config import Config, base_config, load_config, sweep
 from simclr_jax.assembly.fitting import fit
-from simclr_jax.assembly.parts import (
-    Length,
-    build_augmentation,
-    build_batches,
-    build_encoder,
-    build_evaluation,
-    build_method,
+from simclr_jax.assembly.optimization import (
     build_optimizer,
     build_schedule,
     compute_length,
-    default_canvas,
+)
+from simclr_jax.assembly.parts import (
+    build_augmentation,
+    build_encoder,
+    build_evaluation,
+    build_method,
     open_images,
     root_key,
-    to_json,
-    view_shape,
 )
 from simclr_jax.assembly.run import Run, assemble
 
 __all__ = [
     "Config",
-    "Length",
     "LoadedEncoder",
     "Run",
     "abstract_arguments",
     "assemble",
     "base_config",
     "build_augmentation",
-    "build_batches",
     "build_encoder",
     "build_evaluation",
     "build_method",
@@ -41,7 +45,6 @@ __all__ = [
     "checkpoints",
     "compute_length",
     "config",
-    "default_canvas",
     "fit",
     "load",
     "load_config",
@@ -49,6 +52,4 @@ __all__ = [
     "root_key",
     "save_checkpoint",
     "sweep",
-    "to_json",
-    "view_shape",
 ]

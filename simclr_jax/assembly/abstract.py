@@ -1,4 +1,4 @@
-"""From a config to what its training step takes: shapes, in place of arrays."""
+"""Abstract arguments of the training step of a config: shapes instead of arrays."""
 
 import functools
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 import jax
 
 from simclr_jax import data, training
-from simclr_jax.assembly import parts
+from simclr_jax.assembly import optimization, parts
 from simclr_jax.assembly.config import schema
 from simclr_jax.core import errors, sharding
+from simclr_jax.training import state as state_lib
 
 NUM_CLASSES = 1000
-"""Classes that a method with labels is told of, where no data set is opened."""
+"""Number of classes for methods that use labels, since no data set is opened."""
 
 
 def abstract_arguments(
@@ -23,21 +24,32 @@ def abstract_arguments(
 ) -> tuple[Any, ...]:
     """Returns the arguments of ``training.train_step`` as shapes with shardings.
 
-    No array is made and no data set is opened, so the devices need not be attached.
+    No arrays are created and no data set is opened, so the devices need not be
+    attached.
 
     Args:
-      config: a recipe.
+      config: a config.
       mesh: the devices.
-      num_images: images in the set; decides the length of the schedule.
-      image_shape: (h, w, c) of images that all have one size; None: images of many
-        sizes, on the canvas of the config.
+      num_images: number of images in the data set; determines the length of the run.
+      image_shape: (h, w, c) of images that all have the same size; None: images of many
+        sizes, padded to ``config.data.canvas``.
 
     Returns:
       The structure of (method, optimizer), the execution, their arrays, a batch and a
       key.
 
     Raises:
-      UserError: if the config makes no sense, or its batch does not divide.
+      UserError: if the config is invalid, or if its batch cannot be divided evenly.
+
+    Example:
+      >>> from simclr_jax import assembly, training
+      >>> config = assembly.load_config("mnist:smoke")
+      >>> mesh = training.make_mesh(num_devices=1)
+      >>> arguments = assembly.abstract_arguments(
+      ...     config, mesh=mesh, num_images=60_000, image_shape=(28, 28, 1)
+      ... )
+      >>> arguments[3]["image"].shape
+      (16, 28, 28, 1)
     """
     schema.check(config)
     if config.num_steps is None and num_images < config.batch_size:
@@ -52,9 +64,9 @@ def abstract_arguments(
     if canvas is None:
         canvas = parts.default_canvas(config)
     shape = image_shape or (canvas, canvas, config.data.num_channels)
-    length = parts.compute_length(config, num_images=num_images)
-    schedule, peak = parts.build_schedule(config, length)
-    state = training.abstract_state(
+    length = optimization.compute_length(config, num_images=num_images)
+    schedule, peak = optimization.build_schedule(config, length)
+    state = state_lib.abstract_state(
         lambda: parts.build_method(
             config,
             image_shape=shape,
@@ -62,7 +74,7 @@ def abstract_arguments(
             num_images=num_images,
             num_classes=NUM_CLASSES,
         ),
-        lambda params: parts.build_optimizer(config, schedule, peak, params),
+        lambda params: optimization.build_optimizer(config, schedule, peak, params),
         mesh=mesh,
     )
     everywhere, rows = sharding.replicated(mesh), sharding.split(mesh)

@@ -1,4 +1,4 @@
-"""What a run prints before it starts."""
+"""Description of a run that is printed before it starts."""
 
 from typing import TYPE_CHECKING
 
@@ -6,18 +6,18 @@ import jax
 from flax import nnx
 
 from simclr_jax import evaluation, optim, training
-from simclr_jax.assembly import parts
+from simclr_jax.assembly import optimization
 
 if TYPE_CHECKING:
     from simclr_jax.assembly.run import Run
 
 
 def show(run: "Run", state: training.TrainState) -> None:
-    """Prints the data, the method, the devices, the steps and the optimizer of a run.
+    """Prints the data, method, devices, steps and optimizer of a run.
 
     Args:
       run: the run.
-      state: its state of step 0.
+      state: its state at step 0.
     """
     config, length, mesh = run.config, run.length, run.mesh
     method = state.method()
@@ -28,7 +28,7 @@ def show(run: "Run", state: training.TrainState) -> None:
         place = f"streamed, {run.batches.num_workers} workers"
     num_params = evaluation.count_parameters(method.encoder)
     params = nnx.as_pure(nnx.state(method, method.trainable))
-    groups = optim.table(params, rules=parts.optimizer_rules(config))
+    groups = optim.table(params, rules=optimization.optimizer_rules(config))
     encoder = getattr(method.encoder, "spec", None)
     name = encoder.name if encoder else type(method.encoder).__name__
     accumulate = run.execution.accumulate

@@ -1,4 +1,4 @@
-"""From ``config.hooks`` to the evaluators that a run calls while it trains."""
+"""Building the evaluators of ``config.hooks``, which run during training."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,19 @@ _WHEN = ("every_steps", "every_epochs", "every_seconds")
 
 
 def build(run: "Run") -> list[training.Hook]:
-    """Builds the hooks of a config.
+    """Builds the hooks of ``config.hooks``.
 
-    Each is a name and options, as in ``{"name": "knn", "every_epochs": 10}``; one of
-    ``every_steps``, ``every_epochs`` and ``every_seconds`` says when it runs.
+    Each is a name with options, e.g. ``{"name": "knn", "every_epochs": 10}``. Exactly
+    one of ``every_steps``, ``every_epochs`` and ``every_seconds`` sets its interval.
 
     Args:
-      run: the run that they watch.
+      run: the run to evaluate.
 
     Returns:
-      The hooks, in the order of their names in the config.
+      The hooks, in the order of the config.
 
     Raises:
-      UserError: if a name, an option or the time of a hook is wrong.
+      UserError: if a name, an option or the interval of a hook is invalid.
     """
     return [_build_one(run, name, part) for name, part in run.config.hooks.items()]
 
@@ -59,12 +59,12 @@ def _when(name: str, given: dict[str, Any], run: "Run") -> training.Every:
 
 
 def _open(run: "Run", split: str) -> data.Dataset:
-    """Opens another split of the data of a run; refuses data without labels."""
+    """Opens a split of the data of a run; raises if it has no labels."""
     if run.config.data.source is None:
         raise errors.DataError(
-            f"The evaluators of config.hooks open splits of the data by its name, and "
+            f"The evaluators of config.hooks open the data by name, but "
             f"{run.images.name} was given as images. Give fit a name such as "
-            "'folder:PATH', or an evaluator of your own in hooks."
+            "'folder:PATH', or pass an evaluator of your own as a hook."
         )
     source, _ = data.split_spec(run.config.data.source)
     images = parts.open_images(run.config, source=source, split=split)

@@ -1,4 +1,4 @@
-"""Training from Python: ``fit`` takes a method or a config and some images."""
+"""Training from Python: ``fit`` trains a method, or a config, on images."""
 
 import contextlib
 import hashlib
@@ -31,37 +31,63 @@ def fit(
     hooks: Sequence[training.Hook] | Mapping[str, Any] = (),
     **fields: Any,
 ) -> loaded.LoadedEncoder:
-    """Trains a method on images; continues by itself from its working directory.
+    """Trains a method on images, and returns the trained encoder.
 
-    Works in a script and in a notebook alike. Asked to stop by Ctrl-C, it saves and
-    returns what it has; the same call continues.
+    Works in scripts and in notebooks. If the working directory contains checkpoints of
+    the same run, training continues from the newest one. On Ctrl-C, the state is saved
+    and the encoder trained so far is returned; the same call continues the run.
 
     Args:
-      method_or_config: a method, whose arrays are replaced by the trained ones at the
-        end; a config as ``configs`` has them; or what ``--config`` takes, such as
-        ``"mnist:smoke"``.
-      source: images: a name such as ``"folder:PATH"`` (``data.open_source``), uint8
-        images [n h w c] without labels, or an open source, labeled or not, such as
-        ``data.ArraySource``; None: what the config names.
-      workdir: where checkpoints and ``metrics.jsonl`` go; made if missing.
-      num_steps: updates in the run; None: what the config says.
-      batch_size: images in a batch; None: what the config says.
-      optimizer: a name, or fields of ``config.optimizer``, where a learning rate of
-        1e-3 without scaling is the default; None: Adam for a method, else what the
-        config says.
-      evaluation: options of ``augment.evaluation``, what is done to an image before it
-        is embedded; None: the size of the views, or what the config says.
-      hooks: called after every step with ``(step, state, metrics)``; numbers that they
+      method_or_config: a method, whose arrays are replaced by the trained ones; a
+        config; or a value of ``--config``, such as ``"mnist:smoke"``.
+      source: the images: a name such as ``"folder:PATH"`` (see ``data.open_source``);
+        uint8 images [n h w c] without labels; or an open source such as
+        ``data.ArraySource``. None: the data of the config.
+      workdir: directory of checkpoints and ``metrics.jsonl``; created if missing.
+      num_steps: number of updates in the run; None: as in the config.
+      batch_size: number of images in a batch; None: as in the config.
+      optimizer: a name, or fields of ``config.optimizer``, with a default learning rate
+        of 1e-3 without scaling. None: Adam for a method, otherwise as in the config.
+      evaluation: options of ``augment.evaluation``, the preprocessing of images to
+        embed. None: the size of the views, or as in the config.
+      hooks: called after every step with ``(step, state, metrics)``; the numbers they
         return are written to ``metrics.jsonl``. Or a dict, as ``config.hooks``.
       **fields: other fields of the config, e.g. ``seed=1``, ``log_every_steps=10``. A
-        dict with a name replaces a part; one without changes the fields that it has,
-        e.g. ``execution={"num_devices": 1}``.
+        dict with the key ``name`` replaces a part of the config; a dict without it
+        changes single fields, e.g. ``execution={"num_devices": 1}``.
 
     Returns:
-      The trained encoder, as ``load(workdir)`` gives it.
+      The trained encoder, equal to ``load(workdir)``.
 
     Raises:
-      UserError: for what the caller can put right.
+      UserError: if an argument, the data or the working directory is invalid.
+
+    Example:
+      >>> import tempfile
+      >>> import jax
+      >>> import numpy as np
+      >>> from flax import nnx
+      >>> import simclr_jax
+      >>> from simclr_jax import methods
+      >>> rngs = nnx.Rngs(0)
+      >>> flatten = lambda images: images.reshape(len(images), -1)
+      >>> encoder = nnx.Sequential(flatten, nnx.Linear(64, 16, rngs=rngs))
+      >>> head = nnx.Linear(16, 8, rngs=rngs)
+      >>> noise = lambda key, image: image + jax.random.normal(key, image.shape)
+      >>> method = methods.SimCLR(encoder, head=head, augmentation=noise)
+      >>> images = np.zeros((32, 8, 8, 1), np.uint8)  # your own images
+      >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
+      ...     trained = simclr_jax.fit(
+      ...         method,
+      ...         images,
+      ...         workdir=f"{folder}/run",
+      ...         num_steps=2,
+      ...         batch_size=16,
+      ...         evaluation={"size": 8},
+      ...     )
+      data      array ...
+      >>> trained.embed(images).shape  # doctest: +SKIP
+      (32, 16)
     """
     config, method = _open_config(method_or_config)
     fields |= {"num_steps": num_steps} if num_steps is not None else {}
@@ -81,8 +107,7 @@ def fit(
             'as "folder:PATH", uint8 images [n h w c] or an open source.'
         )
     if source is None or isinstance(source, str):
-        # So that the data are found from the checkpoint alone, whatever folder is
-        # current.
+        # Absolute, so that the checkpoint alone suffices to find the data later.
         config.data.source = data.absolute_spec(source or config.data.source)
         config.data.data_dir = data.absolute_data_dir(config.data.data_dir)
     schema.check(config, method=method)
@@ -104,7 +129,7 @@ def fit(
 
 
 def _open_config(given: Any) -> tuple[schema.Config, methods.Method | None]:
-    """Returns a config that may be changed, and the method, if it was given."""
+    """Returns a config that may be modified, and the method, if one was given."""
     if isinstance(given, methods.Method):
         return defaults.config_of_method(given), given
     if isinstance(given, str):
@@ -123,7 +148,7 @@ def _open_config(given: Any) -> tuple[schema.Config, methods.Method | None]:
 
 
 MADE = ("method", "encoder", "augmentation", "compute_dtype")
-"""Fields that have no say where the method is made already."""
+"""Fields of the config that have no effect if a method is given."""
 
 
 def _check_hooks(hooks: Sequence[Any]) -> None:
@@ -138,12 +163,12 @@ def _check_hooks(hooks: Sequence[Any]) -> None:
 def _apply(
     config: schema.Config, fields: Mapping[str, Any], *, made: Sequence[str]
 ) -> None:
-    """Sets fields; a dict without a name changes those fields of a part it has."""
+    """Sets fields; a dict without the key ``name`` changes single fields of a part."""
     for name, value in fields.items():
         if name in made:
             raise errors.UserError(
-                f"{name} has no effect on a method that is made already; give it to "
-                "the method or its encoder, or call fit with a config."
+                f"{name} has no effect on a method that exists already; set it in the "
+                "method or its encoder, or call fit with a config."
             )
         if name not in config:
             raise errors.UserError(
@@ -177,7 +202,7 @@ def _set(part: schema.Config, field: str, value: Any) -> None:
 
 
 def _as_images(source: Any, config: schema.Config) -> data.Dataset:
-    """Returns images in memory, or an open source, as a run reads them."""
+    """Returns the decoded images of an array or of an open source."""
     if isinstance(source, np.ndarray):
         if source.ndim != 4 or source.dtype != np.uint8:
             raise errors.UserError(

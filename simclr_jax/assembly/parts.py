@@ -1,60 +1,42 @@
-"""From a config to its parts: encoder, method, augmentation, optimizer, batches."""
+"""Building the parts of a config: images, batches, augmentation, encoder, method."""
 
 import dataclasses
 import json
-import math
 import re
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 
-from simclr_jax import augment, data, encoders, methods, nn, optim
+from simclr_jax import augment, data, encoders, methods, nn
+from simclr_jax.assembly import optimization
 from simclr_jax.assembly.config import schema
 from simclr_jax.core import errors, keys, types
-
-
-@dataclasses.dataclass(frozen=True)
-class Length:
-    """How long a run is.
-
-    Attributes:
-      num_steps: updates in the run.
-      steps_per_epoch: whole batches in an epoch.
-      warmup_steps: updates while the learning rate rises.
-    """
-
-    num_steps: int
-    steps_per_epoch: int
-    warmup_steps: int
-
-
-def compute_length(config: schema.Config, *, num_images: int) -> Length:
-    """Returns the steps of a run; ``num_steps`` wins over ``epochs`` if both are set.
-
-    The warm-up takes half of a run at most, however short the run is.
-
-    Args:
-      config: the config.
-      num_images: images in the set.
-
-    Returns:
-      The length.
-    """
-    steps_per_epoch = max(num_images // config.batch_size, 1)
-    num_steps = config.num_steps
-    if num_steps is None:
-        num_steps = max(math.ceil(config.epochs * steps_per_epoch), 1)
-    warmup_steps = round(config.optimizer.warmup_epochs * steps_per_epoch)
-    return Length(num_steps, steps_per_epoch, min(warmup_steps, num_steps // 2))
 
 
 def open_images(
     config: schema.Config, *, source: str | None = None, split: str | None = None
 ) -> data.Dataset:
-    """Opens images as a config decodes them, by default those that it trains on."""
+    """Opens and decodes images as described by a config.
+
+    Args:
+      config: the config.
+      source: name of the data, see ``data.open_source``; None: ``config.data.source``.
+      split: part of the data; None: ``config.data.split``.
+
+    Returns:
+      The images.
+
+    Raises:
+      DataError: if the data are missing or cannot be read.
+
+    Example:
+      >>> from simclr_jax import assembly
+      >>> config = assembly.load_config("mnist:smoke")
+      >>> assembly.open_images(config).image_shape
+      (28, 28, 1)
+    """
     options = config.data
     opened = data.open_source(
         source or options.source,
@@ -67,14 +49,14 @@ def open_images(
 
 
 def decode(config: schema.Config, source: data.Source) -> data.Dataset:
-    """Returns the images of an open source, decoded as a config says."""
+    """Decodes the images of an open source as described by a config."""
     options = config.data
     return data.open_images(
         source,
         canvas=default_canvas(config) if options.canvas is None else options.canvas,
         num_channels=options.num_channels,
         on_bad_image=options.on_bad_image,
-        # Fields that older checkpoints lack.
+        # `get`: configs of older checkpoints lack these fields.
         value_range=options.get("range", "full"),
         page=options.get("page"),
         channels=options.get("channels"),
@@ -82,7 +64,7 @@ def decode(config: schema.Config, source: data.Source) -> data.Dataset:
 
 
 def describe_source(config: schema.Config) -> dict[str, Any]:
-    """Returns where the images come from and how they are read, as JSON values."""
+    """Describes the source of the images and how they are read, as JSON values."""
     options = config.data
     channels = options.get("channels")
     return {
@@ -96,13 +78,13 @@ def describe_source(config: schema.Config) -> dict[str, Any]:
 
 
 def default_canvas(config: schema.Config) -> int:
-    """Returns the side that images of many sizes are decoded to, in pixels.
+    """Returns the side of the padded images for images of many sizes, in pixels.
 
-    Nine sevenths of the side of a view, 288 for 224, up to the next multiple of 8.
+    It is 9/7 of the side of a view, rounded up to a multiple of 8: 288 for 224.
     """
     if "augmentation" in config:
         height, width, _ = view_shape(build_augmentation(config), (64, 64, 3))
-    else:  # of a method that was made in Python
+    else:  # A method that was built in Python.
         height = width = config.evaluation.size
     return -(-9 * max(height, width) // 56) * 8
 
@@ -120,15 +102,15 @@ def build_batches(
     Args:
       config: the config.
       images: the decoded images.
-      num_steps: batches in the run.
+      num_steps: number of batches in the run.
       mesh: the devices.
-      fields: the fields of a batch.
+      fields: names of the fields of a batch.
 
     Returns:
       The batches.
 
     Raises:
-      DataError: if the images lack one of them.
+      DataError: if the images lack one of the fields.
     """
     num_workers = config.data.num_workers
     return data.Batches(
@@ -143,25 +125,57 @@ def build_batches(
 
 
 def method_inputs(config: schema.Config) -> tuple[str, ...]:
-    """Returns the fields of the batch that the method of a config reads."""
+    """Returns the names of the batch fields that the method of a config reads."""
     method: Any = methods.METHODS[config.method.name]
     return tuple(method.inputs)
 
 
 def build_augmentation(config: schema.Config) -> augment.Recipe:
-    """Builds what makes the views of training."""
+    """Builds the augmentation of the training views, from ``config.augmentation``.
+
+    Args:
+      config: the config.
+
+    Returns:
+      The augmentation, or one per view.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import assembly
+      >>> config = assembly.load_config("mnist")
+      >>> augmentation = assembly.build_augmentation(config)
+      >>> image = jnp.zeros((28, 28, 1))
+      >>> jax.eval_shape(augmentation, jax.random.key(0), image).shape
+      (24, 24, 1)
+    """
     return augment.build(config.augmentation.name, **_options(config.augmentation))
 
 
 def build_evaluation(config: schema.Config) -> augment.Augmentation:
-    """Builds what every evaluator does to an image."""
+    """Builds the preprocessing of images to embed, from ``config.evaluation``.
+
+    Args:
+      config: the config.
+
+    Returns:
+      A deterministic function ``(key, image) -> image``.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import assembly
+      >>> config = assembly.load_config("mnist")
+      >>> preprocess = assembly.build_evaluation(config)
+      >>> image = jnp.zeros((28, 28, 1))
+      >>> jax.eval_shape(preprocess, jax.random.key(0), image).shape
+      (24, 24, 1)
+    """
     return augment.evaluation(**_options(config.evaluation))
 
 
 def view_shape(
     recipe: augment.Recipe, image_shape: tuple[int, int, int]
 ) -> tuple[int, int, int]:
-    """Returns the shape (h, w, c) of the first view that a recipe makes of an image."""
+    """Returns the shape (h, w, c) of the first view of an image of a given shape."""
     recipe = recipe[0] if isinstance(recipe, tuple) else recipe
     image = jax.ShapeDtypeStruct(image_shape, jnp.float32)
     height, width, channels = jax.eval_shape(recipe, jax.random.key(0), image).shape
@@ -171,7 +185,26 @@ def view_shape(
 def build_encoder(
     config: schema.Config, *, image_shape: tuple[int, int, int], rngs: nnx.Rngs
 ) -> Any:
-    """Builds the encoder for views of a shape."""
+    """Builds the encoder of ``config.encoder``.
+
+    Args:
+      config: the config.
+      image_shape: (h, w, c) of the views.
+      rngs: source of the initial weights.
+
+    Returns:
+      The encoder.
+
+    Example:
+      >>> from flax import nnx
+      >>> from simclr_jax import assembly
+      >>> config = assembly.load_config("mnist")
+      >>> encoder = assembly.build_encoder(
+      ...     config, image_shape=(24, 24, 1), rngs=nnx.Rngs(0)
+      ... )
+      >>> encoder.feature_dim  # width of h
+      2304
+    """
     encoder = encoders.build(
         config.encoder.name,
         image_shape=image_shape,
@@ -187,24 +220,34 @@ def build_method(
     config: schema.Config,
     *,
     image_shape: tuple[int, int, int],
-    length: Length,
+    length: optimization.Length,
     num_images: int,
     num_classes: int | None = None,
 ) -> methods.Method:
-    """Builds the method for stored images of a shape; the seed decides its weights.
+    """Builds the method of a config; ``config.seed`` determines its initial weights.
 
     Args:
-      config: a recipe.
+      config: the config.
       image_shape: (h, w, c) of the stored images.
-      length: the steps of the run.
-      num_images: images in the set.
-      num_classes: classes in the set; None: it has no labels.
+      length: length of the run.
+      num_images: number of images in the data set.
+      num_classes: number of classes in the data set; None: it has no labels.
 
     Returns:
-      The method; what ``config.freeze`` matches is not trainable.
+      The method. Parameters that ``config.freeze`` matches are not trainable.
 
     Raises:
-      UserError: if an option is wrong, or a pattern of ``freeze`` matches nothing.
+      UserError: if an option is invalid, or a pattern of ``freeze`` matches nothing.
+
+    Example:
+      >>> from simclr_jax import assembly
+      >>> config = assembly.load_config("mnist")
+      >>> length = assembly.compute_length(config, num_images=60_000)
+      >>> method = assembly.build_method(
+      ...     config, image_shape=(28, 28, 1), length=length, num_images=60_000
+      ... )
+      >>> type(method).__name__
+      'SimCLR'
     """
     rngs = nnx.Rngs(keys.stream(config.seed, "init"))
     recipe = build_augmentation(config)
@@ -225,30 +268,40 @@ def build_method(
     return freeze(method, tuple(config.freeze))
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class MatchesPath:
-    """A filter of variables whose path one of some regular expressions is found in."""
+    """Filter of the variables whose path matches one of several regular expressions.
+
+    Attributes:
+      patterns: regular expressions, searched in paths such as ``encoder/stem/kernel``.
+    """
 
     patterns: tuple[str, ...]
 
     def __call__(self, path: tuple, value: Any) -> bool:
-        """Returns whether one of the patterns is found in ``encoder/stem/...``."""
+        """Returns whether one of the patterns matches the path of a variable."""
         del value
         name = "/".join(map(str, path))
         return any(re.search(pattern, name) for pattern in self.patterns)
 
 
 def freeze(method: methods.Method, patterns: tuple[str, ...]) -> methods.Method:
-    """Keeps parameters from the optimizer; returns the method.
+    """Makes parameters of a method not trainable.
 
-    BatchNorms go on to see the batch, and their running statistics to move.
+    BatchNorm layers still use the statistics of the batch and update their running
+    statistics.
 
     Args:
-      method: changed in place.
-      patterns: regular expressions, searched in paths such as ``encoder/stem/...``.
+      method: modified in place.
+      patterns: regular expressions, searched in paths such as ``encoder/stem/kernel``.
+
+    Returns:
+      The method.
 
     Raises:
-      UserError: if a pattern matches no parameter, or none is left to train.
+      UserError: if a pattern matches no parameter, or if no parameter remains
+        trainable.
     """
     if not patterns:
         return method
@@ -266,44 +319,20 @@ def freeze(method: methods.Method, patterns: tuple[str, ...]) -> methods.Method:
     return method
 
 
-def build_schedule(
-    config: schema.Config, length: Length
-) -> tuple[optax.Schedule, float]:
-    """Builds the learning rate by step; returns its peak too."""
-    peak = optim.scale_learning_rate(
-        config.optimizer.learning_rate,
-        batch_size=config.batch_size,
-        scaling=config.optimizer.learning_rate_scaling,
-    )
-    schedule = optim.warmup_cosine(
-        peak, num_steps=length.num_steps, warmup_steps=length.warmup_steps
-    )
-    return schedule, peak
-
-
-def build_optimizer(
-    config: schema.Config, schedule: optax.Schedule, peak: float, params: Any
-) -> optax.GradientTransformation:
-    """Builds the optimizer for a tree of parameters."""
-    return optim.build(
-        config.optimizer.name,
-        schedule,
-        params=params,
-        rules=optimizer_rules(config),
-        peak=peak,
-        **schema.options_of(
-            config.optimizer, without=("name", *schema.SCHEDULE_FIELDS)
-        ),
-    )
-
-
-def optimizer_rules(config: schema.Config) -> Any:
-    """Returns the rules of the optimizer, as ``optim.resolve`` takes them."""
-    return schema.options_of(config.optimizer)["rules"]
-
-
 def root_key(config: schema.Config) -> types.PRNGKey:
-    """Returns the key that all random numbers of the steps derive from."""
+    """Returns the PRNG key from which all random numbers of the steps are derived.
+
+    Args:
+      config: the config; ``config.seed`` determines the key.
+
+    Returns:
+      A typed PRNG key.
+
+    Example:
+      >>> from simclr_jax import assembly
+      >>> assembly.root_key(assembly.load_config("mnist")).shape
+      ()
+    """
     return keys.stream(config.seed, "views")
 
 

@@ -1,43 +1,48 @@
-"""From a config to a run: everything that it stands for, opened and checked."""
+"""Assembling a run from a config: data, devices, method and optimizer.
+
+``assemble`` opens and checks everything that a config names; ``Run.train`` trains.
+"""
 
 import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
 import jax
 import optax
 from flax import nnx
 
 from simclr_jax import data, methods, nn, training
-from simclr_jax.assembly import description, evaluators, parts
+from simclr_jax.assembly import description, evaluators, optimization, parts
 from simclr_jax.assembly.checkpoints import encoder_metadata, initial
 from simclr_jax.assembly.config import identity, schema
 from simclr_jax.core import errors, sharding
+from simclr_jax.training import session
 from simclr_jax.training.distributed import processes
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """Everything that a config stands for, opened but not yet started.
+    """A run that is ready to start: opened data, devices and builders.
 
     Attributes:
       config: the config.
-      execution: the devices, and how a step is laid out over them.
-      images: the records, decoded into arrays of one shape.
-      length: the steps.
+      execution: the devices, and the layout of a step over them.
+      images: the decoded images.
+      length: number of steps.
       batches: the batches.
-      schedule: the learning rate by step.
-      peak: the largest learning rate.
-      build_method: makes the method; called under ``jit``.
-      method: a method that was made already, to train in place of a new one, or None.
+      schedule: learning rate as a function of the step.
+      peak: largest learning rate.
+      build_method: builds the method; called under ``jit``.
+      method: an existing method to train instead of a new one, or None.
     """
 
     config: schema.Config
     execution: sharding.Execution
     images: data.Dataset
-    length: parts.Length
+    length: optimization.Length
     batches: data.Batches
     schedule: optax.Schedule
     peak: float
@@ -51,11 +56,13 @@ class Run:
         return mesh
 
     def build_optimizer(self, params: Any) -> optax.GradientTransformation:
-        """Builds the optimizer of the run for a tree of parameters."""
-        return parts.build_optimizer(self.config, self.schedule, self.peak, params)
+        """Builds the optimizer for a tree of parameters."""
+        return optimization.build_optimizer(
+            self.config, self.schedule, self.peak, params
+        )
 
     def initial_state(self) -> training.TrainState:
-        """Creates the state of step 0 on the devices, before ``init_from``."""
+        """Creates the state at step 0 on the devices, before ``init_from``."""
         if self.method is not None:
             method = parts.freeze(nnx.clone(self.method), tuple(self.config.freeze))
             if self.config.execution.remat != "none":
@@ -75,31 +82,32 @@ class Run:
         goodput: training.metrics.Goodput | None = None,
         stop: training.distributed.StopRequest | None = None,
     ) -> tuple[training.TrainState, int]:
-        """Trains in a working directory until the end, or until asked to stop.
+        """Trains in a working directory to the end of the run, or until a stop request.
 
-        Continues by itself from the newest checkpoint there.
+        Continues from the newest checkpoint in the directory, if there is one.
 
         Args:
-          workdir: where checkpoints and ``metrics.jsonl`` go.
-          hooks: called after every step, beside those of the config.
-          state: the state of step 0; None: that of the config.
-          profile_steps: first and last step of a trace to be written.
-          goodput: what the time was lost to before; None: nothing.
-          stop: asked after every step; None: SIGTERM and Ctrl-C ask to stop.
+          workdir: directory of checkpoints and ``metrics.jsonl``.
+          hooks: called after every step, in addition to those of the config.
+          state: the state at step 0; None: ``initial_state()``.
+          profile_steps: first and last step of a profiler trace; None: no trace.
+          goodput: time lost before the call; None: none.
+          stop: checked after every step; None: stops on SIGTERM and Ctrl-C.
 
         Returns:
-          The last state, and the number of updates made.
+          The final state, and the number of updates made.
 
         Raises:
-          UserError: for what the user can put right.
+          UserError: if the directory contains another run, cannot be written to, or if
+            the loss is not finite.
         """
         with contextlib.ExitStack() as stack:
             stop = stop or stack.enter_context(training.distributed.StopRequest())
             first = state or self.initial_state()
-            session = self._session(workdir, profile_steps)
+            options = self._session(workdir, profile_steps)
             if processes.is_first():
                 description.show(self, first)
-            return session.train(
+            return options.train(
                 first,
                 self.batches.start_at,
                 key=parts.root_key(self.config),
@@ -132,12 +140,12 @@ class Run:
         )
 
     def counted(self) -> dict[str, float]:
-        """Returns what all processes have counted since they were last asked."""
+        """Returns the numbers counted in all processes since the previous call."""
         count = processes.total(self.batches.corrupt_images.take_count())
         return {"replaced_images": float(count)}
 
     def metadata(self) -> dict[str, Any]:
-        """Returns what a checkpoint of this run says beside its arrays."""
+        """Returns the metadata of the checkpoints of this run."""
         method = self.method or nnx.eval_shape(self.build_method)
         return {
             "config": parts.to_json(self.config),
@@ -146,18 +154,21 @@ class Run:
             "encoder": encoder_metadata.describe(
                 method.encoder, evaluation=self.config.evaluation, images=self.images
             ),
-            "versions": training.versions(),
+            "versions": session.versions(),
         }
 
     def identity(self) -> dict[str, Any]:
-        """Returns what must be the same in every process, and when a run goes on."""
+        """Returns the values that must be equal in all processes and on resuming."""
         return {**parts.to_json(self.config), "images": self.batches.fingerprint}
 
     def check_metadata(self, metadata: dict[str, Any]) -> None:
         """Raises unless a checkpoint belongs to this run.
 
+        Args:
+          metadata: the metadata of the checkpoint.
+
         Raises:
-          ConfigMismatchError: with a line for every field that is not the same.
+          ConfigMismatchError: with a line for every field that differs.
         """
         mine = parts.to_json(self.config)
         lines = identity.differences(metadata["config"], mine)
@@ -165,11 +176,12 @@ class Run:
         lines += identity.differences({"data": metadata["data"]}, {"data": fingerprint})
         if lines:
             raise errors.ConfigMismatchError(
-                "The workdir holds a run of another config:\n" + "\n".join(lines) + "\n"
-                "To continue that run, start it with its own config. To start another "
-                "one, use another workdir; with init_from.checkpoint (on the command "
-                "line --config.init_from.checkpoint=DIR) it starts from the arrays of "
-                "this one, which is also how a run that has ended is extended."
+                "The workdir contains a run of another config:\n"
+                + "\n".join(lines)
+                + "\nTo continue that run, start it with its own config. To start "
+                "another run, use another workdir. To start it from the arrays of this "
+                "one, e.g. to extend a run that has ended, also set "
+                "init_from.checkpoint (--config.init_from.checkpoint=DIR)."
             )
 
 
@@ -180,35 +192,44 @@ def assemble(
     method: methods.Method | None = None,
     cache_dir: pathlib.Path | None = None,
 ) -> Run:
-    """Opens the data and the devices of a config.
+    """Opens the data and the devices of a config and checks that they fit together.
 
     Args:
-      config: a recipe.
-      images: decoded images in place of those that the config names.
-      method: a method in place of the one that the config names; its arrays are
-        copied.
-      cache_dir: where a set that fits on the devices is kept decoded; None: nowhere.
+      config: the config.
+      images: decoded images to use instead of those that the config names.
+      method: a method to use instead of that of the config; its arrays are copied.
+      cache_dir: folder in which a data set that fits on the devices is cached in
+        decoded form; None: no cache.
 
     Returns:
       The run, not yet started.
 
     Raises:
-      UserError: if something is missing or does not fit together.
+      UserError: if the config is invalid, data are missing, or the batch cannot be
+        divided over the devices.
+
+    Example:
+      >>> from simclr_jax import assembly
+      >>> config = assembly.load_config("mnist:smoke")
+      >>> config.execution.num_devices = 1
+      >>> run = assembly.assemble(config)
+      >>> run.length.num_steps, len(run.images)
+      (4, 4000)
     """
     execution = _build_execution(config)
     mesh: Any = execution.mesh
     if images is None:
         images = parts.open_images(config)
-    else:  # A name would say of the images what is not so.
+    else:  # The name of the config does not describe these images.
         config = config.copy_and_resolve_references()
         config.data.source = None
     if len(images) < 2:
         raise errors.DataError(
-            f"{images.name} has 1 image; expected two at least, since the other images "
+            f"{images.name} has 1 image; expected at least 2, because the other images "
             "of a batch are the negatives."
         )
-    length = parts.compute_length(config, num_images=len(images))
-    schedule, peak = parts.build_schedule(config, length)
+    length = optimization.compute_length(config, num_images=len(images))
+    schedule, peak = optimization.build_schedule(config, length)
     batches = parts.build_batches(
         config,
         images,
@@ -238,10 +259,10 @@ def assemble(
 
 
 def _build_execution(config: schema.Config) -> sharding.Execution:
-    """Returns the devices of a config and how its steps are laid out over them.
+    """Returns the devices of a config and the layout of its steps over them.
 
     Raises:
-      UserError: if there are fewer devices, or they do not divide the batch.
+      UserError: if there are fewer devices, or if they cannot divide the batch evenly.
     """
     options = config.execution
     mesh = training.make_mesh(num_devices=options.num_devices)

@@ -1,4 +1,7 @@
-"""What was learned: frozen features and what classifiers read from them."""
+"""Evaluation of frozen encoders: features, linear probe, k nearest neighbors.
+
+An evaluator can run in a program, by hand, or as a hook during training.
+"""
 
 from simclr_jax.evaluation.features import Embed, count_parameters, extract, freeze
 from simclr_jax.evaluation.hooks import (

@@ -1,9 +1,13 @@
-"""Features from a frozen module: BatchNorm by its running statistics, no randomness."""
+"""Features of a frozen module: ``freeze`` makes the function, ``extract`` applies it.
+
+Frozen means that BatchNorm uses its running statistics and that there is no randomness.
+"""
 
 import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -16,24 +20,35 @@ from simclr_jax import augment, data
 from simclr_jax.core import sharding, types
 
 Embed = Callable[[jax.Array | types.PaddedImages], jax.Array]
+"""``embed(images)``: stored images [b h w c] to features [b d]."""
 
 
 def freeze(
     module: nnx.Module, preprocess: augment.Augmentation, *, layer: str = "__call__"
 ) -> Embed:
-    """Returns a function from stored images to features that changes nothing.
+    """Returns a function from stored images to the features of a frozen module.
 
-    The module's running statistics are read and never updated, and no gradient can
-    reach its parameters.
+    The running statistics of the module are used but not updated, and no gradient flows
+    to its parameters.
 
     Args:
       module: images [b h w c] in [0, 1] to features [b d].
-      preprocess: the evaluation recipe, ``(key, image) -> image``; the key is unused.
-      layer: the method of the module that is called, e.g. ``"embed"``.
+      preprocess: the preprocessing, ``(key, image) -> image``; the key is not used.
+      layer: name of the method of the module to call, e.g. ``"embed"``.
 
     Returns:
-      ``embed(images)``: uint8 [b h w c], or ``types.PaddedImages`` of such, to float32
-      [b d], compiled once per shape.
+      ``embed(images)``: from uint8 images [b h w c], or ``types.PaddedImages`` of them,
+      to float32 [b d]. It is compiled once per shape.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from simclr_jax import evaluation
+      >>> flatten = lambda images: images.reshape(len(images), -1)
+      >>> module = nnx.Sequential(flatten, nnx.Linear(16, 3, rngs=nnx.Rngs(0)))
+      >>> embed = evaluation.freeze(module, lambda key, image: image)
+      >>> embed(jnp.zeros((2, 4, 4, 1), jnp.uint8)).shape
+      (2, 3)
     """
     view = nnx.view(
         module,
@@ -68,18 +83,34 @@ def extract(
     mesh: Mesh | None = None,
     num_workers: int = 0,
 ) -> tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]:
-    """Computes the features of a whole set, a batch at a time.
+    """Computes the features of all images of a data set, in batches.
 
     Args:
-      embed: what ``freeze`` returns, or any function of uint8 images [b h w c].
-      images: the set; one that is not in memory is decoded as it is read.
-      batch_size: images at a time; rounded up to a multiple of the devices.
-      mesh: devices over whose axis ``data`` a batch is split; None: one device.
-      num_workers: see ``data.iterate_batches``.
+      embed: the function that ``freeze`` returns, or any function of uint8 images
+        [b h w c].
+      images: the data set; if it is not in memory, images are decoded as they are read.
+      batch_size: number of images in a batch; rounded up to a multiple of the number of
+        devices.
+      mesh: batches are sharded over its axis ``data``; None: a single device.
+      num_workers: number of processes that decode, see ``data.iterate_batches``.
 
     Returns:
-      Float32 features, shape [n d], and int32 labels, shape [n], in the order of the
-      images; -1 where there is no label.
+      Float32 features [n d], and int32 labels [n] (-1: no label), in the order of the
+      images.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import data, evaluation
+      >>> images = data.ArraySource(
+      ...     name="three images",
+      ...     images=np.zeros((3, 4, 4, 1), np.uint8),
+      ...     labels=np.array([0, 1, -1], np.int32),
+      ...     num_classes=2,
+      ... )
+      >>> mean = lambda batch: batch.mean(axis=(1, 2))
+      >>> features, labels = evaluation.extract(mean, images)
+      >>> features.shape, labels.tolist()
+      ((3, 1), [0, 1, -1])
     """
     placement = None
     batch_size = min(batch_size, -(-len(images) // 8) * 8)
@@ -97,9 +128,10 @@ def extract(
     return np.concatenate(features)[:count], np.concatenate(labels)[:count]
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class _InOrder:
-    """Every image once, in order; the last batch is filled up from the start."""
+    """Order of every image once; the last batch is completed by the first images."""
 
     num_images: int
     batch_size: int
@@ -113,6 +145,19 @@ class _InOrder:
 
 
 def count_parameters(module: nnx.Module) -> int:
-    """Returns how many trainable numbers a module has."""
+    """Counts the parameters of a module.
+
+    Args:
+      module: the module.
+
+    Returns:
+      The total size of its ``nnx.Param`` variables.
+
+    Example:
+      >>> from flax import nnx
+      >>> from simclr_jax import evaluation
+      >>> evaluation.count_parameters(nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
+      9
+    """
     leaves = jax.tree.leaves(nnx.state(module, nnx.Param))
     return sum(math.prod(leaf.shape) for leaf in leaves)

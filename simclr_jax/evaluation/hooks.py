@@ -1,12 +1,12 @@
-"""Evaluators during training: what is read of the encoder between two steps.
+"""Evaluators, and the hook that runs them during training.
 
-An evaluator is a callable ``evaluator(embed)``: it is given a function from stored
-images to features and yields pairs (name, number). It can be called from a hook, from a
-program or by hand.
+An evaluator is a callable ``evaluator(embed)``: it takes a function from stored images
+to features and yields pairs (name, number). It can be called by a hook, by a program,
+or by hand. ``EVALUATORS`` contains the evaluators that ``config.hooks`` can name.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -18,14 +18,15 @@ Evaluator = Callable[[features.Embed], Iterable[tuple[str, float]]]
 """``evaluator(embed)`` yields pairs (name, number)."""
 
 EVALUATORS = registry.Registry("evaluator", supplied=("open_images",))
-"""Every evaluator: ``builder(*, open_images, **options)``; ``open_images(split)`` opens
-labeled images of the data that the run trains on."""
+"""Builders of evaluators by name: ``builder(*, open_images, **options)``, where
+``open_images(split)`` opens labeled images of the training data set."""
 
 
+@final
 class EvaluationHook:
-    """Calls an evaluator on the frozen encoder of the state, when it is due.
+    """Hook that calls an evaluator on the frozen encoder, at an interval.
 
-    The first process evaluates alone, on one of its devices.
+    Only the first process evaluates, on one of its devices.
     """
 
     def __init__(
@@ -35,12 +36,12 @@ class EvaluationHook:
         when: training.Every,
         preprocess: augment.Augmentation,
     ):
-        """Sets what is called, and when.
+        """Creates the hook.
 
         Args:
           evaluator: yields pairs (name, number).
-          when: asked after every call of the step.
-          preprocess: what is done to an image first, ``(key, image) -> image``.
+          when: interval of the evaluations.
+          preprocess: preprocessing of an image, ``(key, image) -> image``.
         """
         self._evaluator = evaluator
         self._when = when
@@ -49,7 +50,7 @@ class EvaluationHook:
     def __call__(
         self, step: int, state: training.TrainState, metrics: Any
     ) -> Mapping[str, float] | None:
-        """Returns what the evaluator measured, or None where it is not due."""
+        """Returns the numbers of the evaluator, or None if it is not due."""
         count = metrics["loss"].size if "loss" in metrics else 1
         is_due = self._when.is_due(step, num_steps=count)
         if not is_due or not training.distributed.processes.is_first():
@@ -59,9 +60,10 @@ class EvaluationHook:
         return dict(self._evaluator(embed))
 
 
+@final
 @EVALUATORS.register("knn")
 class KNN:
-    """Reads the encoder with k nearest neighbors: yields ``knn_top1``."""
+    """Evaluator by k nearest neighbors; yields their accuracy, ``knn_top1``."""
 
     def __init__(
         self,
@@ -78,12 +80,12 @@ class KNN:
 
         Args:
           open_images: opens a split of labeled images.
-          k: neighbors that vote.
-          temperature: of their weights, > 0.
-          train_split: where the neighbors are.
-          test_split: what is classified.
-          num_train: how many images of it, evenly spaced; None: all.
-          num_test: how many images of it, evenly spaced; None: all.
+          k: number of neighbors that vote.
+          temperature: temperature of their weights, > 0.
+          train_split: split that contains the neighbors.
+          test_split: split that is classified.
+          num_train: number of training images to use, evenly spaced; None: all.
+          num_test: number of test images to use, evenly spaced; None: all.
 
         Raises:
           UserError: if a number is not positive.
@@ -99,7 +101,7 @@ class KNN:
         self._temperature = temperature
 
     def __call__(self, embed: features.Embed) -> Iterable[tuple[str, float]]:
-        """Yields the share of test images whose class is predicted."""
+        """Yields the fraction of test images that are classified correctly."""
         (train, labels), (test, test_labels) = (
             features.extract(embed, images) for images in self._splits
         )
@@ -115,7 +117,7 @@ class KNN:
 
 
 def _take(images: data.Dataset, count: int | None) -> data.Dataset:
-    """Returns so many images of a set, evenly spaced and decoded."""
+    """Returns ``count`` decoded images of a data set, evenly spaced."""
     if count is None or count >= len(images):
         return data.read_all(images)
     rows = np.linspace(0, len(images) - 1, count).astype(int)

@@ -28,26 +28,35 @@ def knn_predict(
 ) -> Int[np.ndarray, " m"]:
     """Predicts the class of each test row from its most similar training rows.
 
-    The neighbors are exact. Similarities are computed for at most 512 test and 8,192
-    training rows at a time, so memory does not grow with either number. Of equally
-    similar training rows, those with the lower index are neighbors; of classes with
-    equal votes, the one with the lower number is predicted. A row of zeros has
-    similarity 0 to all.
+    The neighbors are exact. Similarities are computed in blocks of at most 512 test and
+    8,192 training rows, so memory does not grow with their numbers. Among equally
+    similar training rows, those with lower indices are chosen; among classes with equal
+    votes, the one with the lower number. A row of zeros has similarity 0 to all rows.
 
     Args:
-      train_features: float32, shape [n d]; they need not be normalized.
-      train_labels: in [0, num_classes), shape [n].
-      test_features: float32, shape [m d].
+      train_features: float32 [n d], not necessarily normalized.
+      train_labels: integers [n] in [0, num_classes).
+      test_features: float32 [m d].
       k: number of neighbors, in [1, n].
-      temperature: > 0; small values let the nearest neighbor decide.
+      temperature: > 0; the smaller, the larger the weight of the nearest neighbors.
       num_classes: number of classes.
 
     Returns:
-      The predicted classes, int32, shape [m].
+      The predicted classes, int32 [m].
 
     Raises:
       UserError: if shapes do not match, a label is out of range, features are not
-        finite or an option is out of range.
+        finite, or an option is out of range.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import evaluation
+      >>> train = np.array([[1, 0], [0, 1]], np.float32)
+      >>> test = np.array([[0.9, 0.1]], np.float32)
+      >>> evaluation.knn_predict(
+      ...     train, np.array([0, 1]), test, k=1, temperature=0.1, num_classes=2
+      ... ).tolist()
+      [0]
     """
     checks.check_positive_int("k", k)
     checks.check_positive("temperature", temperature)
@@ -90,15 +99,15 @@ def _check(
     if labels.min() < 0 or labels.max() >= num_classes:
         raise errors.UserError(
             f"Labels must be in [0, {num_classes}); got {labels.min()} to "
-            f"{labels.max()}. Leave out the rows without a label."
+            f"{labels.max()}. Remove the rows without a label."
         )
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
-        raise errors.UserError("The features hold NaN or infinity.")
+        raise errors.UserError("The features contain NaN or infinity.")
 
 
 @jax.jit
 def _normalize(rows: jax.Array) -> jax.Array:
-    """Scales rows to length 1; the largest entry first, so that no square overflows."""
+    """Scales rows to length 1; divides by the largest entry first to avoid overflow."""
     largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
     rows = rows / jnp.where(largest > 0, largest, 1.0)
     norm = jnp.linalg.norm(rows, axis=1, keepdims=True)
@@ -119,12 +128,12 @@ def _find_neighbors(
         indices = number * block + jnp.arange(block, dtype=jnp.int32)
         similar = jnp.where((indices < num_train)[None, :], similar, -jnp.inf)
         indices = jnp.broadcast_to(indices[None, :], similar.shape)
-        # top_k prefers the lower position among equals; earlier rows come first.
+        # Among equals, top_k prefers the lower position: earlier rows come first.
         values, places = jax.lax.top_k(jnp.concatenate([best[0], similar], axis=1), k)
         indices = jnp.concatenate([best[1], indices], axis=1)
         return (values, jnp.take_along_axis(indices, places, axis=1)), None
 
-    # Its -inf never wins: there are at least k training rows.
+    # These -inf are always replaced, because there are at least k training rows.
     start = (
         jnp.full((len(rows), k), -jnp.inf, jnp.float32),
         jnp.zeros((len(rows), k), jnp.int32),
@@ -141,8 +150,8 @@ def _vote(
     *,
     num_classes: int,
 ) -> jax.Array:
-    """Returns the class with the most votes; neighbors are added in their order."""
-    # Relative to the nearest: exp(1 / 0.01) would overflow.
+    """Returns the class with the most votes; sums over neighbors in their order."""
+    # Relative to the nearest neighbor, because exp(1 / 0.01) would overflow.
     weights = jnp.exp((similarities - similarities[:, :1]) / temperature)
     classes = jnp.arange(num_classes, dtype=jnp.int32)
 

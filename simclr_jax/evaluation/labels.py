@@ -1,7 +1,8 @@
-"""Labels of a probe: names of classes, rows without a label, parts held out."""
+"""Features with labels: class names, rows without a label, held-out rows."""
 
 import dataclasses
 from collections.abc import Sequence
+from typing import final
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,17 +10,18 @@ from jaxtyping import Float, Int
 from simclr_jax.core import errors
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabeledFeatures:
     """Features with the class of each row.
 
     Attributes:
-      name: what the images are.
-      features: float32, shape [n d].
-      labels: int32, shape [n], from 0.
-      num_classes: number of classes, of which some may have no row.
+      name: name of the images.
+      features: float32 [n d].
+      labels: int32 [n], from 0.
+      num_classes: number of classes; some may have no rows.
       class_names: names of the classes by number, or None.
-      num_unlabeled: rows that were left out because they had no label.
+      num_unlabeled: number of rows that were removed because they had no label.
     """
 
     name: str
@@ -30,24 +32,29 @@ class LabeledFeatures:
     num_unlabeled: int = 0
 
     def class_name(self, number: int) -> str:
-        """Returns what to call a class in a message."""
+        """Returns the name of a class for messages."""
         return class_name(self, number)
 
     def take(self, rows: Int[np.ndarray, " m"], *, name: str) -> "LabeledFeatures":
-        """Returns some of the rows, under another name."""
+        """Returns some of the rows, with another name."""
         features, labels = self.features[rows], self.labels[rows]
         return dataclasses.replace(self, name=name, features=features, labels=labels)
 
 
 def class_name(source: object, number: int) -> str:
-    """Finds what to call a class in a message.
+    """Returns the name of a class for messages.
 
     Args:
-      source: anything; its attribute ``class_names`` is used where it has one.
+      source: any object; its attribute ``class_names`` is used if it has one.
       number: number of the class, from 0.
 
     Returns:
-      The name, or the number where there is no name.
+      The name, or the number if there is no name.
+
+    Example:
+      >>> from simclr_jax import data, evaluation
+      >>> evaluation.class_name(data.open_source("mnist_sample"), 3)
+      '3'
     """
     names: Sequence[str] = getattr(source, "class_names", None) or ()
     return str(names[number]) if 0 <= number < len(names) else str(number)
@@ -58,18 +65,29 @@ def leave_out_unlabeled(
     features: Float[np.ndarray, "n d"],
     labels: Int[np.ndarray, " n"],
 ) -> LabeledFeatures:
-    """Keeps the rows that have a label.
+    """Removes the rows without a label.
 
     Args:
-      source: has ``name`` and ``num_classes``, and may have ``class_names``.
-      features: float32, shape [n d].
-      labels: shape [n]; -1 where there is none.
+      source: object with ``name`` and ``num_classes``, and optionally ``class_names``.
+      features: float32 [n d].
+      labels: integers [n]; -1 means no label.
 
     Returns:
-      The rows with a label, and the number of the others.
+      The rows with a label, and the number of removed rows.
 
     Raises:
       DataError: if no row has a label.
+
+    Example:
+      >>> import types
+      >>> import numpy as np
+      >>> from simclr_jax import evaluation
+      >>> source = types.SimpleNamespace(name="images", num_classes=2)
+      >>> found = evaluation.leave_out_unlabeled(
+      ...     source, np.zeros((3, 4), np.float32), np.array([0, -1, 1], np.int32)
+      ... )
+      >>> found.labels.tolist(), found.num_unlabeled
+      ([0, 1], 1)
     """
     name = getattr(source, "name", "the images")
     has_label = np.asarray(labels) >= 0
@@ -90,15 +108,15 @@ def leave_out_unlabeled(
 
 
 def number_as(test: LabeledFeatures, train: LabeledFeatures) -> LabeledFeatures:
-    """Numbers the classes of the test set as the training set does, by their names.
+    """Renumbers the classes of a test set to match a training set, by class names.
 
     Args:
       test: the set whose labels are renumbered.
-      train: its numbers are kept.
+      train: the set whose numbers are used.
 
     Returns:
-      ``test`` with the numbers of ``train``; classes that only ``test`` has come after
-      those. Unchanged where one of them has no names.
+      ``test`` with the class numbers of ``train``, followed by the classes that only
+      ``test`` has. Unchanged if one of the sets has no class names.
     """
     if not train.class_names or not test.class_names:
         return test
@@ -117,22 +135,29 @@ def number_as(test: LabeledFeatures, train: LabeledFeatures) -> LabeledFeatures:
 def hold_out(
     labels: Int[np.ndarray, " n"], *, share: float, seed: int
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
-    """Draws a share of the rows of every class.
+    """Draws a fraction of the rows of every class to hold out for a test.
 
-    Of each class, the share is rounded to the nearest row, but at least one row is held
-    out and at least one stays. The only row of a class stays.
+    In each class, the number of rows is rounded to the nearest integer, but at least
+    one row is held out and at least one remains. The only row of a class remains.
 
     Args:
-      labels: shape [n].
-      share: in (0, 1).
-      seed: decides the draw.
+      labels: integers [n].
+      share: fraction to hold out, in (0, 1).
+      seed: random seed of the draw.
 
     Returns:
-      The numbers of the rows that stay and of those held out, sorted; every row is in
-      one of them.
+      Indices of the rows that remain, and of those held out; both sorted.
 
     Raises:
       UserError: if the share is not in (0, 1), or if no class has two rows.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import evaluation
+      >>> labels = np.array([0, 0, 0, 0, 1, 1])
+      >>> train, test = evaluation.hold_out(labels, share=0.5, seed=0)
+      >>> labels[train].tolist(), labels[test].tolist()
+      ([0, 0, 1], [0, 0, 1])
     """
     if not 0 < share < 1:
         raise errors.UserError(

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +23,14 @@ from simclr_jax.evaluation import standardize
 PROTOCOL = "linear, L-BFGS softmax regression on standardized frozen features"
 
 _LARGEST_GRADIENT = 1e-5
-_SMALLEST_KERNEL = 1e-2  # by norm: below, logits are all but equal
-# Evaluations without a smaller gradient, after which float32 can do no better: an
-# iteration takes one, and 20 where its line search finds nothing but rounding.
+_SMALLEST_KERNEL = 1e-2  # Norm below which all logits are practically equal.
+# Number of evaluations without a smaller gradient after which float32 is assumed to
+# permit no further progress. An iteration takes one evaluation, or 20 if its line
+# search fails because of rounding.
 _PATIENCE = 200
 
-# Near the optimum, the objective changes by less than its rounding: a step is then
-# judged by its gradient, from a larger relative change on than optax's default.
+# Near the optimum, the objective changes by less than its rounding error. A step is
+# then judged by its gradient; the tolerance is larger than the default of optax.
 _SEARCH = optax.scale_by_zoom_linesearch(
     max_linesearch_steps=20, initial_guess_strategy="one", approx_dec_rtol=1e-4
 )
@@ -37,19 +38,20 @@ _SEARCH = optax.scale_by_zoom_linesearch(
 _log = logging.getLogger("simclr_jax")
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class LinearProbe:
     """A classifier ``(features - center) @ kernel + bias``.
 
     Attributes:
-      kernel: float32, shape [d k]; the scale of the features is folded in.
-      bias: float32, shape [k]; minus infinity for a class without training rows.
-      center: mean of the training features, float32, shape [d].
+      kernel: float32 [d k]; includes the scale of the features.
+      bias: float32 [k]; minus infinity for a class without training rows.
+      center: mean of the training features, float32 [d].
       converged: whether ``distance`` and the gradient are within the tolerances.
-      num_iterations: iterations of L-BFGS that were made.
-      distance: bound on how far the standardized kernel is from the optimum, relative
-        to its own norm. It assumes the optimal bias and is pessimistic: the error is
-        often a tenth of it.
+      num_iterations: number of L-BFGS iterations.
+      distance: upper bound of the distance of the standardized kernel from the optimum,
+        relative to its norm. It assumes the optimal bias; the true distance is often a
+        tenth of it.
     """
 
     kernel: jax.Array
@@ -75,38 +77,47 @@ def fit_linear_probe(
     num_iterations: int = 2000,
     tolerance: float = 1e-3,
 ) -> LinearProbe:
-    """Fits the classifier: mean cross entropy plus ``l2 / 2 * |kernel|^2``.
+    """Fits a linear classifier: mean cross entropy plus ``l2 / 2 * |kernel|^2``.
 
-    L-BFGS iterates until ``distance`` (see ``LinearProbe``) is within the tolerance and
-    the norm of the gradient within 1e-5; a warning says where that is not reached.
-    Classes without rows are never predicted.
+    L-BFGS iterates until ``distance`` (see ``LinearProbe``) is at most ``tolerance``
+    and the norm of the gradient is at most 1e-5. If it does not converge, a warning is
+    logged. Classes without rows are never predicted.
 
     Args:
-      features: float32, shape [n d].
-      labels: in [0, num_classes), of at least two classes, shape [n].
-      num_classes: k.
+      features: float32 [n d].
+      labels: integers [n] in [0, num_classes), of at least two classes.
+      num_classes: number of classes, k.
       l2: weight of the penalty on the kernel of the standardized features, > 0.
-      num_iterations: iterations of L-BFGS at most.
+      num_iterations: maximum number of L-BFGS iterations.
       tolerance: largest relative distance to the optimum.
 
     Returns:
       The probe.
 
     Raises:
-      UserError: if the shapes do not match, a label is out of range, all labels are the
-        same or features are not finite.
+      UserError: if the shapes do not match, a label is out of range, all labels are
+        equal, or features are not finite.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import evaluation
+      >>> features = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
+      >>> labels = np.array([0, 0, 1, 1])
+      >>> probe = evaluation.fit_linear_probe(features, labels, num_classes=2)
+      >>> probe.predict(features).tolist()
+      [0, 0, 1, 1]
     """
     checks.check_positive("l2", l2)
     checks.check_positive("tolerance", tolerance)
     checks.check_positive_int("num_iterations", num_iterations)
     labels = np.asarray(labels)
     present = _check_labels(len(features), labels, num_classes)
-    # A copy, which is given to _standardize: the features are on the device once.
+    # A copy, donated to `_standardize`, so that the device stores the features once.
     standard = jnp.array(features, jnp.float32, copy=True)
     center, scale = standardize.center_and_scale(standard)
     if not bool(jnp.isfinite(center).all() & jnp.isfinite(scale).all()):
         raise errors.UserError(
-            "The features hold NaN or infinity, or numbers too large to add up."
+            "The features contain NaN, infinity, or numbers whose sum overflows."
         )
     best, made = _minimize(
         _standardize(standard, center, scale),
@@ -138,7 +149,25 @@ def accuracy(
     features: Float[np.ndarray, "n d"],
     labels: Int[np.ndarray, " n"],
 ) -> float:
-    """Returns the share of rows whose most likely class is their label, in [0, 1]."""
+    """Computes the accuracy of a probe.
+
+    Args:
+      probe: the classifier.
+      features: float32 [n d].
+      labels: true classes, integers [n].
+
+    Returns:
+      The fraction of rows that are classified correctly, in [0, 1].
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import evaluation
+      >>> features = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
+      >>> labels = np.array([0, 0, 1, 1])
+      >>> probe = evaluation.fit_linear_probe(features, labels, num_classes=2)
+      >>> evaluation.accuracy(probe, features, labels)
+      1.0
+    """
     return float(np.mean(probe.predict(features) == np.asarray(labels)))
 
 
@@ -152,16 +181,24 @@ def take_per_class(
     """Draws the same number of rows of every class.
 
     Args:
-      labels: shape [n].
-      num_per_class: rows of each class.
-      seed: decides the draw.
-      name_of: what to call a class in a message.
+      labels: integers [n].
+      num_per_class: number of rows of each class.
+      seed: random seed of the draw.
+      name_of: returns the name of a class for error messages.
 
     Returns:
-      Row numbers, sorted, shape [classes * num_per_class].
+      Sorted row indices [classes * num_per_class].
 
     Raises:
       UserError: if a class has too few rows.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import evaluation
+      >>> labels = np.array([0, 0, 1, 1])
+      >>> rows = evaluation.take_per_class(labels, num_per_class=1, seed=0)
+      >>> labels[rows].tolist()
+      [0, 1]
     """
     generator = np.random.default_rng(seed)
     chosen = []
@@ -170,12 +207,13 @@ def take_per_class(
         if len(rows) < num_per_class:
             raise errors.UserError(
                 f"Class {name_of(int(label))} has {len(rows)} rows; {num_per_class} "
-                "were asked for."
+                "were requested."
             )
         chosen.append(generator.choice(rows, num_per_class, replace=False))
     return np.sort(np.concatenate(chosen))
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class _Best:
     """The iterate with the smallest gradient."""
@@ -185,7 +223,7 @@ class _Best:
     distance: jax.Array
 
     def is_within(self, tolerance: jax.Array | float) -> jax.Array:
-        """Returns whether it is close enough to the optimum."""
+        """Returns whether the iterate is close enough to the optimum."""
         return (self.distance <= tolerance) & (self.norm <= _LARGEST_GRADIENT)
 
 
@@ -207,8 +245,8 @@ def _check_labels(num_rows: int, labels: np.ndarray, num_classes: int) -> np.nda
     present = np.unique(labels)
     if len(present) < 2:
         raise errors.UserError(
-            f"All {len(labels)} labels are {present[0]}: a probe needs two classes at "
-            "least, or its accuracy is 1 whatever the features are."
+            f"All {len(labels)} labels are {present[0]}: a probe needs at least two "
+            "classes, because with one class every classifier has accuracy 1."
         )
     return present
 
@@ -216,8 +254,8 @@ def _check_labels(num_rows: int, labels: np.ndarray, num_classes: int) -> np.nda
 def _warn(best: _Best, tolerance: float, l2: float, *, made: int, most: int) -> None:
     _log.warning(
         "The linear probe stopped after %d iterations with a gradient of norm %.1e; "
-        "its weights may be off by %.2g of their norm, where %.2g was wanted. Raise l2 "
-        "(now %g)%s.",
+        "the relative error of its weights may be %.2g, above the tolerance of %.2g. "
+        "Increase l2 (now %g)%s.",
         made,
         best.norm,
         best.distance,
@@ -240,7 +278,7 @@ def _predict(
     return jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
 
-# The default on accelerators rounds the factors to 8 or 11 bits, which is more than the
+# By default, accelerators round the factors to 8 or 11 bits, an error larger than the
 # tolerance.
 _product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
@@ -257,7 +295,7 @@ def _penalized_loss(
 
 
 def _measured(params: dict[str, jax.Array], grad: Any, l2: jax.Array | float) -> _Best:
-    # The objective is l2-strongly convex in the kernel.
+    # The bound holds because the objective is l2-strongly convex in the kernel.
     size = jnp.maximum(jnp.linalg.norm(params["kernel"]), _SMALLEST_KERNEL)
     distance = jnp.linalg.norm(grad["kernel"]) / (l2 * size)
     return _Best(params, optax.tree.norm(grad), distance)
@@ -301,7 +339,7 @@ def _minimize(
         )
 
     params = {
-        # [k d]: the gradient of [d k] would transpose all features at each iteration.
+        # [k d], because the gradient of [d k] transposes all features per iteration.
         "kernel": jnp.zeros((num_classes, features.shape[1]), jnp.float32),
         "bias": jnp.zeros((num_classes,), jnp.float32),
     }
@@ -309,5 +347,5 @@ def _minimize(
     best = _Best(params, infinite, infinite)
     start = (params, solver.init(params), best, jnp.int32(0), jnp.int32(0))
     _, _, best, count, _ = jax.lax.while_loop(unfinished, step, start)
-    # The last update was not measured.
+    # The last update was not evaluated.
     return best, count - 1

@@ -1,4 +1,4 @@
-"""Scores of predicted classes, and what they are to be compared with."""
+"""Scores of predicted classes: balanced accuracy, and the majority baseline."""
 
 import numpy as np
 from jaxtyping import Int
@@ -7,16 +7,23 @@ from jaxtyping import Int
 def balanced_accuracy(
     predicted: Int[np.ndarray, " n"], labels: Int[np.ndarray, " n"]
 ) -> float:
-    """Computes the mean, over the classes that occur, of the share that is right.
+    """Computes the balanced accuracy: the mean of the accuracies of each class.
 
-    Unlike the accuracy, it does not grow by predicting the largest class everywhere.
+    Unlike the accuracy, it does not reward always predicting the most frequent class.
 
     Args:
-      predicted: predicted classes, shape [n].
-      labels: true classes, shape [n], n > 0.
+      predicted: predicted classes [n].
+      labels: true classes [n], n > 0.
 
     Returns:
-      A number in [0, 1]; the accuracy where all classes have the same number of rows.
+      A number in [0, 1]; equal to the accuracy if all classes have equally many rows.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import evaluation
+      >>> predicted, labels = np.array([0, 0, 0, 0]), np.array([0, 0, 0, 1])
+      >>> evaluation.balanced_accuracy(predicted, labels)
+      0.5
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     right = [np.mean(predicted[labels == k] == k) for k in np.unique(labels)]
@@ -24,6 +31,19 @@ def balanced_accuracy(
 
 
 def majority_rate(labels: Int[np.ndarray, " n"]) -> float:
-    """Returns the accuracy of predicting the largest class everywhere, in (0, 1]."""
+    """Computes the accuracy of always predicting the most frequent class.
+
+    Args:
+      labels: true classes [n], n > 0.
+
+    Returns:
+      A number in (0, 1].
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import evaluation
+      >>> evaluation.majority_rate(np.array([0, 0, 0, 1]))
+      0.75
+    """
     counts = np.unique(np.asarray(labels), return_counts=True)[1]
     return float(counts.max() / counts.sum())

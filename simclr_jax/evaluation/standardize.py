@@ -1,4 +1,4 @@
-"""Standardization of features by column, exact where columns are far from zero."""
+"""Standardization of feature columns, accurate even if means are far from zero."""
 
 import math
 
@@ -14,27 +14,27 @@ _TINY = float(jnp.finfo(jnp.float32).tiny)
 def center_and_scale(
     features: Float[jax.Array, "n d"],
 ) -> tuple[Float[jax.Array, " d"], Float[jax.Array, " d"]]:
-    """Computes what standardizes each column: ``(features - center) * scale``.
+    """Computes center and scale of each column, for ``(features - center) * scale``.
 
-    The sums are taken of differences, first from the first row and then from the mean,
-    and in two levels, so that their rounding does not grow with mean / std or with n.
-    A column whose standard deviation is not above the rounding of its own values (16
-    float32 epsilons of its mean) or of the features as a whole (one epsilon of the
-    median over the columns) is constant: its scale is 0, so that no weight can grow on
-    its rounding errors.
+    Sums are taken over differences, first from the first row and then from the mean,
+    and in two levels, so that rounding errors do not grow with mean / std or with n. A
+    column is regarded as constant if its standard deviation does not exceed the
+    rounding error of its values (16 float32 epsilons of its mean) or of all features
+    (one epsilon of the median standard deviation). Its scale is 0, so that no weight
+    depends on rounding errors.
 
     Args:
-      features: float32, shape [n d].
+      features: float32 [n d].
 
     Returns:
-      Mean and reciprocal standard deviation of each column, shape [d].
+      Mean and reciprocal standard deviation of each column, both [d].
     """
     pivot = features[0]
     center = pivot + _mean(features - pivot[None, :])
-    # What rounding left of the mean; it matters where the first row is far away.
+    # Corrects the rounding error of the mean, large if the first row is an outlier.
     center = center + _mean(features - center[None, :])
     residuals = features - center[None, :]
-    # Squares of values near 1 neither overflow nor vanish.
+    # Scaled to at most 1, so that the squares neither overflow nor vanish.
     largest = jnp.max(jnp.abs(residuals), axis=0)
     unit = jnp.where(largest > 0, largest, 1.0)
     std = unit * jnp.sqrt(_mean(jnp.square(residuals / unit[None, :])))

@@ -1,4 +1,4 @@
-"""Pictures: arrays in, a PNG file out. Needs the extra ``plots`` (matplotlib)."""
+"""Figures written as PNG files. Requires the extra ``plots`` (matplotlib)."""
 
 from simclr_jax.plots.curves import save_loss_curve
 from simclr_jax.plots.maps import save_class_map

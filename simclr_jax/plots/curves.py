@@ -1,9 +1,9 @@
-"""The loss over the run, between what guessing gives and what is possible."""
+"""Loss curve of a run, with the loss at chance and the lowest possible loss."""
 
 import pathlib
 from collections.abc import Sequence
 
-from simclr_jax.plots import canvas
+from simclr_jax.plots import figures
 
 
 def save_loss_curve(
@@ -14,19 +14,27 @@ def save_loss_curve(
     chance: float,
     floor: float,
 ) -> pathlib.Path:
-    """Draws the loss with a line at chance and one at the floor.
+    """Draws the loss, with horizontal lines at chance and at the floor.
 
     Args:
       path: the PNG file to write.
-      steps: numbers of the steps.
-      loss: the loss at each, in nats.
-      chance: the loss of an encoder that tells nothing apart, ``ln(2b - 1)``.
-      floor: the loss of perfect positives and orthogonal negatives.
+      steps: step numbers.
+      loss: loss at each step, in nats.
+      chance: loss of an encoder whose embeddings are all equal, ``ln(2b - 1)``.
+      floor: loss if positives are identical and negatives orthogonal.
 
     Returns:
-      The path.
+      The absolute path.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> from simclr_jax import plots
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder, "loss.png")
+      ...     plots.save_loss_curve(path, [1, 2], [5.0, 4.5], chance=5.5, floor=1).name
+      'loss.png'
     """
-    figure = canvas.new_figure(width=7.0, height=4.0)
+    figure = figures.new_figure(width=7.0, height=4.0)
     axis = figure.subplots()
     axis.plot(steps, loss, color="tab:blue", linewidth=1.2)
     for value, text in ((chance, "chance"), (floor, "floor")):
@@ -44,4 +52,4 @@ def save_loss_curve(
     axis.set_xlabel("step")
     axis.set_ylabel("NT-Xent (nats)")
     axis.set_ylim(bottom=0, top=1.08 * max(chance, *loss))
-    return canvas.save(figure, path)
+    return figures.save(figure, path)

@@ -1,21 +1,22 @@
-"""A contact sheet: originals with the crops drawn in, and their views with captions."""
+"""Contact sheet: images with their crop boxes, beside their views with captions."""
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from jaxtyping import Float
 
-from simclr_jax.plots import canvas
+from simclr_jax.plots import figures
 
 
+@final
 class Tile(NamedTuple):
     """One view on a contact sheet.
 
     Attributes:
-      picture: in [0, 1], shape [h w c], one or three channels.
-      caption: small print below it; may have several lines.
+      picture: float image [h w c] in [0, 1], with one or three channels.
+      caption: text below it; may have several lines.
       box: (top, left, height, width) of the crop in pixels of the original, or None.
     """
 
@@ -32,20 +33,35 @@ def save_contact_sheet(
     title: str,
     names: Sequence[str],
 ) -> pathlib.Path:
-    """Draws a row for each image: the original with its crops, then the views.
+    """Draws one row per image: the original with its crop boxes, then its views.
 
     Args:
       path: the PNG file to write.
       originals: float images [h w c] in [0, 1], of any sizes.
-      views: the views of each image, as many for each.
-      title: above all.
-      names: what each image is called.
+      views: views of each image; every image has the same number.
+      title: title of the figure.
+      names: captions of the originals.
 
     Returns:
-      The path.
+      The absolute path.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> import numpy as np
+      >>> from simclr_jax import plots
+      >>> image = np.full((8, 8, 1), 0.5)
+      >>> tile = plots.Tile(image[:4, :4], "crop", (0, 0, 4, 4))
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder, "sheet.png")
+      ...     plots.save_contact_sheet(
+      ...         path, [image], [[tile]], title="views", names=["gray"]
+      ...     ).name
+      'sheet.png'
     """
     num_rows, num_views = len(originals), len(views[0])
-    figure = canvas.new_figure(width=1.9 * (num_views + 1), height=2.5 * num_rows + 0.5)
+    figure = figures.new_figure(
+        width=1.9 * (num_views + 1), height=2.5 * num_rows + 0.5
+    )
     figure.suptitle(title, size=9)
     grid = figure.subplots(num_rows, num_views + 1, squeeze=False)
     for axes, original, tiles, name in zip(grid, originals, views, names, strict=True):
@@ -55,7 +71,7 @@ def save_contact_sheet(
             _draw_picture(axis, tile.picture, caption=tile.caption, color=color)
             if tile.box is not None:
                 _draw_box(axes[0], tile.box, color)
-    return canvas.save(figure, path)
+    return figures.save(figure, path)
 
 
 def _draw_picture(
@@ -81,7 +97,7 @@ def _draw_box(axis: Any, box: tuple[float, float, float, float], color: str) -> 
 
     top, left, height, width = box
     axis.add_patch(
-        # The center of the first pixel is at 0 in the axes, its corner at -1/2.
+        # In the axes, the center of the first pixel is at 0 and its corner at -1/2.
         Rectangle(
             (left - 0.5, top - 0.5),
             width,

@@ -1,11 +1,11 @@
-"""What the encoder sees: originals beside their views."""
+"""Grid of images beside their augmented views."""
 
 import pathlib
 
 import numpy as np
 from jaxtyping import Float
 
-from simclr_jax.plots import canvas
+from simclr_jax.plots import figures
 
 
 def save_view_grid(
@@ -13,18 +13,31 @@ def save_view_grid(
     originals: Float[np.ndarray, "n h w c"],
     views: Float[np.ndarray, "n v h2 w2 c"],
 ) -> pathlib.Path:
-    """Draws a row for each image: the original at the left, then its views.
+    """Draws one row per image: the original at the left, then its views.
 
     Args:
       path: the PNG file to write.
-      originals: in [0, 1], shape [n h w c], one or three channels.
-      views: in [0, 1], shape [n v h' w' c].
+      originals: float [n h w c] in [0, 1], with one or three channels.
+      views: float [n v h' w' c] in [0, 1].
 
     Returns:
-      The path.
+      The absolute path.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> import numpy as np
+      >>> from simclr_jax import plots
+      >>> originals = np.zeros((1, 8, 8, 1))
+      >>> views = np.zeros((1, 2, 6, 6, 1))
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder, "views.png")
+      ...     plots.save_view_grid(path, originals, views).name
+      'views.png'
     """
     num_rows, num_views = views.shape[:2]
-    figure = canvas.new_figure(width=1.1 * (num_views + 1), height=1.1 * num_rows + 0.4)
+    figure = figures.new_figure(
+        width=1.1 * (num_views + 1), height=1.1 * num_rows + 0.4
+    )
     grid = figure.subplots(num_rows, num_views + 1, squeeze=False)
     for row, axes in enumerate(grid):
         pictures = [originals[row], *views[row]]
@@ -40,4 +53,4 @@ def save_view_grid(
             axis.set_yticks([])
             if row == 0:
                 axis.set_title("original" if column == 0 else f"view {column}", size=9)
-    return canvas.save(figure, path)
+    return figures.save(figure, path)

@@ -1,1 +1,1 @@
-"""The programs: each an absl main of its own."""
+"""Command-line programs, one module each; ``simclr PROGRAM`` calls its ``main``."""

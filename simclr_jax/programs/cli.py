@@ -1,4 +1,4 @@
-"""What the programs share: flags, errors without tracebacks, the compilation cache."""
+"""Common parts of the programs: flags, error messages, the compilation cache."""
 
 import ast
 import io
@@ -16,11 +16,11 @@ from simclr_jax.programs import config_flag
 
 
 def run(main: Callable[[], int | None], arguments: list[str]) -> int:
-    """Parses the flags, then runs a program as ``guard`` does.
+    """Parses the flags and runs a program; see ``guard``.
 
     Args:
       main: the program; returns its exit code, None for 0.
-      arguments: the program's name and its flags.
+      arguments: name of the program and its flags.
 
     Returns:
       The exit code.
@@ -34,25 +34,31 @@ def run(main: Callable[[], int | None], arguments: list[str]) -> int:
 
 
 def guard(main: Callable[[], int | None]) -> int:
-    """Runs a program and turns a user's error into one message without a traceback.
+    """Runs a program and prints a ``UserError`` as a message without a traceback.
 
     Args:
       main: the program; returns its exit code, None for 0.
 
     Returns:
-      The exit code; of a ``UserError``, its ``exit_code``.
+      The exit code; for a ``UserError``, its ``exit_code``.
     """
     logging.basicConfig(
         format="%(levelname)s: %(message)s", stream=sys.stderr, force=True
     )
     logging.getLogger("simclr_jax").setLevel(logging.INFO)
-    for stream in (sys.stdout, sys.stderr):  # A path may have letters they lack.
+    for stream in (sys.stdout, sys.stderr):  # A path may not be encodable.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         _enable_compilation_cache()
         with signals.watched():
-            return main() or 0
+            code = main() or 0
+        sys.stdout.flush()  # A closed pipe raises here rather than at exit.
+        return code
+    except BrokenPipeError:  # As of `simclr configs | head`.
+        if not _is_output_closed():
+            raise
+        return 128 + 13  # As if ended by SIGPIPE.
     except errors.UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -61,18 +67,24 @@ def guard(main: Callable[[], int | None]) -> int:
         return errors.PREEMPTED_EXIT_CODE
 
 
-def _parse_flags(arguments: list[str]) -> None:
-    """Parses absl flags, config files and overrides among them.
+def _is_output_closed() -> bool:
+    """Returns whether standard output is a closed pipe, and if so, discards it."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:  # Python flushes again at exit, which must not raise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
-    Raises:
-      UserError: for an unknown flag, config file, field or variant.
-    """
+
+def _parse_flags(arguments: list[str]) -> None:
+    """Parses absl flags, ``--config`` and its overrides; raises ``UserError``."""
     arguments, overrides = config_flag.take_overrides(arguments)
     try:
         unparsed = flags.FLAGS(arguments)[1:]
     except (flags.Error, AttributeError, KeyError, OSError, TypeError) as error:
         cause = error.__cause__ or error.__context__
-        if isinstance(cause, errors.UserError):  # of a flag's parser
+        if isinstance(cause, errors.UserError):  # From the parser of a flag.
             raise cause from None
         raise errors.UserError(_plain_message(error)) from error
     if unparsed:
@@ -85,23 +97,23 @@ def _parse_flags(arguments: list[str]) -> None:
 
 
 def _plain_message(error: BaseException) -> str:
-    """Returns the message of a flag's error without the traceback in it."""
+    """Returns the message of a flag error without the traceback it contains."""
     text = str(error.args[0]) if error.args else str(error)
-    if "Traceback" in text:  # an error inside a config file: its own message is last
+    if "Traceback" in text:  # An error in a config file; its message is the last line.
         text = text.strip().splitlines()[-1]
-    if text[:1] == text[-1:] == "'":  # a KeyError quotes its message
+    if text[:1] == text[-1:] == "'":  # A KeyError quotes its message.
         text = ast.literal_eval(text)
     return " ".join(text.split())
 
 
 def _enable_compilation_cache() -> None:
-    """Keeps compiled programs for the next run, in a folder of the user's own.
+    """Enables the persistent compilation cache, in a folder of the user.
 
     Raises:
-      UserError: if ``JAX_COMPILATION_CACHE_DIR`` is no path and no bucket.
+      UserError: if ``JAX_COMPILATION_CACHE_DIR`` is neither a path nor a bucket.
     """
     chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    if chosen:  # JAX reads it too, but knows no ``~``.
+    if chosen:  # JAX reads it too, but does not expand ``~``.
         if paths.url_scheme(chosen) != "gs":
             chosen = str(paths.local_path(chosen, what="JAX_COMPILATION_CACHE_DIR"))
         jax.config.update("jax_compilation_cache_dir", chosen)

@@ -1,4 +1,8 @@
-"""Predicts a training step on TPUs that are not there, from the compiled program."""
+"""Predict the speed of a training step on TPUs from its compiled program.
+
+Needs no TPU. Compiles the step for a topology, counts its operations, and divides by
+the speeds in the data sheet of the chip: an upper bound of the speed.
+"""
 
 import datetime
 import importlib.metadata
@@ -10,30 +14,40 @@ import time
 
 from absl import flags
 
-from simclr_jax import aot, assembly, training
+from simclr_jax import aot, assembly
 from simclr_jax.core import checks, errors, paths
 from simclr_jax.programs import config_flag
+from simclr_jax.training import session
 
 _CONFIG = config_flag.define()
-_TOPOLOGY = flags.DEFINE_string("topology", None, "The chips, e.g. v5e:16x16.")
+_TOPOLOGY = flags.DEFINE_string(
+    "topology", None, "Chip and grid to compile for, e.g. v5e:16x16."
+)
 _SWEEP = flags.DEFINE_multi_string(
     "sweep",
     [],
-    "FIELD=VALUE,VALUE,... of the config; a row for each, or for each pair.",
+    "FIELD=VALUE,VALUE,... of the config: one row per value. May be repeated: one row "
+    "per combination.",
 )
 _NUM_IMAGES = flags.DEFINE_integer(
-    "num_images", 1_281_167, "Images in the set; decides the length of the schedule."
+    "num_images",
+    1_281_167,
+    "Number of images in the data set; determines the length of the run.",
 )
 _IMAGE_SHAPE = flags.DEFINE_string(
-    "image_shape", None, "HxWxC of images of one size; None: many, on a canvas."
+    "image_shape",
+    None,
+    "HxWxC of images that all have the same size; None: images of many sizes, padded.",
 )
-_OUTPUT = flags.DEFINE_string("output", None, "File for what is printed, Markdown.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Markdown file to which the output is also written."
+)
 
 _log = logging.getLogger("simclr_jax")
 
 
 def main() -> None:
-    """Runs the program with the parsed flags."""
+    """Runs the program; the flags must be parsed."""
     if _CONFIG.value is None or not _TOPOLOGY.value:
         raise errors.UserError(
             "compile needs --config=RECIPE (or FILE.py) and --topology=CHIP:GRID, "
@@ -44,7 +58,7 @@ def main() -> None:
     aot.forget_devices()
     where = aot.describe(_TOPOLOGY.value)
     variants = assembly.sweep(_CONFIG.value, _SWEEP.value)
-    arguments = {  # All before the first compilation, which takes minutes.
+    arguments = {  # Errors appear here, before the compilations, which take minutes.
         name: assembly.abstract_arguments(
             config,
             mesh=where.mesh,
@@ -61,17 +75,23 @@ def main() -> None:
         if not isinstance(found, aot.TooLarge):
             found = aot.predict(found, where, batch_size=config.batch_size)
         outcomes[name] = found
-    text = page(outcomes)
+    text = report(outcomes)
     print(text)
     if output:
         paths.write_text(output, text + "\n", what="--output")
 
 
 def parse_shape(text: str | None) -> tuple[int, int, int] | None:
-    """Returns (h, w, c) of ``HxWxC``; None of None.
+    """Parses ``HxWxC`` to (h, w, c).
+
+    Args:
+      text: e.g. ``"32x32x3"``, or None.
+
+    Returns:
+      The shape; None for None.
 
     Raises:
-      UserError: if the text is something else.
+      UserError: if the text has another form.
     """
     if text is None:
         return None
@@ -81,9 +101,9 @@ def parse_shape(text: str | None) -> tuple[int, int, int] | None:
     return int(found[1]), int(found[2]), int(found[3])
 
 
-def page(outcomes: dict[str, aot.Outcome]) -> str:
-    """Returns what is printed: where it comes from, the table, each step in detail."""
-    versions = training.versions() | {"libtpu": importlib.metadata.version("libtpu")}
+def report(outcomes: dict[str, aot.Outcome]) -> str:
+    """Formats the output: command and versions, the table, details of each step."""
+    versions = session.versions() | {"libtpu": importlib.metadata.version("libtpu")}
     shown = ("python", "jax", "flax", "optax", "libtpu", "simclr_jax")
     parts = [
         f"# {_TOPOLOGY.value}, {datetime.date.today()}",

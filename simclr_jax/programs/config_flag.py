@@ -1,9 +1,9 @@
-"""The flag ``--config``, and ``--config.FIELD=VALUE``, which changes a field of it."""
+"""The flag ``--config``, and overrides of its fields, ``--config.FIELD=VALUE``."""
 
 import logging
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import ml_collections
 from absl import flags
@@ -14,33 +14,34 @@ from simclr_jax.core import errors
 _log = logging.getLogger("simclr_jax")
 
 
+@final
 class _ConfigParser(flags.ArgumentParser):
-    """Loads what ``--config`` names."""
+    """Loads the config that ``--config`` names."""
 
     def parse(self, argument: str) -> ml_collections.ConfigDict:
         config = assembly.load_config(argument)
-        config.lock()  # no field may be added
+        config.lock()  # No field may be added.
         return config
 
 
 def define() -> flags.FlagHolder:
-    """Defines ``--config``, whose fields ``--config.FIELD=VALUE`` changes."""
-    if "config" in flags.FLAGS:  # two programs in one process
+    """Defines the flag ``--config``; returns its holder."""
+    if "config" in flags.FLAGS:  # Another program of this process has defined it.
         return flags.FlagHolder(flags.FLAGS, flags.FLAGS["config"])
     return flags.DEFINE(
         _ConfigParser(),
         "config",
         None,
-        "RECIPE, FILE.py, or either with :VARIANT; simclr configs lists the recipes. "
-        "--config.FIELD=VALUE changes a field.",
+        "Recipe or file: RECIPE, RECIPE:VARIANT, FILE.py or FILE.py:VARIANT; simclr "
+        "configs lists the recipes. --config.FIELD=VALUE changes a field.",
     )
 
 
 def apply(overrides: Sequence[tuple[str, str]]) -> None:
-    """Changes the config that the flags name.
+    """Applies overrides to the config of the flag ``--config``.
 
     Args:
-      overrides: pairs (field, value), as ``take_overrides`` returns them.
+      overrides: pairs (field, value), from ``take_overrides``.
 
     Raises:
       UserError: if there is no config, or a field or value is wrong.
@@ -48,8 +49,8 @@ def apply(overrides: Sequence[tuple[str, str]]) -> None:
     config: Any = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
     if config is None:
         raise errors.UserError(
-            f"--config.{overrides[0][0]} changes a config; give --config=RECIPE or "
-            "--config=FILE.py too."
+            f"--config.{overrides[0][0]} changes a config; also give --config=RECIPE "
+            "or --config=FILE.py."
         )
     for note in assembly.config.apply_overrides(config, overrides):
         _log.info("%s", note)
@@ -58,16 +59,16 @@ def apply(overrides: Sequence[tuple[str, str]]) -> None:
 def take_overrides(
     arguments: list[str],
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """Splits ``--config.FIELD=VALUE``, or ``--config.FIELD VALUE``, off arguments.
+    """Separates ``--config.FIELD=VALUE`` and ``--config.FIELD VALUE`` from other flags.
 
     Args:
-      arguments: the program's name and its flags.
+      arguments: name of the program and its flags.
 
     Returns:
       The other arguments, and the pairs (field, value).
 
     Raises:
-      UserError: if the last one lacks its value.
+      UserError: if the last field has no value.
     """
     others: list[str] = []
     overrides: list[tuple[str, str]] = []

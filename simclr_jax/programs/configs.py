@@ -1,15 +1,15 @@
-"""Lists the recipes that ``--config`` takes by name, with their variants."""
+"""List the recipes that ``--config`` takes by name, with their variants."""
 
 from simclr_jax import assembly
 
 
 def main() -> None:
-    """Runs the program with the parsed flags."""
+    """Runs the program; the flags must be parsed."""
     print(describe(assembly.config.list_recipes()))
 
 
 def describe(recipes: tuple[assembly.config.Recipe, ...]) -> str:
-    """Returns what is printed: a recipe with its summary, then its variants."""
+    """Formats the recipes: name and summary of each, then its variants."""
     width = max(len(recipe.name) for recipe in recipes)
     lines = []
     for recipe in recipes:
@@ -20,7 +20,7 @@ def describe(recipes: tuple[assembly.config.Recipe, ...]) -> str:
         [
             *lines,
             "",
-            "simclr pretrain --config=NAME, or --config=NAME:VARIANT. A config file of "
-            "your own: --config=FILE.py.",
+            "Usage: simclr pretrain --config=NAME or --config=NAME:VARIANT; your own "
+            "config file: --config=FILE.py.",
         ]
     )

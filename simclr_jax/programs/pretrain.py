@@ -1,4 +1,7 @@
-"""Learns an encoder from images without labels; resumes by itself from its workdir."""
+"""Train an encoder on images without labels.
+
+If the workdir contains a run of the same config, it is resumed.
+"""
 
 import contextlib
 import os
@@ -9,25 +12,32 @@ from absl import flags
 from simclr_jax import assembly, data, training
 from simclr_jax.core import errors, paths, signals
 from simclr_jax.programs import config_flag
+from simclr_jax.training import profiling
 
 _CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string(
     "workdir",
     None,
-    "Local folder for checkpoints and metrics; a run in it is continued.",
+    "Local folder for checkpoints and metrics; a run in it is resumed.",
 )
 _COORDINATOR = flags.DEFINE_string(
-    "coordinator", None, "HOST:PORT of the first of several processes."
+    "coordinator", None, "HOST:PORT of process 0, in a run of several processes."
 )
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes in the run.")
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this one, from 0.")
+_NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "Number of processes in the run."
+)
+_PROCESS_ID = flags.DEFINE_integer(
+    "process_id", None, "Number of this process, from 0."
+)
 _PROFILE_STEPS = flags.DEFINE_string(
-    "profile_steps", None, "FIRST:LAST, steps whose trace goes to WORKDIR/profile."
+    "profile_steps",
+    None,
+    "FIRST:LAST, steps of a profiler trace, written to WORKDIR/profile.",
 )
 
 
 def main() -> int:
-    """Runs the program with the parsed flags."""
+    """Runs the program; the flags must be parsed."""
     if _CONFIG.value is None or not _WORKDIR.value:
         raise errors.UserError(
             "pretrain needs --config=RECIPE (or FILE.py) and --workdir=DIR, e.g. "
@@ -35,20 +45,20 @@ def main() -> int:
         )
     workdir = paths.local_path(_WORKDIR.value, what="workdir")
     steps = _PROFILE_STEPS.value
-    profile_steps = None if steps is None else training.parse_steps(steps)
+    profile_steps = None if steps is None else profiling.parse_steps(steps)
     training.distributed.processes.join(
         coordinator=_COORDINATOR.value,
         num_processes=_NUM_PROCESSES.value,
         process_id=_PROCESS_ID.value,
     )
     config = _CONFIG.value
-    if not jax.distributed.is_initialized():  # else the cores may be shared by several
+    if not jax.distributed.is_initialized():  # Else processes may share the cores.
         training.use_cpu_cores(
             config.batch_size,
             accumulate=config.execution.accumulate,
             num_devices=config.execution.num_devices,
         )
-    # So that the data are found from the checkpoint alone, whatever folder is current.
+    # Absolute, so that the checkpoint alone suffices to find the data later.
     config.data.source = data.absolute_spec(config.data.source)
     config.data.data_dir = data.absolute_data_dir(config.data.data_dir)
     return pretrain(config, workdir, profile_steps=profile_steps)
@@ -60,24 +70,24 @@ def pretrain(
     *,
     profile_steps: tuple[int, int] | None = None,
 ) -> int:
-    """Trains until the end of the run, or until the process is asked to stop.
+    """Trains until the end of the run, or until a stop is requested.
 
     Args:
-      config: a recipe, see ``configs/common.py``.
-      workdir: the local folder where checkpoints and ``metrics.jsonl`` go.
-      profile_steps: first and last step of a trace to be written.
+      config: a config, see ``assembly/config/defaults.py`` for its fields.
+      workdir: local folder of checkpoints and ``metrics.jsonl``.
+      profile_steps: first and last step of a profiler trace; None: no trace.
 
     Returns:
       0 at the end of the run; 143 after SIGTERM or Ctrl-C, with the state saved.
 
     Raises:
       StoppedError: after SIGTERM or Ctrl-C before the first step.
-      UserError: for what the user can put right.
+      UserError: if the config, the data or the workdir is invalid.
     """
     assembly.config.check(config)
     goodput = training.metrics.Goodput()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(training.distributed.processes.last_words())
+        stack.enter_context(training.distributed.processes.explain_if_killed())
         workdir = training.open_workdir(workdir, stack)
         stop = stack.enter_context(training.distributed.StopRequest())
         with signals.waiting_for("the data and the model to be ready"):

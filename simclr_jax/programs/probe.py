@@ -1,4 +1,7 @@
-"""Reads a checkpoint with a linear classifier on its frozen encoder."""
+"""Evaluate a checkpoint: train a linear classifier on the frozen encoder, and test it.
+
+Prints the accuracy and writes it to ``probe.json`` in the workdir.
+"""
 
 import json
 from typing import Any
@@ -9,45 +12,59 @@ from simclr_jax import assembly, data, evaluation, training
 from simclr_jax.core import errors, paths
 
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "The workdir of a pretraining run; the newest step is read."
+    "checkpoint", None, "Workdir of a pretraining run; its newest checkpoint is read."
 )
 _DATASET = flags.DEFINE_string(
-    "dataset", None, "Labeled images, e.g. tfds:mnist; None: those of the run."
+    "dataset", None, "Labeled images, e.g. tfds:mnist; None: those of the training run."
 )
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS sets lie.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the TFDS data sets.")
 _LABEL = flags.DEFINE_string(
-    "label", None, "The column that holds the labels; None: as in the run, or usual."
+    "label",
+    None,
+    "Column of the labels; None: as in the training run, or the usual names.",
 )
-_STEP = flags.DEFINE_integer("step", None, "Which checkpoint; None: the newest.")
-_TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "E.g. train[:80%].")
-_TEST_SPLIT = flags.DEFINE_string("test_split", None, "E.g. train[80%:]; None: test.")
+_STEP = flags.DEFINE_integer(
+    "step", None, "Step of the checkpoint to read; None: the newest."
+)
+_TRAIN_SPLIT = flags.DEFINE_string(
+    "train_split", "train", "Split to train the classifier on, e.g. train[:80%]."
+)
+_TEST_SPLIT = flags.DEFINE_string(
+    "test_split", None, "Split to test it on, e.g. train[80%:]; None: test."
+)
 _TEST_SHARE = flags.DEFINE_float(
-    "test_share", None, "Holds so much of each class of the train split out as a test."
+    "test_share",
+    None,
+    "Fraction of each class of the train split, in (0, 1), to hold out for the test.",
 )
 _LABELS_PER_CLASS = flags.DEFINE_integer(
-    "labels_per_class", None, "Uses so many labels of each class; None: all."
+    "labels_per_class",
+    None,
+    "Number of labeled images per class to train on; None: all.",
 )
-_L2 = flags.DEFINE_float("l2", 1e-3, "Weight of the penalty on the classifier.")
-_SEED = flags.DEFINE_integer("seed", 0, "Draws what is held out, or a part of labels.")
+_L2 = flags.DEFINE_float("l2", 1e-3, "Weight of the L2 penalty on the classifier.")
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Random seed of --test_share and --labels_per_class."
+)
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "The JSON file to write; None: probe.json in the workdir."
+    "output", None, "JSON file to write; None: probe.json in the workdir."
 )
 
 
 def main() -> None:
-    """Runs the program with the parsed flags."""
+    """Runs the program; the flags must be parsed."""
     if not _CHECKPOINT.value:
         raise errors.UserError(
             "probe needs --checkpoint=DIR, the workdir of a pretraining run."
         )
     if _TEST_SHARE.value is not None and _TEST_SPLIT.value is not None:
         raise errors.UserError(
-            "--test_split and --test_share are both given; expected one of them."
+            "--test_split and --test_share are both given; expected only one of them."
         )
     training.use_cpu_cores(None)
     workdir = paths.local_path(_CHECKPOINT.value, what="checkpoint")
     encoder = assembly.load(workdir, step=_STEP.value)
-    # Tried before the work; the workdir may be read-only.
+    # Checked before the work; the workdir may be read-only.
     output = paths.output_file(_OUTPUT.value or workdir / "probe.json", what="--output")
     tested = [] if _TEST_SHARE.value is not None else [_TEST_SPLIT.value or "test"]
     opened = [_open(encoder, split) for split in [_TRAIN_SPLIT.value, *tested]]
@@ -58,10 +75,10 @@ def main() -> None:
 
 
 def _open(encoder: assembly.LoadedEncoder, split: str) -> data.Dataset:
-    """Opens labeled images as the encoder saw those of its training.
+    """Opens labeled images, decoded like the images of the training run.
 
     Raises:
-      DataError: unless the encoder can read them and there are labels.
+      DataError: if the encoder cannot read them, or if they have no labels.
     """
     images = encoder.open_images(
         _DATASET.value, split=split, data_dir=_DATA_DIR.value, label=_LABEL.value
@@ -80,7 +97,7 @@ def _open(encoder: assembly.LoadedEncoder, split: str) -> data.Dataset:
 def _measure(
     encoder: assembly.LoadedEncoder, opened: list[data.Dataset]
 ) -> dict[str, Any]:
-    """Extracts the features once, fits the classifier and measures it."""
+    """Extracts the features, trains the classifier and tests it."""
     sets = " and ".join(f"{images.name} ({len(images):,})" for images in opened)
     print(
         f"encoder   {encoder.metadata['encoder']['name']} of step {encoder.step}, "

@@ -1,4 +1,9 @@
-"""Training: the step, the state, the loop and the hooks that run between steps."""
+"""Training: the step, the state, the loop and the hooks that run between steps.
+
+* ``train_step`` (step.py): one update of the parameters, compiled;
+* ``run`` (loop.py): the loop around it;
+* ``Session`` (session.py): the loop in a working directory, with checkpoints and logs.
+"""
 
 from simclr_jax.core.sharding import check_batch_size, make_mesh, place
 from simclr_jax.training import checkpoints, distributed, metrics
@@ -6,18 +11,10 @@ from simclr_jax.training.accumulation import map_micro_batches
 from simclr_jax.training.distributed import use_cpu_cores
 from simclr_jax.training.hooks import Every, Hook, LogMetrics, SaveCheckpoint
 from simclr_jax.training.loop import run
-from simclr_jax.training.profiling import Profile, parse_steps
-from simclr_jax.training.session import (
-    CHECKPOINTS,
-    METRICS,
-    Session,
-    open_workdir,
-    prepare_workdir,
-    versions,
-)
+from simclr_jax.training.profiling import Profile
+from simclr_jax.training.session import Session, open_workdir, prepare_workdir
 from simclr_jax.training.state import (
     TrainState,
-    abstract_state,
     create,
     initialize,
     on_one_device,
@@ -26,8 +23,6 @@ from simclr_jax.training.state import (
 from simclr_jax.training.step import train_step, train_steps
 
 __all__ = [
-    "CHECKPOINTS",
-    "METRICS",
     "Every",
     "Hook",
     "LogMetrics",
@@ -35,7 +30,6 @@ __all__ = [
     "SaveCheckpoint",
     "Session",
     "TrainState",
-    "abstract_state",
     "check_batch_size",
     "checkpoints",
     "create",
@@ -46,7 +40,6 @@ __all__ = [
     "metrics",
     "on_one_device",
     "open_workdir",
-    "parse_steps",
     "place",
     "prepare_workdir",
     "run",
@@ -54,5 +47,4 @@ __all__ = [
     "train_step",
     "train_steps",
     "use_cpu_cores",
-    "versions",
 ]

@@ -1,12 +1,16 @@
-"""Batches larger than memory: one micro-batch after the other, with the exact gradient.
+"""Gradient accumulation for contrastive losses, with the exact full-batch gradient.
 
-A contrastive loss looks at all embeddings of a batch at once, so it is no mean of the
-losses of parts. But embeddings are small. Gao et al. 2021 ("Scaling Deep Contrastive
-Learning Batch Size under Memory Limited Setup", https://arxiv.org/abs/2101.06983,
-algorithm 1) embed every micro-batch and forget how, compute the loss of all embeddings
-and its gradient with respect to them, and then embed each micro-batch once more to
-carry that gradient to the parameters. Here the first and the last part are a scan and
-its transpose, so whoever differentiates the loss need not know.
+A contrastive loss compares all embeddings of a batch, so it is not the mean of the
+losses of micro-batches. The embeddings are small, however, so they all fit in memory.
+Gao et al. 2021 ("Scaling Deep Contrastive Learning Batch Size under Memory Limited
+Setup", https://arxiv.org/abs/2101.06983, algorithm 1) therefore
+
+1. embed every micro-batch and discard the activations,
+2. compute the loss of all embeddings and its gradient with respect to them,
+3. embed each micro-batch again to propagate that gradient to the parameters.
+
+Here, step 1 is a ``jax.lax.scan`` and step 3 is its transpose, so the caller only
+differentiates the loss as usual.
 """
 
 import functools
@@ -28,20 +32,21 @@ def forward(
     *,
     execution: sharding.Execution,
 ) -> dict[str, jax.Array]:
-    """Returns ``method.forward`` of a batch, in micro-batches where that is asked for.
+    """Applies ``method.forward`` to a batch, in ``execution.accumulate`` micro-batches.
 
     Args:
       method: a ``methods.Method``.
       batch: the whole batch.
-      keys: a key for each image, shape [b].
-      execution: its ``accumulate`` is the number of micro-batches.
+      keys: one key per image, shape [b].
+      execution: ``accumulate`` is the number of micro-batches.
 
     Returns:
       The outputs of the whole batch.
 
     Raises:
-      UserError: if ``accumulate`` times the devices does not divide the batch, or the
-        method writes what only ``after_update`` may write.
+      UserError: if the batch size is not a multiple of ``accumulate`` times the number
+        of devices, or if ``forward`` writes a variable that only ``after_update`` may
+        write.
     """
     if execution.accumulate == 1:
         return method.forward(batch, keys)
@@ -62,46 +67,59 @@ def map_micro_batches(
     num_micro_batches: int,
     mesh: Mesh | None = None,
 ) -> Any:
-    """Applies a function of modules and a batch to every micro-batch, in a scan.
+    """Applies a function to each of k micro-batches of a batch, in a scan.
 
-    Micro-batch i holds the images i, i + k, i + 2k, ... of the batch, k being the
-    number of micro-batches: of a batch that is split over devices every device then
-    has its part of each micro-batch already. The outputs are in the order of the batch.
+    Micro-batch i consists of the images i, i + k, i + 2k, ... of the batch. If the
+    batch is sharded over devices, each device then already has its share of every
+    micro-batch. The outputs are in the order of the batch.
 
-    Nothing that ``function`` computes is kept but its outputs: reverse-mode
-    differentiation runs it once more on each micro-batch, one third more work for the
-    memory of one micro-batch.
+    Only the outputs of ``function`` are stored. Reverse-mode differentiation calls it
+    again on each micro-batch: about one third more work, for the activation memory of
+    a single micro-batch.
 
-    What ``function`` writes into the modules:
+    Variables that ``function`` may update:
 
-    * ``nnx.BatchStat``: every micro-batch starts from the statistics of before, and
-      the mean of what the k of them leave is kept. As a running average is linear in
-      the new value, that is one update with the mean of the micro-batches' statistics.
-      The second run changes nothing, and no gradient flows through them.
-    * ``nnx.RngState``: handed on from one micro-batch to the next.
+    * ``nnx.BatchStat``: every micro-batch starts from the same statistics, and the mean
+      of the k results is stored. Because a running average is linear in the new value,
+      this equals one update with the mean of the micro-batch statistics. The repeated
+      calls of the backward pass do not update them, and no gradient flows through them.
+    * ``nnx.RngState``: passed from one micro-batch to the next.
 
     Args:
-      modules: what the function reads and writes; its parameters are differentiated
-        by the caller, as if there were no scan.
-      function: ``(modules, micro_batch) -> outputs``; the outputs are arrays with a
-        leading axis b / k.
-      batch: a tree of arrays with a leading axis b; keys of images may be among them.
+      modules: the modules that the function reads and updates. The caller
+        differentiates their parameters as if there were no scan.
+      function: ``(modules, micro_batch) -> outputs``, where the outputs are arrays with
+        a leading axis of length b / k.
+      batch: a tree of arrays with a leading axis of length b; it may contain PRNG keys.
       num_micro_batches: k >= 1, a divisor of b.
-      mesh: devices over whose axis ``data`` the batch is split; None: one device.
+      mesh: the batch is sharded over its axis ``data``; None: a single device.
 
     Returns:
-      The outputs of all images, with a leading axis b.
+      The outputs for all images, with a leading axis of length b.
 
     Raises:
-      UserError: if k times the devices does not divide b, or the function changes a
-        variable of another type.
+      UserError: if b is not a multiple of k times the number of devices, or if the
+        function updates a variable of another type.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from simclr_jax import training
+      >>> layer = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+      >>> images = jnp.ones((8, 3))
+      >>> rows = training.map_micro_batches(
+      ...     layer, lambda layer, x: layer(x), images, num_micro_batches=4
+      ... )
+      >>> rows.shape
+      (8, 2)
     """
     _check(batch, num_micro_batches, mesh)
     graphdef, *state = nnx.split(modules, nnx.BatchStat, nnx.RngState, ...)
     statistics, random, constant = state
     pieces = jax.tree.map(functools.partial(_split, num_micro_batches), batch)
 
-    # A scan keeps XLA from merging the two runs, so no barriers are needed.
+    # Inside a scan XLA cannot merge the forward and the repeated computation, so the
+    # optimization barriers of `prevent_cse` are not needed.
     @functools.partial(
         jax.checkpoint,
         policy=jax.checkpoint_policies.nothing_saveable,
@@ -135,14 +153,15 @@ def _check(batch, num_micro_batches, mesh):
 
 
 def _check_unchanged(before, after):
-    """Raises if a variable was written that the scan would forget."""
+    """Raises if a variable was updated whose new value the scan would lose."""
     found = dict(nnx.to_flat_state(after))
     for path, variable in nnx.to_flat_state(before):
         if found[path].get_raw_value() is not variable.get_raw_value():
             raise errors.UserError(
                 f"{'.'.join(map(str, path))} of type {type(variable).__name__} was "
                 "written while a micro-batch was embedded; only nnx.BatchStat and "
-                "nnx.RngState may be. Write it after the loss, or do not accumulate."
+                "nnx.RngState may be written there. Write it in after_update, or set "
+                "config.execution.accumulate=1."
             )
 
 
@@ -156,7 +175,7 @@ def _piece(pieces, index):
 
 
 def _join(x):
-    """Inverts ``_split`` where the micro-batches come first."""
+    """Inverts ``_split`` for outputs [micro-batch, image, ...] of the scan."""
     x = jnp.swapaxes(x, 0, 1)
     return x.reshape(-1, *x.shape[2:])
 

@@ -1,31 +1,33 @@
-"""A warning, once, when a run has stopped learning: loss at chance, no gradient."""
+"""Detection of a collapsed run: loss at its chance value and a vanishing gradient."""
 
 import logging
+from typing import final
 
 NUM_STEPS = 50
-"""Steps in a row after the warm-up before the warning."""
+"""Number of consecutive collapsed steps, after the warm-up, before the warning."""
 
 LOSS_TOLERANCE = 1e-3
-"""Largest distance of the loss to its value at chance, relative to it."""
+"""Largest relative difference between the loss and its chance value."""
 
 GRADIENT_TOLERANCE = 1e-6
-"""Largest norm of the gradient, relative to the largest norm of the run."""
+"""Largest gradient norm that counts as zero, relative to the largest of the run."""
 
 _log = logging.getLogger("simclr_jax")
 
 
+@final
 class ChanceWatch:
-    """Watches the loss of every step; warns once if all embeddings have become alike.
+    """Warns once if all embeddings have become identical.
 
-    A contrastive loss is at its ``chance_loss`` when it cannot tell positives from
-    negatives. With a gradient of (almost) zero the run cannot leave that point.
+    A contrastive loss equals its ``chance_loss`` if positives and negatives cannot be
+    told apart. If the gradient is (almost) zero too, the run cannot recover.
     """
 
     def __init__(self, *, warmup_steps: int = 0):
-        """Starts to watch.
+        """Creates the watch.
 
         Args:
-          warmup_steps: steps at the start that are not judged.
+          warmup_steps: number of initial steps that are ignored.
         """
         self._warmup_steps = warmup_steps
         self._largest_norm = 0.0
@@ -33,12 +35,12 @@ class ChanceWatch:
         self._has_warned = False
 
     def see(self, step: int, *, loss: float, chance: float, norm: float) -> None:
-        """Takes the numbers of a step.
+        """Records one step, and warns if the run has collapsed.
 
         Args:
-          step: updates made.
-          loss: the loss of that step, in nats.
-          chance: its value at chance, in nats.
+          step: number of updates made.
+          loss: loss of that step, in nats.
+          chance: value of the loss at chance, in nats.
           norm: norm of the gradient.
         """
         self._largest_norm = max(self._largest_norm, norm)

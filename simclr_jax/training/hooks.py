@@ -1,15 +1,22 @@
-"""What happens between steps. A hook is called after every call, and decides itself.
+"""Hooks: functions that the training loop calls between steps.
 
-``hook(step, state, metrics)``: ``step`` updates were made, ``state`` is what they left
-(its arrays are donated to the next call, so keep no reference), ``metrics`` are scalars
-on the device, or of shape [k] where the call made k steps.
+A hook is called as ``hook(step, state, metrics)`` after every call of the compiled
+step, and decides itself whether to act:
+
+* ``step``: number of updates made so far;
+* ``state``: the state after them. Its arrays are donated to the next step, so a hook
+  must not keep references to them;
+* ``metrics``: scalars on the device, or arrays of shape [k] if the call made k steps.
+
+This module contains the protocol (``Hook``), the timer (``Every``), and the hooks that
+log metrics (``LogMetrics``) and save checkpoints (``SaveCheckpoint``).
 """
 
 import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 import jax
 import numpy as np
@@ -22,18 +29,28 @@ from simclr_jax.training.metrics import goodput as goodput_lib
 from simclr_jax.training.metrics import progress, writers
 
 Hook = Callable[[int, state.TrainState, types.Metrics], Mapping[str, float] | None]
-"""What the loop calls. Numbers that a hook returns are written to the metrics; a hook
-with a method ``close`` is closed at the end of the run."""
+"""``hook(step, state, metrics)``. Returned numbers are written to the metrics. If the
+hook has a method ``close``, it is called at the end of the run."""
 
 
+@final
 @dataclasses.dataclass
 class Every:
-    """When a hook runs: every so many steps, or every so many seconds.
+    """Timer of a hook: due every n steps, or every s seconds.
 
     Attributes:
-      steps: steps between two runs, or None.
-      seconds: seconds between two runs, or None. Not a function of the step: two runs
-        of one config differ in when it is due.
+      steps: number of steps between two runs of the hook, or None.
+      seconds: number of seconds between two runs of the hook, or None. The steps at
+        which it is due then differ between two runs of the same config.
+
+    Raises:
+      UserError: unless exactly one of the two is given and positive.
+
+    Example:
+      >>> from simclr_jax import training
+      >>> every = training.Every(steps=10)
+      >>> [step for step in range(1, 31) if every.is_due(step)]
+      [10, 20, 30]
     """
 
     steps: int | None = None
@@ -53,11 +70,11 @@ class Every:
         self._last_time = time.monotonic()
 
     def is_due(self, step: int, *, num_steps: int = 1) -> bool:
-        """Returns whether it is time; asked once a call.
+        """Returns whether the hook is due; to be called once per call of the step.
 
         Args:
-          step: updates made so far.
-          num_steps: how many of them the call made.
+          step: number of updates made so far.
+          num_steps: number of updates made by the last call.
         """
         if self.steps is not None:
             last = step - num_steps if self._last_step is None else self._last_step
@@ -69,16 +86,17 @@ class Every:
         return is_due
 
 
+@final
 class Record:
-    """Runs a hook of the user, writes what it returns, and counts its time."""
+    """Wraps a user's hook: writes the numbers it returns and measures its time."""
 
     def __init__(self, hook: Hook, *, log: "LogMetrics", goodput: goodput_lib.Goodput):
         """Wraps the hook.
 
         Args:
-          hook: returns numbers by name when it has measured something, else None.
-          log: where the numbers are written.
-          goodput: told how long the hook held up the run when it measured.
+          hook: returns numbers by name if it has measured something, else None.
+          log: receives the numbers.
+          goodput: receives the duration of the calls that measured something.
         """
         self._hook = hook
         self._log = log
@@ -87,7 +105,7 @@ class Record:
     def __call__(
         self, step: int, state: state.TrainState, metrics: types.Metrics
     ) -> None:
-        """Calls the hook; transfers between host and devices are allowed in it."""
+        """Calls the hook, with transfers between host and devices allowed."""
         values = None
         with (
             self._goodput.lost_to("evaluate", if_true=lambda: values is not None),
@@ -98,17 +116,18 @@ class Record:
             self._log.record(step, values)
 
     def close(self) -> None:
-        """Closes the hook, if it can be closed."""
+        """Closes the hook if it has a method ``close``."""
         close = getattr(self._hook, "close", None)
         if close is not None:
             close()
 
 
+@final
 class LogMetrics:
-    """Keeps metrics on the device and writes them every ``every_steps``.
+    """Writes the metrics of every n-th step and checks the loss of every step.
 
-    The loss and the norm of the gradient of *every* step are looked at, so that a run
-    stops at the first that is not finite.
+    Metrics stay on the device until a logged step. The loss and the gradient norm of
+    *every* step are then checked, and the error names the first that is not finite.
     """
 
     def __init__(
@@ -123,17 +142,18 @@ class LogMetrics:
         counted: Callable[[], Mapping[str, float]] = dict,
         warmup_steps: int = 0,
     ):
-        """Sets what is written, and where.
+        """Creates the hook.
 
         Args:
-          every_steps: steps between logged steps; the last one is logged too.
-          num_steps: steps in the run.
-          schedule: learning rate by step.
-          shown: what a person sees.
-          outputs: where logged metrics go.
-          last_good: the newest committed checkpoint, for the message.
-          counted: what was counted on the host since the last logged step.
-          warmup_steps: steps before a loss at chance is a reason for a warning.
+          every_steps: number of steps between logged steps; the last step of the run is
+            logged too.
+          num_steps: number of steps in the run.
+          schedule: learning rate as a function of the step.
+          shown: progress display on the terminal.
+          outputs: writers of the logged metrics.
+          last_good: returns the newest committed checkpoint, for error messages.
+          counted: returns the numbers counted on the host since the last logged step.
+          warmup_steps: number of steps before a loss at chance causes a warning.
         """
         self._chance = chance.ChanceWatch(warmup_steps=warmup_steps)
         self._every_steps = every_steps
@@ -148,10 +168,11 @@ class LogMetrics:
     def __call__(
         self, step: int, state: state.TrainState, metrics: types.Metrics
     ) -> None:
-        """Takes the metrics of a step.
+        """Records the metrics of a call of the step.
 
         Raises:
-          NonFiniteError: at a logged step, if one since the last was not finite.
+          NonFiniteError: at a logged step, if a loss or gradient since the last logged
+            step is not finite.
         """
         del state
         self._recent.append((step, metrics))
@@ -160,10 +181,10 @@ class LogMetrics:
             self._write(step)
 
     def check(self) -> None:
-        """Fetches the losses since the last time and looks at them.
+        """Fetches the losses since the last check from the device and checks them.
 
         Raises:
-          NonFiniteError: names the first step whose loss or gradient is not finite.
+          NonFiniteError: with the first step whose loss or gradient is not finite.
         """
         names = ("loss", "gradient_norm", "chance_loss")
         watched = [
@@ -189,10 +210,10 @@ class LogMetrics:
         self._recent = self._recent[-1:]
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes numbers that were measured beside the training.
+        """Writes numbers that an evaluator measured during training.
 
         Args:
-          step: updates made so far.
+          step: number of updates made so far.
           values: numbers by name.
         """
         self._shown.note(step, values)
@@ -200,7 +221,7 @@ class LogMetrics:
             output.write(step, dict(values))
 
     def close(self) -> None:
-        """Closes the outputs and the bar."""
+        """Closes the writers and the progress display."""
         self._shown.close()
         for output in self._outputs:
             output.close()
@@ -219,8 +240,9 @@ class LogMetrics:
             output.write(step, values)
 
 
+@final
 class SaveCheckpoint:
-    """Saves every ``every_steps`` and after the last step."""
+    """Saves a checkpoint every n steps and after the last step."""
 
     def __init__(
         self,
@@ -232,15 +254,15 @@ class SaveCheckpoint:
         before: Callable[[], None],
         goodput: goodput_lib.Goodput,
     ):
-        """Sets what is saved, and when.
+        """Creates the hook.
 
         Args:
-          checkpoints: where it goes.
-          every_steps: steps between checkpoints.
-          num_steps: steps in the run.
-          meta: what each checkpoint says beside its arrays, as JSON.
+          checkpoints: writes the checkpoints.
+          every_steps: number of steps between checkpoints.
+          num_steps: number of steps in the run.
+          meta: metadata of every checkpoint, JSON values.
           before: called before each save; raises if the state must not be saved.
-          goodput: told how long each save held up the run.
+          goodput: receives the time for which each save blocked the run.
         """
         self._checkpoints = checkpoints
         self._every_steps = every_steps
@@ -252,16 +274,16 @@ class SaveCheckpoint:
     def __call__(
         self, step: int, state: state.TrainState, metrics: types.Metrics
     ) -> None:
-        """Saves where it is time to; notices a save that has failed at any step."""
+        """Saves a checkpoint if due; reports a failed asynchronous save at once."""
         del metrics
         self._checkpoints.poll()
         if step % self._every_steps == 0 or step == self._num_steps:
             self.save(step, state)
 
     def save(self, step: int, state: state.TrainState) -> None:
-        """Saves now, unless that step is saved already."""
+        """Saves a checkpoint now, unless that step is saved already."""
         self._before()
-        with self._goodput.lost_to("save"):  # a save before it that goes on, too
+        with self._goodput.lost_to("save"):  # Includes the wait for an earlier save.
             if step not in self._checkpoints.steps():
                 self._checkpoints.save(step, state.items(), self._meta)
 
@@ -277,7 +299,7 @@ class SaveCheckpoint:
 def _each_step(
     calls: Iterable[tuple[int, Mapping[str, Any]]],
 ) -> Iterator[tuple[int, dict[str, float]]]:
-    """Yields step and metrics one by one, of calls that made one step or several."""
+    """Yields (step, metrics) of every step, for calls of one or of several steps."""
     for last, metrics in calls:
         columns = {name: np.ravel(values) for name, values in metrics.items()}
         count = len(columns["loss"])

@@ -1,4 +1,7 @@
-"""The loop: batches in, steps made, hooks called. It knows no method and no config."""
+"""The training loop: takes a batch, calls the compiled step, calls the hooks.
+
+It is independent of the method and of configs. The step itself is in step.py.
+"""
 
 import contextlib
 import itertools
@@ -15,8 +18,9 @@ from simclr_jax.training.metrics import goodput as goodput_lib
 from simclr_jax.training.step import train_step, train_steps
 
 MAX_QUEUED_CALLS = 2
-"""Calls that the host may be ahead of the devices: they never wait, and a signal or
-the bar never lags."""
+"""Maximum number of dispatched but unfinished calls.
+
+Two keep the devices busy; a larger number would delay signals and the progress bar."""
 
 Batch = dict[str, jax.Array]
 
@@ -27,32 +31,57 @@ def run(
     *,
     key: types.PRNGKey,
     execution: sharding.Execution,
-    start_step: int,
     num_steps: int,
-    hooks: Sequence[hooks_lib.Hook],
-    stop: preemption.StopRequest,
+    start_step: int = 0,
+    hooks: Sequence[hooks_lib.Hook] = (),
+    stop: preemption.StopRequest | None = None,
     steps_per_call: int = 1,
     goodput: goodput_lib.Goodput | None = None,
 ) -> tuple[state.TrainState, int]:
-    """Trains until the last step, or until the process is asked to stop.
+    """Trains until the last step, or until a stop is requested.
 
-    Nothing is transferred by accident: the transfer guard holds in the loop.
+    Implicit transfers between host and devices raise an error
+    (``jax.transfer_guard("disallow")``), so none slows the loop down unnoticed.
 
     Args:
-      initial: the state after ``start_step`` updates; its arrays are donated.
-      batches: the batches from number ``start_step`` on, on the devices.
-      key: the key of the run, on every device.
-      execution: how a step is laid out over devices and micro-batches.
-      start_step: updates made so far.
-      num_steps: updates in the whole run.
-      hooks: called after every call, in this order.
-      stop: asked after every call.
-      steps_per_call: steps in one call of a compiled program; a call ends at a multiple
-        of it, and at the last step.
-      goodput: told what the time is lost to.
+      initial: state after ``start_step`` updates; its arrays are donated.
+      batches: batches on the devices, starting with number ``start_step``.
+      key: PRNG key of the run, replicated on the devices.
+      execution: layout of a step over devices and micro-batches.
+      num_steps: number of updates in the whole run.
+      start_step: number of updates made so far.
+      hooks: called after every call of the step, in this order.
+      stop: checked after every call of the step; None: never stops early.
+      steps_per_call: number of steps per call of the compiled program. A call ends at a
+        multiple of it, or at the last step.
+      goodput: receives the time lost to waiting for data and to compiling.
 
     Returns:
-      The state and the number of updates made.
+      The final state and the number of updates made.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, optax
+      >>> from flax import nnx
+      >>> from simclr_jax import methods, training
+      >>> from simclr_jax.core import sharding
+      >>> rngs = nnx.Rngs(0)
+      >>> flatten = lambda images: images.reshape(len(images), -1)
+      >>> encoder = nnx.Sequential(flatten, nnx.Linear(64, 8, rngs=rngs))
+      >>> head = nnx.Linear(8, 4, rngs=rngs)
+      >>> noise = lambda key, image: image + jax.random.normal(key, image.shape)
+      >>> method = methods.SimCLR(encoder, head=head, augmentation=noise)
+      >>> mesh = training.make_mesh(num_devices=1)
+      >>> state = training.start_from(method, lambda params: optax.sgd(0.1), mesh=mesh)
+      >>> batch = {"image": jnp.zeros((4, 8, 8, 1), jnp.uint8)}
+      >>> state, step = training.run(
+      ...     state,
+      ...     [batch, batch, batch],
+      ...     key=jax.random.key(0),
+      ...     execution=sharding.Execution(),
+      ...     num_steps=3,
+      ... )
+      >>> step
+      3
     """
     graphdef, arrays, step = initial.graphdef, initial.arrays, start_step
     goodput = goodput or goodput_lib.Goodput()
@@ -80,14 +109,14 @@ def run(
                 queued.pop(0).block_until_ready()
             for hook in hooks:
                 hook(step, state.TrainState(graphdef, arrays), metrics)
-            if stop.is_due(call):
+            if stop is not None and stop.is_due(call):
                 break
     return state.TrainState(graphdef, arrays), step
 
 
 @contextlib.contextmanager
 def _compiling(goodput: goodput_lib.Goodput, *, is_new: bool) -> Iterator[None]:
-    """Counts a compilation as lost and says to who asks that it is waited for."""
+    """Counts the time of a compilation as lost, and explains it if interrupted."""
     if not is_new:
         yield
         return
@@ -97,7 +126,7 @@ def _compiling(goodput: goodput_lib.Goodput, *, is_new: bool) -> Iterator[None]:
 
 
 def _sizes(start_step: int, num_steps: int, steps_per_call: int) -> Iterator[int]:
-    """Yields the steps of each call."""
+    """Yields the number of steps of each call."""
     step = start_step
     while step < num_steps:
         end = min((step // steps_per_call + 1) * steps_per_call, num_steps)

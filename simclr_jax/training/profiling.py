@@ -1,7 +1,8 @@
-"""A trace of some steps, to be read in Perfetto or TensorBoard."""
+"""Profiler traces of selected steps, for Perfetto or TensorBoard."""
 
 import logging
 import pathlib
+from typing import final
 
 import jax
 
@@ -12,10 +13,21 @@ _log = logging.getLogger("simclr_jax")
 
 
 def parse_steps(text: str) -> tuple[int, int]:
-    """Returns the first and the last step of ``"FIRST:LAST"``, e.g. ``"10:15"``.
+    """Parses ``"FIRST:LAST"``, e.g. ``"10:15"``, the steps of a trace.
+
+    Args:
+      text: two step numbers, counted from 1, with 1 <= FIRST <= LAST.
+
+    Returns:
+      The first and the last step.
 
     Raises:
-      UserError: unless both are numbers and 1 <= FIRST <= LAST.
+      UserError: if the text has another form.
+
+    Example:
+      >>> from simclr_jax.training import profiling
+      >>> profiling.parse_steps("10:15")
+      (10, 15)
     """
     first, _, last = text.partition(":")
     if first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last):
@@ -26,18 +38,19 @@ def parse_steps(text: str) -> tuple[int, int]:
     )
 
 
+@final
 class Profile:
-    """A hook that writes a trace of the steps ``first`` to ``last``.
+    """Hook that writes a profiler trace of the steps ``first`` to ``last``.
 
-    Step 1 compiles; a trace that shows how a run goes on starts after it.
+    Step 1 includes the compilation; start later to see the steady state.
     """
 
     def __init__(self, directory: pathlib.Path, *, first: int, last: int):
-        """Sets which steps.
+        """Creates the hook.
 
         Args:
-          directory: where the trace goes.
-          first: first step of the trace, from 1.
+          directory: folder in which the trace is written.
+          first: first step of the trace, counted from 1.
           last: last step of the trace.
         """
         self._directory = directory
@@ -58,7 +71,7 @@ class Profile:
             self._is_tracing = True
 
     def close(self) -> None:
-        """Ends a trace that the run did not live to end."""
+        """Ends the trace if the run ended before its last step."""
         if self._is_tracing:
             self._stop(())
 

@@ -1,4 +1,8 @@
-"""A run in a working directory: restore, loop, metrics and checkpoints put together."""
+"""Training in a working directory: restore, loop, metrics and checkpoints.
+
+``Session.train`` continues from the newest checkpoint of the directory, or starts from
+step 0, and calls ``loop.run`` with the hooks that log metrics and save checkpoints.
+"""
 
 import contextlib
 import dataclasses
@@ -7,7 +11,7 @@ import os
 import pathlib
 import platform
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 import flax
 import grain
@@ -33,25 +37,26 @@ PROFILE = "profile"
 _log = logging.getLogger("simclr_jax")
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """What a run in a working directory needs to know.
+    """Options of a run in a working directory.
 
     Attributes:
-      workdir: where checkpoints and metrics go.
-      num_steps: updates in the run.
-      batch_size: images in a global batch.
-      schedule: learning rate by step.
-      log_every_steps: steps between logged steps.
-      checkpoint_every_steps: steps between checkpoints.
-      keep_checkpoints: how many of the newest are kept.
-      meta: what each checkpoint says beside its arrays, as JSON.
-      check_meta: called with the page of a checkpoint before its arrays are read;
+      workdir: directory of the checkpoints and metrics.
+      num_steps: number of updates in the run.
+      batch_size: number of images in a global batch.
+      schedule: learning rate as a function of the step.
+      log_every_steps: number of steps between logged steps.
+      checkpoint_every_steps: number of steps between checkpoints.
+      keep_checkpoints: number of checkpoints to keep; older ones are deleted.
+      meta: metadata of every checkpoint, JSON values.
+      check_meta: called with the metadata of a checkpoint before its arrays are read;
         raises if it belongs to another run.
-      use_tensorboard: whether event files are written too.
-      steps_per_call: steps in one call of a compiled program.
-      warmup_steps: steps while the learning rate rises.
-      profile_steps: first and last step of a trace to be written, or None.
+      use_tensorboard: whether to write TensorBoard event files.
+      steps_per_call: number of steps per call of the compiled program.
+      warmup_steps: number of steps in which the learning rate rises.
+      profile_steps: first and last step of a profiler trace, or None.
     """
 
     workdir: pathlib.Path
@@ -81,27 +86,28 @@ class Session:
         counted: Callable[[], Mapping[str, float]] = dict,
         goodput: goodput_lib.Goodput | None = None,
     ) -> tuple[state.TrainState, int]:
-        """Trains from the newest checkpoint, or from the start, to the end of the run.
+        """Trains from the newest checkpoint, or from step 0, to the end of the run.
 
-        Of several processes the first alone reads and writes the directory.
+        In a run of several processes, only the first one accesses the directory.
 
         Args:
-          initial: the state of step 0.
-          batches_from: returns the batches from a number on.
-          key: the key of the run.
-          execution: how a step is laid out; the arrays go to the devices of its mesh.
-          stop: asked after every call; the state is saved before leaving.
-          hooks: called after every call; what they return is written to the metrics.
-          begin: changes the state of step 0 where there is no checkpoint to go on from.
-          counted: called at each logged step in every process; what was counted on the
-            host since then.
-          goodput: what the time was lost to before; None: nothing.
+          initial: the state at step 0.
+          batches_from: ``batches_from(n)`` returns the batches starting with number n.
+          key: PRNG key of the run.
+          execution: layout of a step; the arrays are placed on its mesh.
+          stop: checked after every call of the step; the state is saved before leaving.
+          hooks: called after every call of the step; the numbers they return are
+            written to the metrics.
+          begin: modifies the state at step 0 of a run that has no checkpoint yet.
+          counted: called at every logged step, in every process; returns the numbers
+            counted on the host since the previous call.
+          goodput: time lost before the call; None: none.
 
         Returns:
-          The last state and the number of updates made.
+          The final state and the number of updates made.
 
         Raises:
-          ConfigMismatchError: if the directory holds another run.
+          ConfigMismatchError: if the directory contains another run.
           CheckpointError: if no checkpoint can be read, or none can be written.
           NonFiniteError: if the loss or the gradient is not finite.
         """
@@ -120,7 +126,7 @@ class Session:
         recorded = [hooks_lib.Record(hook, log=log, goodput=goodput) for hook in hooks]
         batches = batches_from(start_step)
         try:
-            final, step = loop.run(
+            trained, step = loop.run(
                 start,
                 batches,
                 key=sharding.place(key, devices),
@@ -133,16 +139,16 @@ class Session:
                 goodput=goodput,
             )
             if save is not None and step > start_step:
-                save.save(step, final)
+                save.save(step, trained)
         finally:
-            batches.close()  # ends the worker processes
+            batches.close()  # Ends the worker processes.
             for hook in [*recorded, *own]:
                 hook.close()
         processes.wait_for_all("saved")
-        return final, step
+        return trained, step
 
     def _open_checkpoints(self, initial: state.TrainState) -> Checkpoints | None:
-        """Opens the folder in the first process; the others have None."""
+        """Opens the checkpoints in the first process; returns None in the others."""
         opened = []
 
         def open_folder() -> None:
@@ -235,18 +241,27 @@ class Session:
 def open_workdir(
     workdir: str | os.PathLike[str], stack: contextlib.ExitStack
 ) -> pathlib.Path:
-    """Makes and locks a working directory in the first process.
+    """Creates and locks a working directory, in the first process.
 
     Args:
-      workdir: the directory.
-      stack: holds the lock until it is closed.
+      workdir: the directory; created if missing.
+      stack: the lock is released when this exit stack is closed.
 
     Returns:
-      Its absolute path.
+      The absolute path of the directory.
 
     Raises:
-      UserError: if it cannot be made or written to.
-      WorkdirBusyError: if another trainer is in it.
+      UserError: if the directory cannot be created or written to.
+      WorkdirBusyError: if another process trains in it.
+
+    Example:
+      >>> import contextlib, tempfile
+      >>> from simclr_jax import training
+      >>> with contextlib.ExitStack() as stack:
+      ...     folder = stack.enter_context(tempfile.TemporaryDirectory())
+      ...     workdir = training.open_workdir(f"{folder}/run", stack)
+      ...     workdir.name
+      'run'
     """
 
     def take() -> None:
@@ -257,16 +272,23 @@ def open_workdir(
 
 
 def prepare_workdir(workdir: str | os.PathLike[str]) -> pathlib.Path:
-    """Makes a working directory, or makes sure that one can be written to.
+    """Creates a working directory if missing, and checks that it is writable.
 
     Args:
-      workdir: the directory; its parents are made too.
+      workdir: the directory; missing parents are created too.
 
     Returns:
-      Its absolute path.
+      The absolute path of the directory.
 
     Raises:
-      UserError: if it cannot be made or written to.
+      UserError: if the directory cannot be created or written to.
+
+    Example:
+      >>> import tempfile
+      >>> from simclr_jax import training
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     training.prepare_workdir(f"{folder}/runs/mnist").name
+      'mnist'
     """
     workdir = paths.local_path(workdir, what="workdir")
     probe = workdir / ".writable"
@@ -283,7 +305,13 @@ def prepare_workdir(workdir: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of what decides a run's numbers."""
+    """Returns the versions of the packages that affect the results of a run.
+
+    Example:
+      >>> from simclr_jax.training import session
+      >>> sorted(session.versions())[:3]
+      ['flax', 'grain', 'jax']
+    """
     modules = {"flax": flax, "grain": grain, "jax": jax, "numpy": np, "optax": optax}
     found = {name: str(getattr(m, "__version__", "?")) for name, m in modules.items()}
     return found | {

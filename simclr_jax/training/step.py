@@ -1,4 +1,7 @@
-"""The training step: the one function that updates the state from a batch."""
+"""The training step: updates the parameters from one batch.
+
+``train_step`` makes one update; ``train_steps`` makes several in one compiled program.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -21,22 +24,51 @@ def train_step(
     batch: types.Batch,
     key: types.PRNGKey,
 ) -> tuple[nnx.State, types.Metrics]:
-    """Makes one update: embeddings, loss, gradient, optimizer, what follows an update.
+    """Makes one update of the parameters, the statistics and the optimizer.
 
-    The batch may be split over the devices of a mesh; the arrays are on all of them.
-    Step t uses ``fold_in(key, t)``, so it is a function of (key, t) and its inputs.
+    In this order: embeddings of the batch (``method.forward``), ``method.loss``, its
+    gradient, the optimizer update, ``method.after_update``.
+
+    The batch may be sharded over the devices of a mesh; the arrays are replicated.
+    Step t uses the key ``fold_in(key, t)``, so the result depends on nothing but the
+    arguments.
 
     Args:
-      graphdef: the structure of (method, optimizer).
-      execution: how the step is laid out over devices and micro-batches.
-      arrays: their arrays; donated, so not to be used again.
-      batch: the fields that the method reads, e.g. ``{"image": uint8 [b h w c]}``, or a
-        ``types.PaddedImages`` of such.
-      key: the key of the run.
+      graphdef: structure of (method, optimizer), static.
+      execution: layout of the step over devices and micro-batches, static.
+      arrays: arrays of (method, optimizer); donated, so the caller must not use them
+        again.
+      batch: the fields that the method reads, e.g. ``{"image": uint8 [b h w c]}``, or
+        a ``types.PaddedImages`` of uint8 images.
+      key: PRNG key of the run.
 
     Returns:
-      The new arrays, and float32 scalars that stay on the device: ``loss``,
-      ``gradient_norm`` and the method's own.
+      The new arrays, and the metrics as float32 scalars on the device: ``loss``,
+      ``gradient_norm`` and those of the method.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, optax
+      >>> from flax import nnx
+      >>> from simclr_jax import methods, training
+      >>> from simclr_jax.core import sharding
+      >>> rngs = nnx.Rngs(0)
+      >>> flatten = lambda images: images.reshape(len(images), -1)
+      >>> encoder = nnx.Sequential(flatten, nnx.Linear(64, 8, rngs=rngs))
+      >>> head = nnx.Linear(8, 4, rngs=rngs)
+      >>> noise = lambda key, image: image + jax.random.normal(key, image.shape)
+      >>> method = methods.SimCLR(encoder, head=head, augmentation=noise)
+      >>> optimizer = nnx.Optimizer(method, optax.sgd(0.1), wrt=method.trainable)
+      >>> state = training.create(method, optimizer)
+      >>> batch = {"image": jnp.zeros((4, 8, 8, 1), jnp.uint8)}
+      >>> arrays, metrics = training.train_step(
+      ...     state.graphdef,
+      ...     sharding.Execution(),
+      ...     state.arrays,
+      ...     batch,
+      ...     jax.random.key(0),
+      ... )
+      >>> metrics["loss"].shape
+      ()
     """
     method, optimizer = nnx.merge(graphdef, arrays)
     step = optimizer.step[...]
@@ -45,7 +77,7 @@ def train_step(
     method_def, params, rest = nnx.split(method, method.trainable, ...)
 
     def loss_fn(params):
-        # A copy, since BatchNorm writes into `rest`, which belongs to the outer trace.
+        # A copy, because BatchNorm updates `rest`, which belongs to the outer trace.
         model = nnx.merge(method_def, params, rest, copy=True)
         outputs = accumulation.forward(model, batch, sample_keys, execution=execution)
         loss, metrics = model.loss(outputs, batch, step=step, execution=execution)
@@ -71,19 +103,43 @@ def train_steps(
     batches: tuple[types.Batch, ...],
     key: types.PRNGKey,
 ) -> tuple[nnx.State, types.Metrics]:
-    """Makes one update for each batch, in one program that the host starts once.
+    """Makes one update per batch, in a single compiled program.
 
-    Worth it where a step is so short that starting it takes as long.
+    Useful if a step is so short that dispatching it takes as long as running it.
 
     Args:
-      graphdef: as for ``train_step``.
-      execution: as for ``train_step``.
-      arrays: as for ``train_step``.
-      batches: one batch for each step, all of one shape.
-      key: the key of the run.
+      graphdef: see ``train_step``.
+      execution: see ``train_step``.
+      arrays: see ``train_step``.
+      batches: one batch per step, all of the same shape.
+      key: PRNG key of the run.
 
     Returns:
       The new arrays, and the metrics of every step, each of shape [len(batches)].
+
+    Example:
+      >>> import jax, jax.numpy as jnp, optax
+      >>> from flax import nnx
+      >>> from simclr_jax import methods, training
+      >>> from simclr_jax.core import sharding
+      >>> rngs = nnx.Rngs(0)
+      >>> flatten = lambda images: images.reshape(len(images), -1)
+      >>> encoder = nnx.Sequential(flatten, nnx.Linear(64, 8, rngs=rngs))
+      >>> head = nnx.Linear(8, 4, rngs=rngs)
+      >>> noise = lambda key, image: image + jax.random.normal(key, image.shape)
+      >>> method = methods.SimCLR(encoder, head=head, augmentation=noise)
+      >>> optimizer = nnx.Optimizer(method, optax.sgd(0.1), wrt=method.trainable)
+      >>> state = training.create(method, optimizer)
+      >>> batch = {"image": jnp.zeros((4, 8, 8, 1), jnp.uint8)}
+      >>> arrays, metrics = training.train_steps(
+      ...     state.graphdef,
+      ...     sharding.Execution(),
+      ...     state.arrays,
+      ...     (batch, batch),
+      ...     jax.random.key(0),
+      ... )
+      >>> metrics["loss"].shape
+      (2,)
     """
 
     def one_step(arrays, batch):
@@ -99,7 +155,7 @@ def train_steps(
     def scanned(arrays, *batches):
         return jax.lax.scan(one_step, arrays, _stack(batches))
 
-    # A loop of XLA's CPU backend runs its body on one core.
+    # XLA's CPU backend runs the body of a loop on a single core, so it is unrolled.
     return jax.lax.platform_dependent(arrays, *batches, cpu=unrolled, default=scanned)
 
 

@@ -4,7 +4,7 @@ from aot import sample
 from simclr_jax.aot import collectives, hlo
 
 
-def test_every_message_is_found_with_its_place():
+def test_finds_every_collective_with_its_origin():
     found = collectives.find_collectives(hlo.parse(sample.TEXT), num_chips=8)
     square = 128 * 128 * 4
     assert found == [
@@ -26,7 +26,7 @@ def test_every_message_is_found_with_its_place():
     ]
 
 
-def test_equal_messages_are_added_up():
+def test_sums_equal_collectives():
     line = next(line for line in sample.TEXT.splitlines() if "%reduced =" in line)
     twice = sample.TEXT.replace(line, f"{line}\n{line.replace('%reduced', '%again')}")
     (found,) = (
@@ -48,7 +48,7 @@ def test_equal_messages_are_added_up():
         ("{}", 8),
     ],
 )
-def test_groups_in_every_notation(groups, size):
+def test_parses_groups_in_every_notation(groups, size):
     text = sample.TEXT.replace("mesh['axis_0'=8] {'axis_0'}", groups)
     found = collectives.find_collectives(hlo.parse(text), num_chips=8)
     assert [one.group_size for one in found if one.kind == "all-reduce"] == [size]

@@ -1,4 +1,4 @@
-"""The real step, compiled for chips that are not there, and every message in it."""
+"""The training step compiled for TPUs that are not attached, and its collectives."""
 
 import dataclasses
 import math
@@ -10,14 +10,14 @@ from configs import imagenet_resnet50
 from simclr_jax import aot, assembly
 from simclr_jax.aot import compilation, work
 
-POINTWISE = "nn/pointwise.py"  # the gradient of its kernel is one of its sums
+POINTWISE = "nn/pointwise.py"  # its sums include the gradient of the kernel
 BATCH_NORM = (
     "nn/moments.py",
     "nn/normalization.py",
     "nn/pooling.py",
     POINTWISE,
 )
-SCALARS = 64  # bytes: the means of the loss and of its metrics, where they go alone
+SCALARS = 64  # bytes of the means of the loss and its metrics, if not merged
 
 
 def smoke(name, image_size):
@@ -31,7 +31,7 @@ def smoke(name, image_size):
 
 @dataclasses.dataclass
 class Step:
-    """A step with what it was compiled for."""
+    """A compiled step with its config and arguments."""
 
     config: object
     arguments: tuple
@@ -39,12 +39,12 @@ class Step:
 
     @property
     def gathers(self):
-        """The messages that an all-gather became, whatever XLA sends it as."""
-        return [one for one in self.found.messages if "all_gather" in one.origin]
+        """Collectives that implement an all-gather, of any kind."""
+        return [one for one in self.found.collectives if "all_gather" in one.origin]
 
     @property
     def num_kernel_parameters(self):
-        """Those that are not BatchNorm's: their gradients are the large ones."""
+        """Number of parameters of kernels, whose gradients are the large ones."""
         method = self.arguments[2][0]
         leaves = jax.tree.leaves(method)
         return sum(math.prod(leaf.shape) for leaf in leaves if len(leaf.shape) > 1)
@@ -69,12 +69,12 @@ def small():
     return compile_for(smoke("convnet", 32), "v5e:2x2")
 
 
-def check_messages(step):
-    """BatchNorm's sums, the gathers of the loss, the gradients: nothing else."""
-    assert {one.group_size for one in step.found.messages} == {
+def check_collectives(step):
+    """Checks that only BatchNorm, the loss and the gradients communicate."""
+    assert {one.group_size for one in step.found.collectives} == {
         step.found.topology.num_chips
     }
-    rest = [one for one in step.found.messages if one not in step.gathers]
+    rest = [one for one in step.found.collectives if one not in step.gathers]
     assert {one.kind for one in rest} == {"all-reduce"}
     sums = [one for one in rest if one.origin.startswith(BATCH_NORM)]
     assert {one.is_backward for one in sums} == {False, True}
@@ -87,14 +87,14 @@ def check_messages(step):
         if one.is_backward and one.origin.startswith(POINTWISE)
     )
     others = step.num_kernel_parameters - in_sums / 4
-    # bfloat16 or float32, and every one of them once.
+    # In bfloat16 or float32, each of them once.
     assert gradients.num_bytes / others == pytest.approx(
         2 if gradients.num_bytes < 3 * others else 4, rel=0.01
     )
 
 
 def check_gathers(step):
-    """One gather of the embeddings, and one of a few numbers a row."""
+    """Checks for one gather of the embeddings and one of a few numbers per row."""
     rows = 2 * step.config.batch_size
     embeddings, statistics = sorted(step.gathers, key=lambda one: -one.num_bytes)
     assert (embeddings.count, statistics.count) == (1, 1)
@@ -102,10 +102,10 @@ def check_gathers(step):
     assert statistics.num_bytes <= rows * 4 * 4
 
 
-def test_the_messages_of_the_step(small):
-    check_messages(small)
-    sums = [one for one in small.found.messages if one.origin.startswith(BATCH_NORM)]
-    # BatchNorm's second pass, which the first steps alone make, is not among them.
+def test_the_step_has_the_expected_collectives(small):
+    check_collectives(small)
+    sums = [one for one in small.found.collectives if one.origin.startswith(BATCH_NORM)]
+    # Without BatchNorm's second pass, which only the first steps execute.
     forward, backward = (
         sum(one.count for one in sums if one.is_backward == is_backward)
         for is_backward in (False, True)
@@ -118,8 +118,8 @@ def test_the_loss_gathers_embeddings_and_statistics_once(small):
 
 
 def test_the_step_compiles_for_the_tpu_and_not_for_this_machine(small):
-    # The operations of the jitter after the first. On a CPU the views are made by a
-    # loop over the images, of which a chip has four.
+    # All operations of the color jitter but the first. On a CPU, a loop over the
+    # images (four per chip) makes the views.
     assert [turns for _, turns in small.found.compiled.module.loops()] == [2]
 
 
@@ -134,13 +134,13 @@ def test_the_state_is_donated(small):
     assert compiled.total_bytes > compiled.argument_bytes + compiled.temporary_bytes
 
 
-def test_flops_are_those_of_the_matrix_products_and_little_else(small):
+def test_flops_are_mostly_matrix_products(small):
     compiled = small.found.compiled
     once, _ = work.matrix_flops(compiled.module)
     assert 0.5 * compiled.flops < once < compiled.flops
 
 
-def test_nothing_is_written_to_the_cache_of_programs(small, tmp_path):
+def test_writes_nothing_to_the_compilation_cache(small, tmp_path):
     del small
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     try:
@@ -169,14 +169,14 @@ def test_nothing_is_written_to_the_cache_of_programs(small, tmp_path):
         ),
     ],
 )
-def test_what_does_not_fit_is_read(message, needed, available):
+def test_parses_the_error_of_a_program_that_does_not_fit(message, needed, available):
     found = compilation.read_too_large(message)
     assert found == compilation.TooLarge(needed, available)
     assert compilation.read_too_large("INTERNAL: something else") is None
 
 
 @pytest.mark.slow
-def test_a_step_that_does_not_fit():
+def test_reports_a_step_that_does_not_fit():
     pytest.importorskip("libtpu")
     aot.forget_devices()
     config = smoke("convnet", 224)
@@ -192,20 +192,20 @@ def test_a_step_that_does_not_fit():
 
 
 @pytest.mark.slow
-def test_the_same_figures_twice():
+def test_compiling_twice_gives_the_same_details():
     first, second = (compile_for(smoke("resnet18", 96), "v5e:2x4") for _ in range(2))
     assert aot.details(first.found) == aot.details(second.found)
-    check_messages(first)
+    check_collectives(first)
     check_gathers(first)
 
 
 @pytest.mark.slow
 def test_the_recipe_for_imagenet_on_a_pod():
     step = compile_for(imagenet_resnet50.get_config(), "v5e:16x16")
-    check_messages(step)
+    check_collectives(step)
     check_gathers(step)
     counts = {}
-    for one in step.found.messages:
+    for one in step.found.collectives:
         if one.origin.startswith(BATCH_NORM):
             counts[one.is_backward] = counts.get(one.is_backward, 0) + one.count
     # 53 of the encoder and 2 of the head; the 4 on shortcuts go with their neighbors.

@@ -3,7 +3,7 @@ from aot import sample
 from simclr_jax.aot import hlo
 
 
-def test_a_program_is_read():
+def test_parses_a_program():
     module = hlo.parse(sample.TEXT)
     assert module.entry == "main"
     assert set(module.computations) == {"add", "fused", "condition", "body", "main"}
@@ -17,7 +17,7 @@ def test_a_program_is_read():
     assert module.computations["main"]["a"].opcode == "parameter"
 
 
-def test_loops_turn_as_often_as_their_condition_says():
+def test_reads_loop_iterations_from_the_condition():
     module = hlo.parse(sample.TEXT)
     assert module.loops() == [("jit(train_step)/while", 5)]
     times = {visit.instruction.name: visit.times for visit in module.visits()}
@@ -28,7 +28,7 @@ def test_loops_turn_as_often_as_their_condition_says():
     assert fused == {"one", "i", "zero", "slice", "row", "product"}
 
 
-def test_a_known_trip_count_wins_and_an_unknown_one_is_said():
+def test_uses_known_trip_counts_and_reports_unknown_ones():
     known = sample.TEXT.replace(
         "body=%body,", 'body=%body, backend_config={"known_trip_count":{"n":"7"}},'
     )
@@ -39,7 +39,7 @@ def test_a_known_trip_count_wins_and_an_unknown_one_is_said():
     assert {visit.times for visit in module.visits()} == {1}
 
 
-def test_buffers_know_their_bytes_and_place():
+def test_parses_size_and_memory_space_of_buffers():
     (image,) = hlo.parse(sample.TEXT).computations["main"]["image"].buffers
     assert image == hlo.Buffer("bf16", (2, 8, 8, 3), (3, 2, 1, 0), (8, 128), 0)
     assert image.num_bytes == 2 * 8 * 8 * 3 * 2
@@ -50,7 +50,7 @@ def test_buffers_know_their_bytes_and_place():
     assert hlo.Buffer("u32", ()).padded_bytes == 4
 
 
-def test_stack_frames_are_followed_to_the_outermost():
+def test_resolves_stack_frames():
     module = hlo.parse(sample.TEXT)
     gather = module.computations["main"]["gather-start"]
     assert module.frames_of(gather) == (
@@ -60,7 +60,7 @@ def test_stack_frames_are_followed_to_the_outermost():
     assert module.frames_of(module.computations["main"]["loop"]) == ()
 
 
-def test_all_branches_of_a_condition_are_taken():
+def test_counts_all_branches_of_a_conditional():
     text = """
 %one (p: f32[4]) -> f32[4] {
   %p = f32[4]{0} parameter(0)

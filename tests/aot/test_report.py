@@ -19,7 +19,7 @@ def prediction(make_mesh):
     return roofline.predict(compiled, where, batch_size=64)
 
 
-def test_a_row_for_each_and_one_for_what_does_not_fit(make_mesh):
+def test_table_has_a_row_per_outcome_and_marks_too_large_ones(make_mesh):
     text = aot.table(
         {
             "batch_size=64": prediction(make_mesh),
@@ -33,17 +33,17 @@ def test_a_row_for_each_and_one_for_what_does_not_fit(make_mesh):
     assert "does not fit: needs 57.59GiB of 15.75GiB" in rows[3][1]
 
 
-def test_details_name_every_message(make_mesh):
+def test_details_list_every_collective(make_mesh):
     text = aot.details(prediction(make_mesh))
     assert "8 chips v5e, 8 images each" in text
     assert "together 2 GiB of 16 GiB" in text
     assert "8e+12 per step and chip, 1e+12 per image, 5e+11 per view" in text
-    assert "turns of the loops: 5" in text
-    assert "| all-gather, in the background | losses/log_sum_exp.py:_gather" in text
+    assert "loop iterations: 5" in text
+    assert "| all-gather, asynchronous | losses/log_sum_exp.py:_gather" in text
     assert "| all-reduce | reduce_sum | backward | 8 | 1 | 0.066 |" in text
     assert "| collective-permute | permuted | forward | 8 | 5 | 0.328 |" in text
 
 
-def test_the_sentence_says_that_nothing_ran():
-    assert "prediction of an upper bound" in aot.NOTE
-    assert "Nothing ran" in aot.NOTE
+def test_the_note_says_that_nothing_was_measured():
+    assert "Predicted upper bounds" in aot.NOTE
+    assert "Nothing was measured" in aot.NOTE

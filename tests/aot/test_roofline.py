@@ -8,7 +8,7 @@ def grid(mesh, name, *shape):
     return topology.Topology(name, chips.CHIPS[name], shape, mesh)
 
 
-def message(kind="all-gather", *, num_bytes=10**9, count=1, group_size=256):
+def collective(kind="all-gather", *, num_bytes=10**9, count=1, group_size=256):
     return collectives.Collective(kind, False, group_size, "", False, num_bytes, count)
 
 
@@ -17,37 +17,37 @@ def mesh(make_mesh):
     return make_mesh(8)
 
 
-def test_a_gather_uses_every_link(mesh):
+def test_a_gather_uses_all_links(mesh):
     part = 255 / 256
-    full = roofline.message_seconds(message(), grid(mesh, "v5e", 16, 16))
+    full = roofline.collective_seconds(collective(), grid(mesh, "v5e", 16, 16))
     assert full == pytest.approx(part * 1e9 / (4 * 50e9))
     # 8 x 16 wraps along one axis, 4 x 8 along none: three links and two.
-    half = roofline.message_seconds(message(), grid(mesh, "v5e", 8, 16))
+    half = roofline.collective_seconds(collective(), grid(mesh, "v5e", 8, 16))
     assert half == pytest.approx(part * 1e9 / (3 * 50e9))
-    few = roofline.message_seconds(message(), grid(mesh, "v5e", 4, 8))
+    few = roofline.collective_seconds(collective(), grid(mesh, "v5e", 4, 8))
     assert few == pytest.approx(part * 1e9 / (2 * 50e9))
-    line = roofline.message_seconds(message(), grid(mesh, "v5p", 2, 1, 1))
+    line = roofline.collective_seconds(collective(), grid(mesh, "v5p", 2, 1, 1))
     assert line == pytest.approx(part * 1e9 / 100e9)
 
 
-def test_a_reduction_takes_twice_as_long(mesh):
+def test_an_all_reduce_takes_twice_as_long(mesh):
     where = grid(mesh, "v5e", 16, 16)
-    twice = roofline.message_seconds(message("all-reduce"), where)
-    assert twice == 2 * roofline.message_seconds(message(), where)
+    twice = roofline.collective_seconds(collective("all-reduce"), where)
+    assert twice == 2 * roofline.collective_seconds(collective(), where)
 
 
-def test_short_messages_take_their_hops(mesh):
-    short = message(num_bytes=4, count=3)
-    # Half way around both rings, or the whole length of both lines.
+def test_small_collectives_are_bound_by_latency(mesh):
+    short = collective(num_bytes=4, count=3)
+    # Half of both rings, or the whole length of both lines.
     where = grid(mesh, "v5e", 16, 16)
-    assert roofline.message_seconds(short, where) == pytest.approx(3 * 16e-6)
+    assert roofline.collective_seconds(short, where) == pytest.approx(3 * 16e-6)
     where = grid(mesh, "v5e", 4, 8)
-    assert roofline.message_seconds(short, where) == pytest.approx(3 * 10e-6)
-    alone = message(group_size=1)
-    assert roofline.message_seconds(alone, grid(mesh, "v5e", 1, 1)) == 0
+    assert roofline.collective_seconds(short, where) == pytest.approx(3 * 10e-6)
+    alone = collective(group_size=1)
+    assert roofline.collective_seconds(alone, grid(mesh, "v5e", 1, 1)) == 0
 
 
-def test_the_longest_of_three_binds(mesh):
+def test_the_longest_of_the_three_times_is_binding(mesh):
     compiled = compilation.Compiled(
         argument_bytes=5,
         output_bytes=4,
@@ -60,7 +60,7 @@ def test_the_longest_of_three_binds(mesh):
     )
     assert compiled.total_bytes == 9
     found = roofline.predict(compiled, grid(mesh, "v5e", 2, 4), batch_size=64)
-    # Four more turns of the loop than XLA counts, each a product of 128 x 128.
+    # Four more loop iterations than XLA counts, each a product of 128 x 128.
     assert found.flops == 2e10 + 4 * 2 * 128**3
     assert found.compute_seconds == found.flops / 197e12
     assert found.binding == "compute"
@@ -69,5 +69,5 @@ def test_the_longest_of_three_binds(mesh):
     assert found.images_per_second == 64 / longest
     assert found.images_per_second_in_turn == 64 / sum(found.seconds.values())
     assert found.interconnect_seconds == sum(
-        roofline.message_seconds(one, found.topology) for one in found.messages
+        roofline.collective_seconds(one, found.topology) for one in found.collectives
     )

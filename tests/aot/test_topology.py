@@ -47,7 +47,7 @@ def test_a_chip_is_a_device(name, shape, kind):
         ("v5p", (2, 4, 4), (False, False, False)),
     ],
 )
-def test_which_axes_end_where_they_start(name, shape, wraps):
+def test_finds_the_axes_that_are_rings(name, shape, wraps):
     mesh = jax.sharding.Mesh(jax.devices()[:1], ("data",))
     assert topology.Topology("", aot.CHIPS[name], shape, mesh).wraps == wraps
 
@@ -59,21 +59,21 @@ def test_which_axes_end_where_they_start(name, shape, wraps):
         ("v5e", r"not of the form AxB.*Expected e.g. v4:4x4x4, v5e:16x16"),
         ("v5e:0x2", r"not of the form AxB"),
         ("v5p:2x2", r"a v5p has a grid of 3 axes"),
-        ("v5e:32x32", r"a pod of v5e has 256 chips at most"),
+        ("v5e:32x32", r"a pod of v5e has at most 256 chips"),
     ],
 )
-def test_topologies_that_are_not_there(name, message):
+def test_rejects_unknown_topologies(name, message):
     with pytest.raises(errors.UserError, match=message):
         aot.describe(name)
 
 
 @pytest.mark.usefixtures("libtpu")
-def test_what_libtpu_refuses_is_said():
+def test_reports_what_libtpu_rejects():
     with pytest.raises(errors.UserError, match=r"'v5e:3x3'.*not divisible.*v5e:2x4"):
         aot.describe("v5e:3x3")
 
 
-def test_without_libtpu_the_remedy_is_said(monkeypatch):
+def test_error_without_libtpu_names_the_remedy(monkeypatch):
     monkeypatch.setattr(topology.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(errors.UserError, match=r'pip install "simclr_jax\[aot\]"'):
         aot.describe("v5e:2x2")
@@ -86,7 +86,7 @@ def test_two_processes_may_compile_at_a_time():
         "from simclr_jax import aot; aot.forget_devices();"
         "print(aot.describe('v5e:2x2').num_chips)"
     )
-    # As a user starts it: without what this process has set.
+    # As a user starts it: without the variables that this process has set.
     mine = ("TPU_", "ALLOW_MULTIPLE_LIBTPU_LOAD", "JAX_PLATFORMS")
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -8,18 +8,18 @@ from simclr_jax.aot import hlo, work
 TILE = 128 * 128 * 4  # bytes of the float32 squares of the sample
 
 
-def test_matrix_products_in_a_loop_count_as_often_as_it_turns():
+def test_counts_matrix_products_in_loops_per_iteration():
     once, run = work.matrix_flops(hlo.parse(sample.TEXT))
     product = 2 * 128**3
-    # Rows of 8 pixels meet 3 x 8 - 2 places of the kernel: the padding is not counted.
+    # A row of 8 pixels has 3 x 8 - 2 pairs with the kernel; padding does not count.
     convolution = 2 * 2 * 3 * 4 * (3 * 8 - 2) ** 2
     assert once == product + convolution
     assert run == 5 * product + convolution
 
 
-def test_only_the_large_memory_counts():
+def test_only_hbm_counts():
     moved = {
-        "start": 4,  # a scalar, read; what is written stays on the chip
+        "start": 4,  # reads a scalar; the result stays on the chip
         "fusion": 5 * TILE,  # five times a slice, not five times the eight
         "features": 2 * 8 * 8 * 128 * 2,
         "reduced": 4,  # a scalar, read
@@ -38,7 +38,7 @@ def test_only_the_large_memory_counts():
         ((1, 1), ((2, 3), (0, 1)), 1, (2, 3)),
     ],
 )
-def test_convolutions_count_as_in_xla(strides, padding, groups, dilation):
+def test_convolution_flops_equal_xla(strides, padding, groups, dilation):
     def convolve(x, kernel):
         return jax.lax.conv_general_dilated(
             x,

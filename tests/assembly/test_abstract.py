@@ -13,7 +13,7 @@ def smoke():
     return config
 
 
-def test_shapes_are_those_of_a_run():
+def test_shapes_equal_those_of_a_run():
     config = mnist.get_config("smoke")
     run = assembly.assemble(config)
     initial = run.initial_state()
@@ -33,7 +33,7 @@ def test_shapes_are_those_of_a_run():
     assert (key.shape, key.dtype) == (root.shape, root.dtype)
 
 
-def test_images_of_many_sizes_lie_on_the_canvas(make_mesh):
+def test_abstract_batches_of_many_sizes_are_padded(make_mesh):
     config = imagenet_resnet50.get_config("smoke")
     for canvas, side in ((128, 128), (None, 128)):
         config.data.canvas = canvas
@@ -46,7 +46,7 @@ def test_images_of_many_sizes_lie_on_the_canvas(make_mesh):
         assert pixels.sharding.shard_shape(pixels.shape)[0] == 2
 
 
-def test_nothing_is_opened_and_what_is_wrong_is_said(make_mesh):
+def test_opens_no_data_and_rejects_invalid_configs(make_mesh):
     mesh = make_mesh(8)
     assembly.abstract_arguments(smoke(), mesh=mesh, num_images=60_000)
     config = smoke()

@@ -3,7 +3,7 @@ from methods import tiny
 from simclr_jax.assembly import description
 
 
-def test_it_names_the_data_the_method_and_the_optimizer(capsys):
+def test_prints_the_data_the_method_and_the_optimizer(capsys):
     config = tiny.make_config("simclr")
     config.execution.accumulate = 4
     run = tiny.make_run(config)

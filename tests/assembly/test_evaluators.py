@@ -25,7 +25,7 @@ def make_run(source="mnist_sample", **hook):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The workdirs and last states of a run with a hook and of one without."""
+    """Workdirs and final states of a run with a hook and of a run without."""
     found = {}
     for name, hook in (("with", {"every_steps": 2}), ("without", {})):
         workdir = training.prepare_workdir(tmp_path_factory.mktemp(name))
@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
     return found
 
 
-def test_what_was_measured_is_a_row_and_its_time_is_counted(trained):
+def test_writes_measurements_and_counts_their_time(trained):
     rows = running.rows(trained["with"][0])
     measured = {row["step"]: row["knn_top1"] for row in rows if "knn_top1" in row}
     assert sorted(measured) == [2, 4]
@@ -43,7 +43,7 @@ def test_what_was_measured_is_a_row_and_its_time_is_counted(trained):
     assert logged[0] == 0 and logged[-1] > 0
 
 
-def test_a_run_with_hooks_is_the_run_without(trained):
+def test_hooks_do_not_affect_results(trained):
     with_hook, without = trained["with"], trained["without"]
     losses = [
         [(row["step"], row["loss"]) for row in running.rows(workdir) if "loss" in row]
@@ -67,7 +67,7 @@ def test_a_run_with_hooks_is_the_run_without(trained):
         ({"every_seconds": 1.5}, None, 1.5),
     ],
 )
-def test_when_it_is_due(when, steps, seconds):
+def test_reads_the_interval_of_a_hook(when, steps, seconds):
     (hook,) = evaluators.build(make_run(**when))
     assert (hook._when.steps, hook._when.seconds) == (steps, seconds)
     assert seconds is None or not math.isnan(seconds)
@@ -84,14 +84,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_hook_is_refused_before_training(case):
+def test_rejects_an_invalid_hook_before_training(case):
     options, message = WRONG[case]
     run = make_run(**({"num_train": 20} | options))
     with pytest.raises(errors.UserError, match=message):
         evaluators.build(run)
 
 
-def test_images_without_labels_cannot_be_evaluated(tmp_path):
+def test_hooks_reject_images_without_labels(tmp_path):
     from PIL import Image
 
     for number in range(17):

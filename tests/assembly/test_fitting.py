@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("standard_promotion")
 IMAGES = tiny.images().images
 ONE_DEVICE = {"execution": {"num_devices": 1}}
 
-# As users have it, without the types being checked.
+# As for users, without run-time type checks.
 UNCHECKED = getattr(simclr_jax.fit, "__wrapped__", simclr_jax.fit)
 
 
@@ -54,7 +54,7 @@ def finished(tmp_path_factory):
     return workdir, method, before, trained
 
 
-def test_a_method_is_trained_in_place_and_as_load_gives_it(finished):
+def test_trains_a_method_in_place_equal_to_load(finished):
     workdir, method, before, trained = finished
     loaded = simclr_jax.load(workdir)
     assert trained.step == loaded.step == 2
@@ -67,7 +67,7 @@ def test_a_method_is_trained_in_place_and_as_load_gives_it(finished):
     np.testing.assert_array_equal(method.encoder.convolution.kernel, kernel)
 
 
-def test_a_finished_run_is_not_trained_again(finished):
+def test_does_not_train_a_finished_run_again(finished):
     workdir, method, _, _ = finished
     other = make_method()
     text = (workdir / "metrics.jsonl").read_text()
@@ -78,31 +78,31 @@ def test_a_finished_run_is_not_trained_again(finished):
     )
 
 
-def test_more_steps_than_a_finished_run_has_say_what_to_do(finished):
+def test_error_for_a_longer_run_names_init_from(finished):
     with pytest.raises(errors.ConfigMismatchError) as caught:
         fit(make_method(), workdir=finished[0], num_steps=4)
     assert "num_steps: 2 in the checkpoint, 4 now" in str(caught.value)
     assert "init_from.checkpoint" in str(caught.value)
-    assert "how a run that has ended is extended" in str(caught.value)
+    assert "to extend a run that has ended" in str(caught.value)
 
 
-def test_a_finished_run_is_extended_by_init_from(finished):
+def test_init_from_extends_a_finished_run(finished):
     start = {"checkpoint": str(finished[0])}
     trained = fit(make_method(), num_steps=1, init_from=start)
     assert trained.step == 1
     assert trained.metadata["config"]["init_from"]["only"] == [".*"]
 
 
-def test_images_without_a_name_are_not_looked_up_by_one(finished):
-    with pytest.raises(errors.DataError, match=r"given as arrays\. Name the data set"):
+def test_hooks_reject_images_without_a_name(finished):
+    with pytest.raises(errors.DataError, match=r"given as arrays\. Give the name"):
         finished[3].open_images()
     assert finished[3].metadata["source"]["spec"] is None
     evaluators = {"knn": {"every_steps": 1}}
-    with pytest.raises(errors.DataError, match="open splits of the data by its name"):
+    with pytest.raises(errors.DataError, match="open the data by name"):
         fit(make_method(), hooks=evaluators)
 
 
-def test_a_recipe_by_name_equals_pretrain_bit_for_bit():
+def test_fit_of_a_recipe_equals_pretrain_bit_for_bit():
     changes = {
         "num_steps": 2,
         "batch_size": 16,
@@ -125,11 +125,11 @@ def test_a_recipe_by_name_equals_pretrain_bit_for_bit():
     )
 
 
-def test_it_works_outside_the_main_thread():
+def test_fit_works_outside_the_main_thread():
     found = []
 
     def work():
-        with jax.numpy_dtype_promotion("standard"):  # of each thread by itself
+        with jax.numpy_dtype_promotion("standard"):  # a setting per thread
             found.append(fit(make_method()))
 
     thread = threading.Thread(target=work)
@@ -138,7 +138,7 @@ def test_it_works_outside_the_main_thread():
     assert found[0].step == 2
 
 
-def test_numbers_of_a_hook_are_written_and_it_is_closed(tmp_path):
+def test_writes_numbers_of_a_hook_and_closes_it(tmp_path):
     class Hook:
         closed = False
 
@@ -152,12 +152,12 @@ def test_numbers_of_a_hook_are_written_and_it_is_closed(tmp_path):
     config = tiny.make_config("simclr")
     config.lock()
     fit(config, hooks=[hook], num_steps=2)
-    assert config.num_steps == tiny.NUM_STEPS  # The caller's config stays as it was.
+    assert config.num_steps == tiny.NUM_STEPS  # The caller's config is not modified.
     assert hook.closed
     assert '{"step": 2, "twice": 4.0}' in (tmp_path / "run/metrics.jsonl").read_text()
 
 
-def test_labels_come_with_a_source_in_memory():
+def test_uses_labels_of_a_source_in_memory():
     method = make_method()
     labeled = methods.SupCon(
         method.encoder, augmentation=method.augmentation, head=method.head
@@ -173,7 +173,7 @@ def test_labels_come_with_a_source_in_memory():
     assert fit(labeled, source).metadata["data"]["name"] == "mine"
 
 
-def test_parameters_of_a_method_can_be_frozen_and_its_own_filter_stays():
+def test_freezes_parameters_and_keeps_the_filter_of_the_method():
     method = make_method()
     before = np.array(method.encoder.convolution.kernel)
     fit(method, freeze=("^encoder/convolution/kernel",))
@@ -187,14 +187,17 @@ WRONG = {
     "no channel": ({"source": IMAGES[..., 0]}, r"shape \(40, 10, 10\)"),
     "a list": ({"source": list(IMAGES)}, "or an open source; got list"),
     "a wrong name": ({"source": "mnist_sampel"}, "Did you mean 'mnist_sample'"),
-    "one image": ({"source": IMAGES[:1]}, "has 1 image; expected two at least"),
+    "one image": ({"source": IMAGES[:1]}, "has 1 image; expected at least 2"),
     "few images": ({"source": IMAGES[:3]}, "must not exceed the 3 images"),
     "an argument": ({"bacth_size": 3}, "argument of fit 'bacth_size'. Did you mean"),
     "an old field": ({"temperature": 3}, "temperature is now config.method.temp"),
     "no part": ({"execution": 3}, "execution must be a dict of fields"),
     "a field": ({"init_from": {"onyl": ()}}, "field of init_from 'onyl'. Did you"),
     "a type": ({"seed": "x"}, "seed must be int; got 'x'"),
-    "a made part": ({"compute_dtype": "bfloat16"}, "has no effect on a method that is"),
+    "a made part": (
+        {"compute_dtype": "bfloat16"},
+        "no effect on a method that exists",
+    ),
     "an optimizer": ({"optimizer": "adm"}, "optimizer 'adm'. Did you mean 'adam'"),
     "a hook": ({"hooks": ["knn"]}, "hooks must be functions"),
     "an evaluator": ({"hooks": {"knm": {"every_steps": 1}}}, "Did you mean 'knn'"),
@@ -202,7 +205,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_arguments_are_one_plain_error(case, method):
+def test_rejects_invalid_arguments(case, method):
     options, message = WRONG[case]
     options = {"source": IMAGES, "num_steps": 2, "batch_size": 16} | options
     with pytest.raises(errors.UserError, match=message):
@@ -213,6 +216,6 @@ def test_wrong_arguments_are_one_plain_error(case, method):
     ("given", "message"),
     [(methods.SimCLR, "the class SimCLR"), (3, "an object of int")],
 )
-def test_what_is_no_method_is_refused(given, message):
+def test_rejects_objects_that_are_no_method(given, message):
     with pytest.raises(errors.UserError, match=f"got {message}"):
         UNCHECKED(given, IMAGES, workdir="run")

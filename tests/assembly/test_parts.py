@@ -2,8 +2,9 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from configs import common, imagenet_resnet50, mnist
+from configs import imagenet_resnet50, mnist
 from simclr_jax import assembly
+from simclr_jax.assembly import parts
 from simclr_jax.core import errors
 
 
@@ -11,20 +12,6 @@ def smoke(**changes):
     config = mnist.get_config("smoke")
     config.update(changes)
     return config
-
-
-def test_steps_win_over_epochs():
-    config = smoke(num_steps=7, epochs=3, batch_size=10)
-    assert assembly.compute_length(config, num_images=105).num_steps == 7
-    config = smoke(num_steps=None, epochs=3, batch_size=10)
-    length = assembly.compute_length(config, num_images=105)
-    assert (length.num_steps, length.steps_per_epoch) == (30, 10)
-
-
-def test_a_warmup_takes_half_of_a_short_run_at_most():
-    config = smoke(num_steps=10, batch_size=10)
-    config.optimizer.warmup_epochs = 5.0
-    assert assembly.compute_length(config, num_images=100).warmup_steps == 5
 
 
 def build(config):
@@ -36,7 +23,7 @@ def build(config):
     )
 
 
-def test_remat_reaches_the_blocks_of_the_encoder():
+def test_remat_applies_to_the_blocks_of_the_encoder():
     config = smoke()
     config.execution.remat = "blocks"
     assert build(config).encoder.blocks[0].remat == "blocks"
@@ -57,7 +44,7 @@ def test_frozen_parameters_are_not_trainable():
         ((".*",), r"leaves no parameter to train"),
     ],
 )
-def test_wrong_patterns_of_freeze(freeze, message):
+def test_rejects_invalid_freeze_patterns(freeze, message):
     config = smoke()
     config.freeze = freeze
     with pytest.raises(errors.UserError, match=message):
@@ -66,15 +53,15 @@ def test_wrong_patterns_of_freeze(freeze, message):
 
 def test_view_shape_follows_the_recipe():
     recipe = assembly.build_augmentation(smoke())
-    assert assembly.view_shape(recipe, (28, 28, 1)) == (24, 24, 1)
+    assert parts.view_shape(recipe, (28, 28, 1)) == (24, 24, 1)
 
 
-def test_the_default_canvas_is_nine_sevenths_of_a_view():
-    assert assembly.default_canvas(smoke()) == 32  # 24 * 9 / 7 is 30.9
-    assert assembly.default_canvas(imagenet_resnet50.get_config()) == 288
+def test_the_default_padded_size_is_nine_sevenths_of_a_view():
+    assert parts.default_canvas(smoke()) == 32  # 24 * 9 / 7 is 30.9
+    assert parts.default_canvas(imagenet_resnet50.get_config()) == 288
 
 
-def test_images_of_many_sizes_get_the_canvas_of_the_config(tmp_path):
+def test_pads_images_of_many_sizes_as_configured(tmp_path):
     for number in range(3):
         Image.new("RGB", (60, 40)).save(tmp_path / f"{number}.png")
     config = smoke()
@@ -86,7 +73,7 @@ def test_images_of_many_sizes_get_the_canvas_of_the_config(tmp_path):
         assembly.open_images(config, split="test")
 
 
-def test_images_are_opened_as_the_config_says(tmp_path):
+def test_opens_images_as_configured(tmp_path):
     pages = [Image.new("I;16", (6, 5), value) for value in (100, 140, 200)]
     pages[0].save(tmp_path / "0.tif", save_all=True, append_images=pages[1:])
     config = smoke()
@@ -101,13 +88,3 @@ def test_images_are_opened_as_the_config_says(tmp_path):
     config.data.label = "grade"
     with pytest.raises(errors.UserError, match=r"data.label='grade'"):
         assembly.open_images(config)
-
-
-def test_options_of_the_learning_rate():
-    config = common.get_base()
-    config.batch_size = 4096
-    length = assembly.compute_length(config, num_images=1_281_167)
-    assert length.steps_per_epoch == 312
-    schedule, peak = assembly.build_schedule(config, length)
-    assert peak == pytest.approx(4.8)
-    assert float(schedule(length.warmup_steps)) == pytest.approx(4.8)

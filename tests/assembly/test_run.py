@@ -13,7 +13,7 @@ def smoke(**changes):
     return config
 
 
-def test_a_run_of_another_config_is_refused_with_the_difference():
+def test_rejects_the_workdir_of_another_config_with_the_differences():
     run = assembly.assemble(smoke(**{"execution.num_devices": 1}))
     run.check_metadata(run.metadata())
     other = assembly.assemble(
@@ -25,7 +25,7 @@ def test_a_run_of_another_config_is_refused_with_the_difference():
     assert "use another workdir" in str(caught.value)
 
 
-def test_other_data_is_another_run():
+def test_other_data_are_another_run():
     run = assembly.assemble(smoke(**{"execution.num_devices": 1}))
     meta = run.metadata()
     meta["data"]["num_images"] = 17
@@ -40,7 +40,7 @@ def test_micro_batches_must_divide_the_batch():
         )
 
 
-def test_micro_batches_are_another_run_and_thrift_is_not():
+def test_accumulate_changes_the_run_but_memory_options_do_not():
     run = assembly.assemble(smoke(**{"execution.num_devices": 1}))
     assembly.assemble(
         smoke(**{"execution.num_devices": 1, "execution.remat": "blocks"})
@@ -52,15 +52,15 @@ def test_micro_batches_are_another_run_and_thrift_is_not():
         other.check_metadata(run.metadata())
 
 
-def test_one_image_is_not_enough(tmp_path):
+def test_rejects_a_single_image_for_training(tmp_path):
     Image.new("RGB", (60, 40)).save(tmp_path / "only.png")
     config = smoke(**{"execution.num_devices": 1})
     config.data.source = f"folder:{tmp_path}"
-    with pytest.raises(errors.DataError, match=r"has 1 image; expected two at least"):
+    with pytest.raises(errors.DataError, match=r"has 1 image; expected at least 2"):
         assembly.assemble(config)
 
 
-def test_where_the_files_lie_does_not_matter(tmp_path):
+def test_the_location_of_files_does_not_affect_results(tmp_path):
     pages = []
     for place in ("here", "there"):
         (tmp_path / place).mkdir()

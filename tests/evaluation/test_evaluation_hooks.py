@@ -26,7 +26,7 @@ def state_on(mesh):
     return training.start_from(Means(), build_optimizer, mesh=mesh)
 
 
-def test_it_evaluates_when_due_and_on_one_device(make_mesh):
+def test_evaluates_when_due_on_one_device(make_mesh):
     seen = []
 
     def evaluator(embed):
@@ -44,7 +44,7 @@ def test_it_evaluates_when_due_and_on_one_device(make_mesh):
     assert all(len(features.devices()) == 1 for features in seen)
 
 
-def test_neighbors_of_separate_colors_are_right(rng):
+def test_classifies_separable_colors(rng):
     def open_images(split):
         labels = np.arange(30, dtype=np.int32) % 3
         images = np.zeros((30, 4, 4, 3), np.uint8)

@@ -41,7 +41,7 @@ def test_the_encoder_is_frozen_batch_norm_included(encoder, images):
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
 
-def test_an_image_has_the_same_features_in_any_batch(encoder, images):
+def test_features_do_not_depend_on_the_batch(encoder, images):
     embed = freeze(encoder)
     together = extract(embed, images, batch_size=24)
     alone = np.concatenate(
@@ -50,7 +50,7 @@ def test_an_image_has_the_same_features_in_any_batch(encoder, images):
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
 
-def test_features_are_those_of_the_running_statistics(encoder, images):
+def test_features_use_the_running_statistics(encoder, images):
     pixels = jnp.asarray(images, jnp.float32) / 255
     encoder(pixels * 3)  # moves the running statistics
     features = extract(freeze(encoder), images)
@@ -59,14 +59,14 @@ def test_features_are_those_of_the_running_statistics(encoder, images):
     assert not np.allclose(features, encoder(pixels), atol=1e-2)
 
 
-def test_no_gradient_reaches_through(encoder, images):
+def test_no_gradient_flows_to_the_module(encoder, images):
     embed = freeze(encoder)
     gradient = jax.grad(lambda x: embed(x).sum())(jnp.asarray(images, jnp.float32))
     assert not np.any(gradient)
 
 
 @pytest.mark.parametrize("num_devices", [1, 8])
-def test_devices_do_not_matter(encoder, images, num_devices):
+def test_features_do_not_depend_on_devices(encoder, images, num_devices):
     mesh = training.make_mesh(num_devices=num_devices)
     embed = freeze(encoder)
     got = extract(embed, images, batch_size=12, mesh=mesh)
@@ -75,7 +75,7 @@ def test_devices_do_not_matter(encoder, images, num_devices):
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_beyond_the_valid_area_nothing_is_read(encoder, rng):
+def test_padding_pixels_do_not_affect_features(encoder, rng):
     sizes = np.asarray([(5, 8), (8, 6), (12, 12)], np.int32)
     noise = rng.integers(0, 256, (2, 3, 12, 12, 1), dtype=np.uint8)
     filled = noise[1].copy()

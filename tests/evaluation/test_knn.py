@@ -27,7 +27,7 @@ def brute_force(train, labels, test, *, k, temperature, num_classes):
 
 @pytest.mark.parametrize(("k", "temperature"), [(1, 0.07), (20, 0.07), (57, 10.0)])
 @pytest.mark.parametrize("blocks", [(8192, 512), (10, 7)])
-def test_it_is_the_brute_force(rng, monkeypatch, k, temperature, blocks):
+def test_equals_brute_force(rng, monkeypatch, k, temperature, blocks):
     monkeypatch.setattr(knn, "_TRAIN_BLOCK", blocks[0])
     monkeypatch.setattr(knn, "_TEST_BLOCK", blocks[1])
     labels = rng.integers(0, 4, 57)
@@ -40,7 +40,7 @@ def test_it_is_the_brute_force(rng, monkeypatch, k, temperature, blocks):
     np.testing.assert_array_equal(found, brute_force(train, labels, test, **options))
 
 
-def test_equal_similarities_go_by_index_and_equal_votes_by_class(monkeypatch):
+def test_ties_are_resolved_by_index_and_class_number(monkeypatch):
     axis = np.eye(3, dtype=np.float32)
     train = np.stack([axis[0]] * 4 + [axis[1]])
     options = {"temperature": 0.1, "num_classes": 5}
@@ -50,13 +50,13 @@ def test_equal_similarities_go_by_index_and_equal_votes_by_class(monkeypatch):
         labels = np.asarray([4, 0, 1, 2, 3])
         found = evaluation.knn_predict(train, labels, axis[:2], k=1, **options)
         assert found.tolist() == [4, 3]
-        # One vote each for 4 and 2: the lower class.
+        # One vote each for 4 and 2; the lower class is predicted.
         labels = np.asarray([4, 2, 1, 1, 3])
         found = evaluation.knn_predict(train, labels, axis[:1], k=2, **options)
         assert found.tolist() == [2]
 
 
-def test_near_votes_can_win_over_many(rng):
+def test_near_neighbors_can_outvote_many(rng):
     train = np.asarray([[1, 0], [0.8, 0.6], [0.8, -0.6]], np.float32)
     labels, test = np.asarray([0, 1, 1]), np.asarray([[3, 0]], np.float32)
     # exp(1 / t) against 2 exp(0.8 / t): equal at t = 0.2 / ln 2 = 0.2885.
@@ -68,7 +68,7 @@ def test_near_votes_can_win_over_many(rng):
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e30])
-def test_the_length_of_a_row_does_not_matter(rng, size):
+def test_predictions_do_not_depend_on_row_norms(rng, size):
     labels = rng.integers(0, 3, 40)
     train, test = rng.normal(size=(2, 40, 5)).astype(np.float32)
     options = {"k": 5, "temperature": 0.1, "num_classes": 3}
@@ -78,7 +78,7 @@ def test_the_length_of_a_row_does_not_matter(rng, size):
     np.testing.assert_array_equal(first, second)
 
 
-def test_a_row_of_zeros_and_no_rows():
+def test_accepts_a_row_of_zeros_and_no_rows():
     train, labels = np.eye(2, dtype=np.float32), np.asarray([1, 0])
     options = {"k": 2, "temperature": 0.1, "num_classes": 2}
     found = evaluation.knn_predict(train, labels, 0 * train[:1], **options)
@@ -98,11 +98,11 @@ def test_errors():
         predict(k=4)
     with pytest.raises(errors.UserError, match=r"temperature must be a number > 0"):
         predict(temperature=0.0)
-    with pytest.raises(errors.UserError, match=r"\[0, 2\); got -1 to 1. Leave out"):
+    with pytest.raises(errors.UserError, match=r"\[0, 2\); got -1 to 1. Remove"):
         predict(labels=(-1, 1, 0))
     with pytest.raises(errors.UserError, match=r"got features \(3, 2\), 2 labels"):
         predict(labels=(0, 1))
     with pytest.raises(errors.UserError, match=r"test rows \(3, 1\)"):
         predict(test=rows[:, :1])
-    with pytest.raises(errors.UserError, match=r"hold NaN"):
+    with pytest.raises(errors.UserError, match=r"contain NaN"):
         predict(test=rows * np.nan)

@@ -18,7 +18,7 @@ def make(labels, names=None, name="set"):
     )
 
 
-def test_a_class_is_called_by_its_name_where_it_has_one():
+def test_class_names_fall_back_to_numbers():
     source = types.SimpleNamespace(class_names=("cat", "dog"))
     assert evaluation.class_name(source, 1) == "dog"
     assert evaluation.class_name(source, 2) == "2"
@@ -26,7 +26,7 @@ def test_a_class_is_called_by_its_name_where_it_has_one():
     assert evaluation.class_name(types.SimpleNamespace(class_names=None), 0) == "0"
 
 
-def test_rows_without_a_label_are_left_out_and_counted():
+def test_removes_and_counts_rows_without_a_label():
     source = types.SimpleNamespace(name="x", num_classes=3, class_names=("a", "b", "c"))
     features = np.arange(5, dtype=np.float32)[:, None]
     found = evaluation.leave_out_unlabeled(
@@ -40,7 +40,7 @@ def test_rows_without_a_label_are_left_out_and_counted():
         evaluation.leave_out_unlabeled(source, features, np.full(5, -1))
 
 
-def test_classes_are_matched_by_name():
+def test_matches_classes_by_name():
     train = make([0, 1, 2], ("ant", "bee", "cat"))
     test = make([0, 1, 2, 2], ("cat", "dog", "ant"))
     moved = labeling.number_as(test, train)
@@ -50,7 +50,7 @@ def test_classes_are_matched_by_name():
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.2, [2, 20, 1]), (0.9, [9, 90, 1])])
-def test_a_share_of_every_class_is_held_out(rng, share, expected):
+def test_holds_out_a_share_of_every_class(rng, share, expected):
     labels = rng.permutation(np.repeat([0, 1, 2, 3], [10, 100, 2, 1]))
     train, test = evaluation.hold_out(labels, share=share, seed=3)
     assert np.bincount(labels[test], minlength=4).tolist() == [*expected, 0]

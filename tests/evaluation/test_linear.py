@@ -15,7 +15,7 @@ def blobs(rng):
     return (100 + 7 * features).astype(np.float32), labels
 
 
-def test_separable_classes_are_learned(blobs):
+def test_fits_separable_classes(blobs):
     features, labels = blobs
     probe = evaluation.fit_linear_probe(features[:200], labels[:200], num_classes=3)
     assert evaluation.accuracy(probe, features[200:], labels[200:]) > 0.97
@@ -49,7 +49,7 @@ def separable(rng):
     ("name", "l2"),
     [("pixels", 1e-4), ("correlated", 1e-4), ("separable", 1e-3)],
 )
-def test_the_optimum_is_that_of_scikit_learn(rng, name, l2):
+def test_the_optimum_equals_scikit_learn(rng, name, l2):
     linear_model = pytest.importorskip("sklearn.linear_model")
     make = {"correlated": correlated, "separable": separable}
     train, labels, test, test_labels = make[name](rng) if name in make else few_digits()
@@ -72,7 +72,7 @@ def test_the_optimum_is_that_of_scikit_learn(rng, name, l2):
     assert (np.asarray(probe.kernel)[~varies] == 0).all()
 
 
-def test_it_says_where_the_optimum_is_not_reached(rng, caplog):
+def test_warns_if_the_optimum_is_not_reached(rng, caplog):
     features, labels, *_ = correlated(rng)
     options = {"num_classes": 4, "l2": 1e-6}
     probe = evaluation.fit_linear_probe(features, labels, num_iterations=5, **options)
@@ -82,13 +82,13 @@ def test_it_says_where_the_optimum_is_not_reached(rng, caplog):
     assert len(caplog.records) == 1
     message = caplog.records[0].getMessage()
     assert "stopped after 5 iterations" in message
-    assert "Raise l2 (now 1e-06) or num_iterations." in message
+    assert "Increase l2 (now 1e-06) or num_iterations." in message
     caplog.clear()
     assert evaluation.fit_linear_probe(features, labels, num_classes=4).converged
     assert not caplog.records
 
 
-def test_what_rounding_cannot_resolve_ends_soon(rng):
+def test_stops_early_if_rounding_prevents_progress(rng):
     features, labels, *_ = separable(rng)
     probe = evaluation.fit_linear_probe(
         features, labels, num_classes=3, l2=1e-3, tolerance=1e-12
@@ -98,7 +98,7 @@ def test_what_rounding_cannot_resolve_ends_soon(rng):
     assert probe.distance < 1e-3
 
 
-def test_scale_and_shift_of_the_features_do_not_matter(blobs):
+def test_predictions_do_not_depend_on_scale_and_shift(blobs):
     features, labels = blobs
     first = evaluation.fit_linear_probe(features, labels, num_classes=3)
     moved = features * np.float32(0.01) - np.float32(3)
@@ -106,7 +106,7 @@ def test_scale_and_shift_of_the_features_do_not_matter(blobs):
     np.testing.assert_array_equal(first.predict(features), second.predict(moved))
 
 
-def test_features_of_any_scale_are_learned(blobs):
+def test_fits_features_of_any_scale(blobs):
     features, labels = blobs
     expected = evaluation.fit_linear_probe(features, labels, num_classes=3)
     for size in (1e-7, 1e-20, 1e20):
@@ -116,7 +116,7 @@ def test_features_of_any_scale_are_learned(blobs):
 
 
 @pytest.mark.parametrize("wobble", [0.0, 8e-6])
-def test_a_large_constant_feature_is_ignored(rng, blobs, wobble):
+def test_ignores_a_large_constant_feature(rng, blobs, wobble):
     features, labels = blobs
     column = 100.1 + wobble * rng.integers(-1, 2, (300, 1))
     features = np.concatenate([features, column], axis=1).astype(np.float32)
@@ -127,7 +127,7 @@ def test_a_large_constant_feature_is_ignored(rng, blobs, wobble):
     assert evaluation.accuracy(probe, moved, labels) > 0.97
 
 
-def test_constant_features_predict_the_largest_class():
+def test_constant_features_predict_the_most_frequent_class():
     labels = np.asarray([0, 1, 1, 1, 2, 2])
     features = np.full((6, 2), 100.1, np.float32)
     probe = evaluation.fit_linear_probe(features, labels, num_classes=3)
@@ -135,7 +135,7 @@ def test_constant_features_predict_the_largest_class():
     assert probe.predict(features).tolist() == [1] * 6
 
 
-def test_classes_without_rows_are_never_predicted(blobs):
+def test_never_predicts_classes_without_rows(blobs):
     features, labels = blobs
     expected = evaluation.fit_linear_probe(features, labels, num_classes=3)
     probe = evaluation.fit_linear_probe(features, 2 * labels + 1, num_classes=9)
@@ -145,7 +145,7 @@ def test_classes_without_rows_are_never_predicted(blobs):
     )
 
 
-def test_the_same_number_of_every_class():
+def test_draws_the_same_number_of_every_class():
     labels = np.repeat(np.arange(4), 25)
     rows = evaluation.take_per_class(labels, num_per_class=5, seed=0)
     assert np.bincount(labels[rows]).tolist() == [5] * 4
@@ -167,11 +167,11 @@ def test_errors(blobs):
         evaluation.fit_linear_probe(features, labels, num_classes=3, l2=0.0)
     with pytest.raises(errors.UserError, match=r"All 300 labels are 2: a probe needs"):
         evaluation.fit_linear_probe(features, 0 * labels + 2, num_classes=3)
-    with pytest.raises(errors.UserError, match=r"Class two has .* 1000 were asked for"):
+    with pytest.raises(errors.UserError, match=r"Class two has .* 1000 were requested"):
         evaluation.take_per_class(
             labels[labels == 2], num_per_class=1000, seed=0, name_of={2: "two"}.get
         )
-    with pytest.raises(errors.UserError, match=r"features hold NaN"):
+    with pytest.raises(errors.UserError, match=r"features contain NaN"):
         evaluation.fit_linear_probe(features * np.nan, labels, num_classes=3)
-    with pytest.raises(errors.UserError, match=r"Class 0 has .* 1000 were asked for"):
+    with pytest.raises(errors.UserError, match=r"Class 0 has .* 1000 were requested"):
         evaluation.take_per_class(labels, num_per_class=1000, seed=0)

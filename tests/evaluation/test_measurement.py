@@ -10,7 +10,7 @@ pytestmark = pytest.mark.quick
 
 
 def make(rng, labels, names=None, name="set"):
-    """Features that tell the classes apart."""
+    """Features in which the classes are separable."""
     labels = np.asarray(labels, np.int32)
     features = 20 * np.eye(4)[labels] + rng.normal(size=(len(labels), 4))
     return evaluation.LabeledFeatures(
@@ -18,7 +18,7 @@ def make(rng, labels, names=None, name="set"):
     )
 
 
-def test_accuracy_comes_with_what_it_is_compared_with(rng):
+def test_reports_accuracy_with_its_baselines(rng):
     train = make(rng, [0, 1] * 20, name="a")
     test = make(rng, [0] * 8 + [1] * 2, name="b")
     flipped = dataclasses.replace(test, labels=np.asarray([0] * 9 + [1], np.int32))
@@ -37,16 +37,16 @@ def test_accuracy_comes_with_what_it_is_compared_with(rng):
 
 
 @pytest.mark.parametrize("side", ["train", "test"])
-def test_one_class_is_refused_by_name(rng, side):
+def test_rejects_a_single_class_by_name(rng, side):
     names = ("cat", "dog", "eel", "fox")
     sets = {"train": make(rng, [0, 1] * 5, names), "test": make(rng, [0, 1], names)}
     sets[side] = make(rng, [1] * 6, names, name="folder:x")
-    message = r"All 6 labeled images of folder:x are of one class, dog: an accuracy"
+    message = r"All 6 labeled images of folder:x are of one class, dog, so the accuracy"
     with pytest.raises(errors.DataError, match=message):
         evaluation.measure_linear_probe(*sets.values())
 
 
-def test_classes_that_training_lacks_are_named_with_their_counts(rng, caplog):
+def test_reports_classes_missing_in_training_with_counts(rng, caplog):
     train = make(rng, [0, 1] * 10, ("cat", "dog"), "a")
     test = make(rng, [0, 1, 1, 2], ("eel", "cat", "dog"), "b")
     test = dataclasses.replace(
@@ -61,15 +61,15 @@ def test_classes_that_training_lacks_are_named_with_their_counts(rng, caplog):
     assert "eel (1)" in caplog.text
 
 
-def test_too_few_labels_are_said_by_name(rng):
+def test_rejects_too_few_labels_by_class_name(rng):
     train = make(rng, [0, 1, 1], ("cat", "dog"))
-    with pytest.raises(errors.UserError, match=r"Class cat has 1 rows; 2 were asked"):
+    with pytest.raises(errors.UserError, match=r"Class cat has 1 rows; 2 were reque"):
         evaluation.measure_linear_probe(train, train, labels_per_class=2)
     result = evaluation.measure_linear_probe(train, train, labels_per_class=1)
     assert result["num_labels"] == 2
 
 
-def test_a_share_is_held_out_of_one_set(rng, caplog):
+def test_splits_one_set_into_train_and_test(rng, caplog):
     labels = np.asarray([0] * 10 + [1] * 5 + [2] + [-1] * 3, np.int32)
     images = rng.integers(0, 256, (19, 2, 2, 1)).astype(np.uint8)
     source = data.ArraySource("mine", images, labels, 3)
@@ -83,6 +83,7 @@ def test_a_share_is_held_out_of_one_set(rng, caplog):
     assert np.bincount(test.labels).tolist() == [2, 1]
     assert test.name == "mine, 0.2 of every class"
     assert train.num_unlabeled + test.num_unlabeled == 3
-    assert "mine: 2 have one image, which stays in training" in caplog.text
+    expected = "mine: classes with a single image, which is used for training only: 2"
+    assert expected in caplog.text
     pixels = {row.tobytes() for row in np.float32(images).reshape(19, -1)[:16]}
     assert {row.tobytes() for x in (train, test) for row in x.features} == pixels

@@ -14,25 +14,25 @@ def check(features, rtol=1e-5):
     exact = np.asarray(features, np.float64)
     mean, std = exact.mean(0), exact.std(0)
     np.testing.assert_allclose(1 / np.asarray(scale), std, rtol=rtol)
-    # float32 cannot hold a mean more finely than this.
+    # The resolution of a mean in float32.
     rounding = np.spacing(np.abs(mean).astype(np.float32))
     assert (np.abs(np.asarray(center) - mean) <= 1e-5 * std + rounding).all()
 
 
 @pytest.mark.parametrize("size", [1e-25, 1e-7, 1.0, 1e6, 1e25])
 @pytest.mark.parametrize("shift", [0.0, 3.0, 1000.0])
-def test_moments_at_any_scale_and_shift(rng, size, shift):
+def test_moments_are_exact_at_any_scale_and_shift(rng, size, shift):
     check((size * (rng.normal(size=(1001, 4)) + shift)).astype(np.float32))
 
 
-def test_moments_of_many_rows_whose_first_is_far_away(rng):
+def test_moments_are_exact_with_an_outlying_first_row(rng):
     features = rng.normal(size=(100_003, 2)).astype(np.float32) + np.float32(5)
     features[0] = 1e5
     check(features)
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 3])
-def test_few_rows(num_rows):
+def test_accepts_few_rows(num_rows):
     features = jnp.arange(2.0 * num_rows).reshape(num_rows, 2)
     center, scale = standardize.center_and_scale(features)
     np.testing.assert_allclose(center, features.mean(0))
@@ -40,7 +40,7 @@ def test_few_rows(num_rows):
     np.testing.assert_allclose(scale, np.where(std > 0, 1 / np.where(std, std, 1), 0))
 
 
-def test_a_column_is_constant_up_to_its_own_rounding_and_that_of_all(rng):
+def test_columns_that_vary_only_by_rounding_are_constant(rng):
     n = 1000
     noise = rng.integers(-1, 2, n)
     columns = {
@@ -55,12 +55,12 @@ def test_a_column_is_constant_up_to_its_own_rounding_and_that_of_all(rng):
     features = np.stack(list(columns.values()), axis=1).astype(np.float32)
     scale = np.asarray(standardize.center_and_scale(jnp.asarray(features))[1])
     assert (scale > 0).tolist() == [False] * 4 + [True] * 7
-    # All of them smaller: nothing changes, however small.
+    # The result does not depend on the common scale.
     tiny = np.asarray(standardize.center_and_scale(jnp.asarray(features * 2.0**-30))[1])
     np.testing.assert_allclose(tiny * 2.0**-30, scale, rtol=1e-5)
 
 
-def test_numbers_that_are_not_finite_show_in_the_moments():
+def test_non_finite_values_appear_in_the_moments():
     for bad in (np.nan, np.inf):
         features = jnp.ones((4, 2)).at[2, 1].set(bad)
         center, _ = standardize.center_and_scale(features)

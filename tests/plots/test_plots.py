@@ -29,7 +29,7 @@ def test_class_map(tmp_path, rng):
     assert is_png(path)
 
 
-def test_without_matplotlib(tmp_path, monkeypatch):
+def test_error_without_matplotlib_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(errors.UserError, match=r"simclr_jax\[plots\]"):
         plots.save_loss_curve(tmp_path / "x.png", [1], [1.0], chance=2.0, floor=0.0)

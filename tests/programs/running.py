@@ -1,4 +1,4 @@
-"""Runs the programs as a user does: in processes of their own."""
+"""Helpers that run the programs in separate processes, as users do."""
 
 import json
 import os
@@ -66,15 +66,15 @@ def losses(workdir):
 
 
 def digests(workdir, step):
-    """The digest of every array of a checkpoint: equal means equal bit for bit."""
-    page = json.loads(
+    """Returns the digest of every array of a checkpoint; equal if equal bit for bit."""
+    meta = json.loads(
         pathlib.Path(workdir, "checkpoints", str(step), "meta", "metadata").read_text()
     )
-    return page["page"]["digests"]
+    return meta["page"]["digests"]
 
 
 def wait_for_step(workdir, step, process, seconds=120):
-    """Returns once a run has logged so many steps."""
+    """Waits until a run has logged a number of steps."""
     path = workdir / "metrics.jsonl"
     end = time.monotonic() + seconds
     while time.monotonic() < end:

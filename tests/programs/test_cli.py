@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import jax
 import pytest
 from programs import running
@@ -6,20 +9,42 @@ from simclr_jax.core import errors
 from simclr_jax.programs import cli
 
 
-def test_a_users_error_becomes_its_message_and_exit_code(capsys):
+def test_prints_a_user_error_without_a_traceback(capsys):
     def fail():
-        raise errors.DataError("the data is not there")
+        raise errors.DataError("the data are missing")
 
     assert cli.guard(fail) == 4
-    assert capsys.readouterr().err == "error: the data is not there\n"
+    assert capsys.readouterr().err == "error: the data are missing\n"
 
 
-def test_a_bug_keeps_its_traceback():
+def test_does_not_catch_other_errors():
     with pytest.raises(ZeroDivisionError):
         cli.guard(lambda: 1 // 0)
 
 
-def test_exit_codes_are_different():
+def test_ends_silently_if_the_reader_of_the_output_has_gone():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simclr_jax", "configs"],
+        cwd=running.ROOT,
+        env=running.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait() == 128 + 13
+
+
+def test_a_broken_pipe_inside_a_program_is_not_hidden(capsys):
+    def fail():
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        cli.guard(fail)
+
+
+def test_exit_codes_are_distinct():
     kinds = errors.UserError.__subclasses__()
     codes = [kind.exit_code for kind in kinds] + [
         errors.UserError.exit_code,
@@ -29,7 +54,7 @@ def test_exit_codes_are_different():
     assert 0 not in codes and 1 not in codes
 
 
-def test_usage_and_unknown_programs():
+def test_prints_usage_and_rejects_unknown_programs():
     usage = running.run("--help")
     assert usage.returncode == 0
     assert "pretrain" in usage.stdout
@@ -38,7 +63,9 @@ def test_usage_and_unknown_programs():
     assert "Did you mean 'pretrain'?" in unknown.stdout + unknown.stderr
 
 
-def test_the_compilation_cache_may_be_in_the_home_folder(monkeypatch, tmp_path, capsys):
+def test_expands_the_home_folder_in_the_compilation_cache(
+    monkeypatch, tmp_path, capsys
+):
     before = jax.config.jax_compilation_cache_dir
     monkeypatch.setenv("HOME", str(tmp_path))
     try:

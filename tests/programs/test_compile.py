@@ -5,7 +5,7 @@ from simclr_jax.core import errors
 from simclr_jax.programs import compile as program
 
 
-def test_what_is_wrong_is_said_before_anything_is_compiled():
+def test_rejects_invalid_input_before_compiling():
     config = "--config=configs/mnist.py:smoke"
     for arguments, message in (
         ((), "compile needs --config=RECIPE (or FILE.py) and --topology"),
@@ -24,7 +24,7 @@ def test_what_is_wrong_is_said_before_anything_is_compiled():
 
 
 @pytest.mark.slow
-def test_a_table_with_a_row_for_each_and_one_that_does_not_fit(tmp_path):
+def test_prints_a_row_per_variant_and_marks_too_large_ones(tmp_path):
     pytest.importorskip("libtpu")
     out = tmp_path / "found.md"
     done = running.run(
@@ -43,10 +43,10 @@ def test_a_table_with_a_row_for_each_and_one_that_does_not_fit(tmp_path):
     assert done.stdout == text
     assert "| batch_size=4 |" in text and "## batch_size=4" in text
     assert "| batch_size=65536 | does not fit: needs" in text
-    assert "libtpu" in text and "Nothing ran" in text
+    assert "libtpu" in text and "Nothing was measured" in text
 
 
-def test_shapes_are_read():
+def test_parses_shapes():
     assert program.parse_shape(None) is None
     assert program.parse_shape("28x30x1") == (28, 30, 1)
     for text in ("28x28", "0x28x3", "28x28x2", "a"):

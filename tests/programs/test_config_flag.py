@@ -4,7 +4,7 @@ from simclr_jax.core import errors
 from simclr_jax.programs import config_flag
 
 
-def test_overrides_are_taken_off_the_arguments():
+def test_separates_overrides_from_the_arguments():
     arguments = [
         "simclr pretrain",
         "--config=mnist",
@@ -23,16 +23,16 @@ def test_overrides_are_taken_off_the_arguments():
     ]
 
 
-def test_an_empty_value_is_a_value():
+def test_accepts_an_empty_value():
     assert config_flag.take_overrides(["x", "--config.freeze="])[1] == [("freeze", "")]
 
 
-def test_the_last_one_needs_its_value():
+def test_rejects_an_override_without_a_value():
     with pytest.raises(errors.UserError, match=r"--config.seed needs a value: --conf"):
         config_flag.take_overrides(["x", "--config.seed"])
 
 
-def test_there_must_be_a_config_to_change(monkeypatch):
+def test_rejects_overrides_without_a_config(monkeypatch):
     monkeypatch.setattr(config_flag.flags, "FLAGS", {})
-    with pytest.raises(errors.UserError, match=r"--config.seed changes a config; give"):
+    with pytest.raises(errors.UserError, match=r"--config.seed changes a config; also"):
         config_flag.apply([("seed", "1")])

@@ -4,7 +4,7 @@ from simclr_jax import assembly
 from simclr_jax.programs import configs
 
 
-def test_a_recipe_has_its_summary_and_its_variants():
+def test_lists_summary_and_variants_of_a_recipe():
     recipes = (
         assembly.config.Recipe("long_name", "What it is.", ("small", "smoke")),
         assembly.config.Recipe("short", "Another.", ()),
@@ -17,7 +17,7 @@ def test_a_recipe_has_its_summary_and_its_variants():
     ]
 
 
-def test_it_runs_in_any_folder_whatever_lies_there(tmp_path):
+def test_runs_in_any_folder_regardless_of_its_files(tmp_path):
     for name in ("secrets", "numbers", "random", "configs"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')")
     done = running.run("configs", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""A folder of photos of many sizes, some of them bad, through the real program."""
+"""The program on a folder of photos of many sizes, some of them corrupt."""
 
 import json
 import os
@@ -60,16 +60,16 @@ def resident(folder, tmp_path_factory):
     return workdir, done
 
 
-def test_bad_files_are_named_once_and_counted(resident):
+def test_warns_once_per_corrupt_file_and_counts_them(resident):
     workdir, done = resident
     for name in BAD:
         assert done.stderr.count(f"Corrupt image {name}: ") == 1
     assert "40 images (16, 16, 1), kept on the devices" in done.stdout
-    # Two epochs of two batches of 16 each twice: most of the bad ones come up.
+    # Two epochs of two batches of 16, each twice: most corrupt images occur.
     assert sum(row["replaced_images"] for row in running.rows(workdir)) > 2
 
 
-def test_the_set_is_decoded_once(resident, folder):
+def test_decodes_the_images_once(resident, folder):
     workdir, _ = resident
     (file,) = (workdir.parent / "decoded").iterdir()
     stamp = file.stat().st_mtime_ns
@@ -81,7 +81,7 @@ def test_the_set_is_decoded_once(resident, folder):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_streaming_gives_the_same_losses(resident, folder, tmp_path, num_workers):
+def test_streamed_losses_equal_resident_losses(resident, folder, tmp_path, num_workers):
     done = pretrain(
         folder,
         tmp_path / "run",
@@ -95,7 +95,7 @@ def test_streaming_gives_the_same_losses(resident, folder, tmp_path, num_workers
         assert done.stderr.count(f"Corrupt image {name}: ") <= 1
 
 
-def test_the_folder_may_move(resident, folder, tmp_path):
+def test_resumes_if_the_image_folder_has_moved(resident, folder, tmp_path):
     workdir, _ = resident
     shutil.copytree(workdir, tmp_path / "run")
     shutil.copytree(folder, tmp_path / "moved")
@@ -107,14 +107,14 @@ def test_the_folder_may_move(resident, folder, tmp_path):
     assert "data.num_images: 40 in the checkpoint, 39 now" in done.stderr
 
 
-def test_stopping_at_a_bad_file_on_request(folder, tmp_path):
+def test_on_bad_image_fail_stops_at_a_corrupt_file(folder, tmp_path):
     done = pretrain(folder, tmp_path / "run", "--config.data.on_bad_image=fail")
     assert done.returncode == 4
     assert "'a_truncated.jpg' of folder:train@" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_encoder_is_probed_on_folders_of_classes(resident, tmp_path):
+def test_probes_folders_of_classes(resident, tmp_path):
     workdir, _ = resident
     rng = np.random.default_rng(1)
     for split, num_images in (("train", 20), ("test", 10)):
@@ -138,7 +138,7 @@ def test_the_encoder_is_probed_on_folders_of_classes(resident, tmp_path):
     assert found["test"].startswith("folder:test@")
 
 
-def test_a_folder_without_classes_cannot_be_probed(resident, folder):
+def test_probe_rejects_a_folder_without_classes(resident, folder):
     workdir, _ = resident
     for dataset, message in (
         (f"folder:{folder}", "has no labels; a probe needs them"),
@@ -172,7 +172,7 @@ def make(folder, num_images):
         (["--config.data.num_workers=-1"], 2, "num_workers must be"),
     ],
 )
-def test_bad_input(tmp_path, folder, arguments, code, message):
+def test_rejects_invalid_input(tmp_path, folder, arguments, code, message):
     places = {
         "empty": make(tmp_path / "empty", 0),
         "text": make(tmp_path / "text", 0),
@@ -190,7 +190,7 @@ def test_bad_input(tmp_path, folder, arguments, code, message):
 
 
 @pytest.mark.slow
-def test_real_photographs(data_dir, tmp_path):
+def test_draws_views_of_photographs(data_dir, tmp_path):
     folder = tmp_path / "photos"
     shutil.copytree(pathlib.Path(data_dir).parent / "photos", folder)
     plant_bad_files(folder, next(folder.glob("n*")))

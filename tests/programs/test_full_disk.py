@@ -1,4 +1,4 @@
-"""A disk that fills up while a run trains: exit code 6, one message, no traceback."""
+"""A disk that fills up during training: exit code 6, one message, no traceback."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ os.execv(sys.executable, [sys.executable, "-m", "simclr_jax", *sys.argv[1:]])
 def check_failed(code, output, reason):
     assert code == 6, output
     assert output.count(reason) == 3
-    assert output.count("Training goes on.") == 2
+    assert output.count("Training continues.") == 2
     error = output.split("error: ")[1]
     assert "That was failure 3 in a row: free some space" in error
     assert len(error.splitlines()) == 1
@@ -32,16 +32,16 @@ def check_failed(code, output, reason):
         assert word not in output
 
 
-def test_a_disk_that_fills_up(tmp_path):
+def test_a_full_disk_ends_the_run_with_one_message(tmp_path):
     with small_disk.mounted(tmp_path, kilobytes=10_000):
         done = running.run("pretrain", *ARGUMENTS, f"--workdir={tmp_path}/run")
         assert running.rows(tmp_path / "run")
     check_failed(done.returncode, done.stdout + done.stderr, "MB free; a checkpoint")
 
 
-def test_files_that_cannot_grow(tmp_path):
+def test_failed_writes_end_the_run_and_leave_no_folders(tmp_path):
     pytest.importorskip("resource")
-    cache = {"JAX_ENABLE_COMPILATION_CACHE": "0"}  # it would keep what is cut short
+    cache = {"JAX_ENABLE_COMPILATION_CACHE": "0"}  # it would keep truncated files
     done = subprocess.run(
         [
             *(sys.executable, "-c", LIMITED, "pretrain"),

@@ -1,4 +1,4 @@
-"""Signals that come while a run starts: during imports, decoding and compiling."""
+"""Signals that arrive while a run starts: during imports, decoding, compilation."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ ARGUMENTS = (*running.TINY, "--config.num_steps=100000")
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts runs whose programs are compiled anew; kills what is left of them."""
+    """Starts runs without a compilation cache; kills remaining ones at the end."""
     started = []
 
     def start_one(*arguments):
@@ -40,7 +40,7 @@ def start(tmp_path):
 
 
 def wait_until_signals_are_caught(process):
-    """Returns once the process has installed its handlers, before its imports."""
+    """Waits until the process has installed its handlers, before its imports."""
     status = pathlib.Path(f"/proc/{process.pid}/status")
     if not status.exists():
         pytest.skip("needs /proc")
@@ -54,7 +54,7 @@ def wait_until_signals_are_caught(process):
 
 
 def read_until(process, text):
-    """Returns the lines up to the first with a text in it."""
+    """Returns the lines up to the first that contains a text."""
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -66,7 +66,7 @@ def read_until(process, text):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
-def test_during_the_imports_it_leaves_at_once(start, number, code):
+def test_a_signal_during_the_imports_ends_at_once(start, number, code):
     process = start(*ARGUMENTS)
     wait_until_signals_are_caught(process)
     process.send_signal(number)
@@ -76,7 +76,7 @@ def test_during_the_imports_it_leaves_at_once(start, number, code):
     assert "Traceback" not in output
 
 
-def test_during_the_first_compilation_it_says_what_it_waits_for(start, tmp_path):
+def test_a_signal_during_compilation_says_what_is_waited_for(start, tmp_path):
     process = start(*ARGUMENTS)
     read_until(process, "optimizer ")
     process.send_signal(signal.SIGINT)
@@ -101,9 +101,7 @@ def test_a_second_signal_ends_a_compilation(start, tmp_path):
     assert "Traceback" not in output
 
 
-def test_during_decoding_it_leaves_soon_and_leaves_nothing_half_written(
-    start, tmp_path
-):
+def test_a_signal_during_decoding_ends_soon_without_partial_files(start, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     first = folder / "0.png"

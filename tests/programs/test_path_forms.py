@@ -1,4 +1,4 @@
-"""Every path that a program takes may be written in every form that a shell knows."""
+"""Programs accept paths in every form that a shell does."""
 
 import json
 import os
@@ -25,7 +25,7 @@ TINY = (
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """A folder with images and a run on them, every path of it relative."""
+    """A folder with images, and a run on them with relative paths."""
     folder = tmp_path_factory.mktemp("here").resolve() / "mein Ordner é"
     generator = np.random.default_rng(0)
     for number in range(16):
@@ -46,7 +46,7 @@ def here(tmp_path_factory):
     return folder
 
 
-def test_the_run_is_where_the_path_leads_and_nowhere_else(here):
+def test_writes_only_to_the_given_workdir(here):
     assert (here / "läufe" / "a b" / "metrics.jsonl").is_file()
     assert sorted(path.name for path in here.iterdir()) == [
         "link",
@@ -69,25 +69,25 @@ def test_the_run_is_where_the_path_leads_and_nowhere_else(here):
         "{here}/link",
     ],
 )
-def test_every_form_of_a_checkpoint(here, monkeypatch, form):
+def test_accepts_every_form_of_a_checkpoint_path(here, monkeypatch, form):
     monkeypatch.chdir(here)
     monkeypatch.setenv("HOME", str(here))
     assert assembly.load(form.format(here=here)).step == 2
 
 
-def test_a_step_is_read_by_a_relative_path(here, monkeypatch):
+def test_reads_a_step_by_a_relative_path(here, monkeypatch):
     monkeypatch.chdir(here)
     assert (
         training.checkpoints.read_meta(pathlib.Path("link/checkpoints/2"))["step"] == 2
     )
 
 
-def test_a_checkpoint_in_a_bucket_is_refused():
+def test_rejects_a_checkpoint_in_a_bucket():
     with pytest.raises(errors.UserError, match=r"checkpoint .* is a URL"):
         assembly.load("gs://bucket/run")
 
 
-def test_a_probe_from_another_folder_finds_the_data_of_the_run(here, tmp_path):
+def test_probe_finds_relative_data_from_another_folder(here, tmp_path):
     done = running.run(
         "probe",
         "--checkpoint=~/link",
@@ -106,7 +106,7 @@ def test_a_probe_from_another_folder_finds_the_data_of_the_run(here, tmp_path):
 
 @pytest.fixture
 def read_only(here, tmp_path):
-    """The run, where nothing can be written, for root neither."""
+    """The run on a read-only mount, where even root cannot write."""
     folder = tmp_path / "read_only"
     folder.mkdir()
     if os.geteuid() != 0:
@@ -120,9 +120,7 @@ def read_only(here, tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_read_only_checkpoint_is_probed_with_the_output_elsewhere(
-    read_only, tmp_path
-):
+def test_probes_a_read_only_workdir_with_another_output(read_only, tmp_path):
     arguments = (f"--checkpoint={read_only}", "--test_split=train")
     refused = running.run("probe", *arguments, cwd=tmp_path)
     assert refused.returncode == 2
@@ -134,7 +132,7 @@ def test_a_read_only_checkpoint_is_probed_with_the_output_elsewhere(
     assert (tmp_path / "r.json").is_file()
 
 
-def test_a_picture_goes_to_a_new_folder(here, tmp_path):
+def test_writes_a_figure_to_a_new_folder(here, tmp_path):
     done = running.run(
         "views",
         "--source=folder:~/pics",
@@ -155,7 +153,7 @@ def test_a_picture_goes_to_a_new_folder(here, tmp_path):
         (["views", "--source=synthetic:9x9x3:9", "--out=gs://b/x"], "out 'gs://b/x'"),
     ],
 )
-def test_a_url_is_refused_in_one_line(tmp_path, arguments, message):
+def test_rejects_a_url_in_one_line(tmp_path, arguments, message):
     done = running.run(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")

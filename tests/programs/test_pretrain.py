@@ -1,4 +1,4 @@
-"""A run can be killed, stopped, resumed and moved; and it refuses what it must."""
+"""Runs that are killed, stopped, resumed and moved, and invalid requests."""
 
 import os
 import random
@@ -15,8 +15,9 @@ NUM_STEPS = 30
 ARGUMENTS = (
     *running.TINY,
     f"--config.num_steps={NUM_STEPS}",
-    # A run in which no two values tie in a pooling window: rounding moves its losses by
-    # less than 1e-5 in 20 steps. With a tie it is 1e-3, by a flipped arg-max and Adam.
+    # In this run no two values of a pooling window are equal, so rounding changes the
+    # losses of 20 steps by less than 1e-5. With a tie it would be 1e-3, because of a
+    # flipped arg-max and Adam.
     "--config.seed=5",
     "--config.checkpoint_every_steps=3",
     "--config.log_every_steps=1",
@@ -39,7 +40,7 @@ def assert_same_run(workdir, golden):
     assert steps == list(range(1, NUM_STEPS + 1))
 
 
-def test_a_run_says_what_it_does_and_leaves_its_metrics(golden):
+def test_prints_a_description_and_writes_metrics(golden):
     workdir, done = golden
     assert "learning rate 0 to 0.006 in" in done.stdout
     assert f"Done: {NUM_STEPS} steps." in done.stdout
@@ -55,7 +56,7 @@ def test_a_run_says_what_it_does_and_leaves_its_metrics(golden):
     ]
 
 
-def test_running_again_does_nothing(golden):
+def test_a_finished_run_does_nothing_when_started_again(golden):
     workdir, _ = golden
     before = running.digests(workdir, NUM_STEPS)
     again = running.run("pretrain", *ARGUMENTS, f"--workdir={workdir}")
@@ -64,7 +65,7 @@ def test_running_again_does_nothing(golden):
     assert len(running.rows(workdir)) == NUM_STEPS
 
 
-def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(golden, tmp_path):
+def test_kills_at_random_times_do_not_affect_results(golden, tmp_path):
     seed = random.SystemRandom().randrange(10**6)
     generator = random.Random(seed)
     print(f"seed of the kills: {seed}")
@@ -83,7 +84,7 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(golden, tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_it_saves_and_leaves_with_143(golden, tmp_path, number):
+def test_saves_and_exits_with_143_on_sigterm(golden, tmp_path, number):
     process = running.start("pretrain", *ARGUMENTS, f"--workdir={tmp_path}")
     running.wait_for_step(tmp_path, 4, process)
     process.send_signal(number)
@@ -117,7 +118,7 @@ def test_the_first_20_losses_do_not_depend_on_the_devices(
     )
 
 
-def test_a_run_is_continued_on_another_number_of_devices(golden, tmp_path):
+def test_resumes_on_another_number_of_devices(golden, tmp_path):
     process = running.start(
         "pretrain", *ARGUMENTS, f"--workdir={tmp_path}", num_devices=4
     )
@@ -135,7 +136,7 @@ def test_a_run_is_continued_on_another_number_of_devices(golden, tmp_path):
     )
 
 
-def test_a_second_trainer_leaves_at_once_and_names_the_first(tmp_path):
+def test_a_second_trainer_exits_with_the_holder_of_the_lock(tmp_path):
     process = running.start(
         "pretrain", *ARGUMENTS, "--config.num_steps=100000", f"--workdir={tmp_path}"
     )
@@ -153,7 +154,7 @@ def test_a_second_trainer_leaves_at_once_and_names_the_first(tmp_path):
     assert seconds < 10, seconds
 
 
-def test_a_truncated_checkpoint_falls_back_to_the_one_before(golden, tmp_path):
+def test_falls_back_from_a_truncated_checkpoint(golden, tmp_path):
     import shutil
 
     workdir = tmp_path / "run"
@@ -171,7 +172,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(golden, tmp_path):
     assert_same_run(workdir, golden[0])
 
 
-def test_another_config_in_the_workdir_is_refused_with_the_difference(golden):
+def test_rejects_another_config_in_the_workdir_with_the_differences(golden):
     done = running.run(
         "pretrain",
         *ARGUMENTS,
@@ -183,7 +184,7 @@ def test_another_config_in_the_workdir_is_refused_with_the_difference(golden):
     assert "Traceback" not in done.stderr
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+def test_a_non_finite_loss_stops_the_run(tmp_path):
     done = running.run(
         "pretrain",
         *ARGUMENTS,
@@ -217,7 +218,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         (["--config.data.source=tfds:mnist", "--config.data.data_dir=/no"], 4, "/no"),
     ],
 )
-def test_bad_input_gets_one_clear_message(tmp_path, arguments, code, message):
+def test_rejects_invalid_input_with_one_message(tmp_path, arguments, code, message):
     done = running.run("pretrain", *ARGUMENTS, f"--workdir={tmp_path}/run", *arguments)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
@@ -226,19 +227,19 @@ def test_bad_input_gets_one_clear_message(tmp_path, arguments, code, message):
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_a_batch_that_does_not_divide_is_refused(tmp_path):
+def test_rejects_a_batch_that_does_not_divide_evenly(tmp_path):
     done = running.run("pretrain", *ARGUMENTS, f"--workdir={tmp_path}", num_devices=3)
     assert done.returncode == 2
     assert "batch_size must be a multiple of 3; got 16" in done.stderr
 
 
-def test_flags_that_are_missing():
+def test_rejects_missing_flags():
     done = running.run("pretrain")
     assert done.returncode == 2
     assert "pretrain needs --config=RECIPE (or FILE.py) and" in done.stderr
 
 
-def test_a_full_disk_is_told_before_training(tmp_path):
+def test_reports_a_full_disk_before_training(tmp_path):
     if os.geteuid() != 0:
         pytest.skip("mounting a small disk needs root")
     mounted = subprocess.run(

@@ -13,7 +13,7 @@ def workdir(tmp_path_factory):
     return workdir
 
 
-def test_it_needs_only_the_checkpoint_and_the_data(workdir, tmp_path):
+def test_probe_needs_only_the_checkpoint_and_the_data(workdir, tmp_path):
     done = running.run(
         "probe",
         f"--checkpoint={workdir}",
@@ -23,7 +23,7 @@ def test_it_needs_only_the_checkpoint_and_the_data(workdir, tmp_path):
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "probe.json").read_text())
     assert f"Test Accuracy: {result['accuracy']:.4f}" in done.stdout
-    assert result["accuracy"] > 0.3  # ten classes of their own brightness
+    assert result["accuracy"] > 0.3  # ten classes of different brightness
     assert result["layer"] == "h"
     assert result["step"] == 4
     assert result["num_labels"] == 200
@@ -35,7 +35,7 @@ def test_it_needs_only_the_checkpoint_and_the_data(workdir, tmp_path):
     assert "the largest class alone is 0.1000 of the 200 test images" in done.stdout
 
 
-def test_the_result_goes_to_the_workdir_and_can_use_few_labels(workdir):
+def test_writes_the_result_to_the_workdir_and_can_use_few_labels(workdir):
     done = running.run("probe", f"--checkpoint={workdir}", "--labels_per_class=3")
     assert done.returncode == 0, done.stderr
     assert json.loads((workdir / "probe.json").read_text())["num_labels"] == 30
@@ -51,7 +51,7 @@ def test_the_result_goes_to_the_workdir_and_can_use_few_labels(workdir):
         (["--test_share=0.2"], "synthetic:14x14x1:100:train, 0.2 of every class"),
     ],
 )
-def test_a_part_of_the_training_split_is_held_out(workdir, tmp_path, arguments, test):
+def test_holds_out_a_part_of_the_training_split(workdir, tmp_path, arguments, test):
     output = tmp_path / "probe.json"
     done = running.run(
         "probe",
@@ -66,7 +66,7 @@ def test_a_part_of_the_training_split_is_held_out(workdir, tmp_path, arguments, 
     assert result["test"] == test
 
 
-def test_images_of_another_size_are_resized_and_it_says_so(workdir, tmp_path):
+def test_resizes_images_of_another_size_with_a_note(workdir, tmp_path):
     done = running.run(
         "probe",
         f"--checkpoint={workdir}",
@@ -77,7 +77,7 @@ def test_images_of_another_size_are_resized_and_it_says_so(workdir, tmp_path):
     assert "note: images of (20, 20) pixels are resized to" in done.stdout
 
 
-def test_images_of_other_channels_are_refused(workdir):
+def test_rejects_images_with_another_number_of_channels(workdir):
     done = running.run(
         "probe", f"--checkpoint={workdir}", "--dataset=synthetic:14x14x3:50"
     )
@@ -93,20 +93,20 @@ def test_images_of_other_channels_are_refused(workdir):
         (["--step=3"], 6, "No checkpoint of step 3"),
         (["--dataset=tfds:nothing"], 4, "tfds:nothing is not prepared"),
         (["--test_split=tset"], 4, "Did you mean 'test'"),
-        (["--labels_per_class=1000"], 2, "1000 were asked for"),
-        (["--test_split=test", "--test_share=0.2"], 2, "expected one of them"),
+        (["--labels_per_class=1000"], 2, "1000 were requested"),
+        (["--test_split=test", "--test_share=0.2"], 2, "expected only one of them"),
         (["--test_share=1.5"], 2, "above 0 and below 1; got 1.5"),
-        (["--dataset=synthetic:14x14x1:1"], 4, "are of one class, 0: an accuracy"),
+        (["--dataset=synthetic:14x14x1:1"], 4, "are of one class, 0, so the"),
     ],
 )
-def test_bad_input_gets_one_clear_message(workdir, arguments, code, message):
+def test_rejects_invalid_input_with_one_message(workdir, arguments, code, message):
     done = running.run("probe", f"--checkpoint={workdir}", *arguments)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_left_alone(workdir, tmp_path):
+def test_skips_a_damaged_checkpoint_without_modifying_it(workdir, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
     newest = copy / "checkpoints" / "4"

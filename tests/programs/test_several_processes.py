@@ -1,4 +1,4 @@
-"""Real processes that talk to each other train what one process trains."""
+"""Several processes train the same as one process."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from programs import running
 
 pytestmark = pytest.mark.pods
 
-NUM_STEPS = 300  # so many that a run is not over before it is told to stop
+NUM_STEPS = 300  # enough that a run does not end before it is told to stop
 ARGUMENTS = (
     *running.TINY,
     f"--config.num_steps={NUM_STEPS}",
@@ -31,7 +31,7 @@ ARGUMENTS = (
 
 @contextlib.contextmanager
 def started(num_processes, *arguments, num_devices=1, of_process=None):
-    """Starts the processes of a run; kills what is left of them at the end."""
+    """Starts the processes of a run; kills remaining ones at the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -57,7 +57,7 @@ def started(num_processes, *arguments, num_devices=1, of_process=None):
 
 
 def finish(everyone, seconds=200):
-    """Returns exit code and output of each."""
+    """Returns exit code and output of each process."""
     outputs = []
     end = time.monotonic() + seconds
     for process in everyone:
@@ -97,11 +97,11 @@ def golden(tmp_path_factory):
     return workdir
 
 
-# Kept on the devices, and read from the host: each process its own part.
+# Resident on the devices, and streamed from the host; each process its own shard.
 @pytest.mark.parametrize(
     ("num_processes", "num_devices", "resident_bytes"), [(2, 2, 1 << 20), (4, 1, 0)]
 )
-def test_preempted_and_resumed_they_train_what_one_does(
+def test_two_preempted_processes_equal_one_process(
     golden, tmp_path, num_processes, num_devices, resident_bytes
 ):
     arguments = (
@@ -132,9 +132,7 @@ def test_preempted_and_resumed_they_train_what_one_does(
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_if_one_is_killed_the_other_ends_and_a_single_one_goes_on(
-    golden, tmp_path, lost
-):
+def test_after_a_kill_the_others_end_and_one_process_can_resume(golden, tmp_path, lost):
     arguments = (*ARGUMENTS, f"--workdir={tmp_path}")
 
     with started(2, *arguments) as everyone:
@@ -152,7 +150,7 @@ def test_if_one_is_killed_the_other_ends_and_a_single_one_goes_on(
     assert_same_training(tmp_path, golden)
 
 
-def test_another_config_in_one_process_is_refused_by_all(tmp_path):
+def test_all_processes_reject_a_different_config_in_one(tmp_path):
     other = {1: ("--config.method.temperature=0.3",)}
     with started(2, *ARGUMENTS, f"--workdir={tmp_path}", of_process=other) as everyone:
         for code, output in finish(everyone, seconds=90):
@@ -161,7 +159,7 @@ def test_another_config_in_one_process_is_refused_by_all(tmp_path):
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
-def test_what_the_first_finds_wrong_all_report(tmp_path):
+def test_all_processes_report_an_error_of_the_first(tmp_path):
     (tmp_path / "workdir").write_text("in the way")
     with started(2, *ARGUMENTS, f"--workdir={tmp_path / 'workdir'}") as everyone:
         for code, output in finish(everyone, seconds=90):
@@ -169,7 +167,7 @@ def test_what_the_first_finds_wrong_all_report(tmp_path):
             assert "cannot be written to" in output
 
 
-def test_part_of_an_address_is_refused(tmp_path):
+def test_rejects_partial_process_arguments(tmp_path):
     done = running.run(
         "pretrain", *ARGUMENTS, f"--workdir={tmp_path}", "--num_processes=2"
     )

@@ -1,4 +1,4 @@
-"""Micro-batches: the views, loss and gradient of the whole batch, and one update."""
+"""Accumulation: views, loss, gradient and update equal those of the whole batch."""
 
 import functools
 import re
@@ -24,7 +24,7 @@ FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
 
 
 def noisy(key, image):
-    """An augmentation that compiles in no time."""
+    """An augmentation that compiles quickly."""
     return image[2:10, 2:10] + 0.3 * jax.random.normal(key, (8, 8, 1))
 
 
@@ -96,7 +96,7 @@ def leaves(tree):
 
 
 def assert_equal_in_norm(got, expected):
-    """Every array differs by less than a part of its own length."""
+    """Asserts that arrays differ by less than a fraction of their norms."""
     got, expected = flat(got), flat(expected)
     assert got.keys() == expected.keys()
     for name, want in expected.items():
@@ -104,7 +104,7 @@ def assert_equal_in_norm(got, expected):
         assert error <= CLOSE["rtol"] * np.linalg.norm(want), name
 
 
-def test_one_update_is_that_of_the_whole_batch(images):
+def test_accumulated_update_equals_the_whole_batch(images):
     whole, metrics, _ = update(layer_norm, images, num_devices=1, accumulate=1)
     for num_devices in (1, 8):
         check_update(images, num_devices, whole, metrics)
@@ -123,7 +123,7 @@ def check_update(images, num_devices, whole, metrics):
 
 
 def reference(method, images, key):
-    """Loss and gradient with BatchNorm by micro-batch, written out."""
+    """Computes loss and gradient with BatchNorm per micro-batch, without a scan."""
     a, b = augment.two_views(augment.sample_keys(key, BATCH_SIZE), images, noisy)
     graphdef, params, rest = nnx.split(method, nnx.Param, ...)
     chunks = [(a[i::COUNT], b[i::COUNT]) for i in range(COUNT)]
@@ -146,7 +146,7 @@ def reference(method, images, key):
     return *jax.value_and_grad(loss)(params), means, variances
 
 
-def test_batch_norm_by_micro_batch_and_one_update_of_its_averages(images):
+def test_batch_norm_uses_micro_batches_and_updates_averages_once(images):
     num_devices = 8
     items, metrics, compiled = update(
         batch_norm, images, num_devices=num_devices, accumulate=COUNT
@@ -200,7 +200,7 @@ def test_the_views_are_the_same_in_any_micro_batch(images, key):
         np.testing.assert_allclose(got, want, **TOLERANCE["image"])
 
 
-def test_random_streams_go_on_from_one_micro_batch_to_the_next():
+def test_random_streams_continue_across_micro_batches():
     dropout = nnx.Dropout(0.5, rngs=nnx.Rngs(0))
     x = jnp.ones((6, 40))
     drop = lambda module, x: module(x)
@@ -211,7 +211,7 @@ def test_random_streams_go_on_from_one_micro_batch_to_the_next():
     assert int(dropout.rngs.count[...]) == int(again.rngs.count[...]) == 3
 
 
-def test_what_would_be_forgotten_is_refused():
+def test_rejects_writes_that_would_be_lost():
     class Counter(nnx.Module):
         def __init__(self):
             self.calls = nnx.Variable(jnp.zeros(()))
@@ -226,7 +226,7 @@ def test_what_would_be_forgotten_is_refused():
         )
 
 
-def test_a_batch_that_does_not_divide(images, key, make_mesh):
+def test_rejects_a_batch_that_does_not_divide(images, key, make_mesh):
     keys = augment.sample_keys(key, BATCH_SIZE)
     for accumulate, mesh, multiple in ((3, None, 3), (8, make_mesh(8), 64)):
         execution = sharding.Execution(mesh, accumulate)
@@ -236,13 +236,13 @@ def test_a_batch_that_does_not_divide(images, key, make_mesh):
 
 
 def temporaries(accumulate):
-    """Bytes of temporaries: ResNet-18, 64 images, views of 16 pixels, gradient."""
+    """Returns the bytes of temporaries of a gradient (ResNet-18, 64 images)."""
 
     def make():
         rngs = nnx.Rngs(0)
         return methods.SimCLR(
             encoders.build("resnet18", image_shape=(16, 16, 3), rngs=rngs),
-            augmentation=augment.bind(augment.random_resized_crop, size=16),
+            augmentation=augment.RandomResizedCrop(size=16),
             temperature=0.5,
             head={"output_dim": 8},
             rngs=rngs,

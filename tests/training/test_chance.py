@@ -11,7 +11,7 @@ def watch(losses, norms, *, warmup_steps=0):
         watcher.see(step, loss=loss, chance=5.5, norm=norm)
 
 
-def test_a_stuck_run_is_told_once(caplog):
+def test_warns_once_about_a_collapsed_run(caplog):
     with caplog.at_level(logging.WARNING, "simclr_jax"):
         watch([5.2] + [5.5] * 200, [1.0] + [0.0] * 200)
     (record,) = caplog.records
@@ -23,12 +23,16 @@ def test_a_stuck_run_is_told_once(caplog):
     ("losses", "norms", "warmup_steps"),
     [
         ([5.5] * 200, [1.0] * 200, 0),  # at chance, with a gradient
-        ([4.0] * 200, [1.0] + [0.0] * 199, 0),  # no gradient, elsewhere
+        ([4.0] * 200, [1.0] + [0.0] * 199, 0),  # no gradient, but not at chance
         ([5.5] * 200, [1.0] + [0.0] * 199, 180),  # in the warm-up
-        (([5.5] * 49 + [5.0]) * 4, [1.0] + [0.0] * 199, 0),  # never for long
+        (
+            ([5.5] * 49 + [5.0]) * 4,
+            [1.0] + [0.0] * 199,
+            0,
+        ),  # never 50 steps in a row
     ],
 )
-def test_other_runs_are_not(caplog, losses, norms, warmup_steps):
+def test_rejects_other_runs(caplog, losses, norms, warmup_steps):
     with caplog.at_level(logging.WARNING, "simclr_jax"):
         watch(losses, norms, warmup_steps=warmup_steps)
     assert not caplog.records

@@ -37,7 +37,7 @@ def make(num_steps=7, last_good=lambda: 4):
     return log, recorder
 
 
-# LogMetrics does not look at the state.
+# LogMetrics does not use the state.
 STATE = training.TrainState(*nnx.split(nnx.List([])))
 
 
@@ -45,20 +45,20 @@ def metrics(loss, norm=1.0):
     return {"loss": jnp.float32(loss), "gradient_norm": jnp.float32(norm)}
 
 
-def test_every_third_step_and_the_last_are_logged():
+def test_logs_every_third_step_and_the_last():
     log, recorder = make()
     for step in range(1, 8):
         log(step, STATE, metrics(step))
     log.close()
     assert [step for step, _ in recorder.rows] == [3, 6, 7]
     assert recorder.rows[1][1]["loss"] == 6.0
-    assert recorder.rows[1][1]["learning_rate"] == 2.5  # of the update that made step 6
+    assert recorder.rows[1][1]["learning_rate"] == 2.5  # of the sixth update
     assert recorder.rows[1][1]["images_per_second"] > 0
     assert recorder.closed
 
 
 @pytest.mark.parametrize(("loss", "norm"), [(float("nan"), 1.0), (1.0, float("inf"))])
-def test_the_first_step_that_is_not_finite_is_named(loss, norm):
+def test_reports_the_first_step_that_is_not_finite(loss, norm):
     log, recorder = make()
     log(1, STATE, metrics(1.0))
     log(2, STATE, metrics(loss, norm))
@@ -69,14 +69,14 @@ def test_the_first_step_that_is_not_finite_is_named(loss, norm):
     assert recorder.rows == []
 
 
-def test_check_looks_between_logged_steps():
+def test_check_covers_steps_between_logged_steps():
     log, _ = make(last_good=lambda: None)
     log(1, STATE, metrics(float("nan")))
     with pytest.raises(errors.NonFiniteError, match=r"At step 1 .*checkpoint is none"):
         log.check()
 
 
-def test_the_steps_of_one_call_are_looked_at_one_by_one():
+def test_checks_every_step_of_a_call():
     log, recorder = make()
     log(3, STATE, {"loss": jnp.arange(3.0), "gradient_norm": jnp.ones(3)})
     assert recorder.rows[0][1]["loss"] == 2.0
@@ -87,7 +87,7 @@ def test_the_steps_of_one_call_are_looked_at_one_by_one():
 
 
 class SlowCheckpoints(training.checkpoints.Checkpoints):
-    """Another save goes on for three seconds, the copy takes one."""
+    """Waiting for an earlier save takes three seconds, copying takes one."""
 
     def __init__(self, clock):
         self.clock, self.saved = clock, []
@@ -101,7 +101,7 @@ class SlowCheckpoints(training.checkpoints.Checkpoints):
         self.saved.append(step)
 
 
-def test_all_the_time_that_a_save_holds_up_training_is_counted():
+def test_counts_the_whole_time_for_which_a_save_blocks_training():
     clock = [0.0]
     goodput = training.metrics.Goodput(lambda: clock[0])
     save = training.SaveCheckpoint(
@@ -117,11 +117,11 @@ def test_all_the_time_that_a_save_holds_up_training_is_counted():
     state = training.TrainState(*nnx.split((module, optimizer)))
     save.save(2, state)
     assert goodput.read()["save_seconds"] == 4
-    save.save(2, state)  # is there already
+    save.save(2, state)  # is saved already
     assert goodput.read()["save_seconds"] == 7
 
 
-def test_a_hook_is_due_at_multiples_also_after_a_resume_and_in_calls_of_many_steps():
+def test_every_is_due_at_multiples_after_a_resume_and_in_calls_of_many_steps():
     due = lambda steps, **options: [
         step for step in steps if every.is_due(step, **options)
     ]

@@ -4,24 +4,24 @@ import sys
 import pytest
 from programs import running
 
-from simclr_jax import training
 from simclr_jax.core import errors
+from simclr_jax.training import profiling
 
 pytestmark = pytest.mark.quick
 
 
-def test_steps_are_two_numbers():
-    assert training.parse_steps("10:15") == (10, 15)
+def test_parses_first_and_last_step():
+    assert profiling.parse_steps("10:15") == (10, 15)
 
 
 @pytest.mark.parametrize("text", ["10", "15:10", "0:3", "a:b", ":", "1:2:3"])
-def test_other_texts_are_refused(text):
+def test_rejects_other_texts(text):
     with pytest.raises(errors.UserError, match="FIRST:LAST"):
-        training.parse_steps(text)
+        profiling.parse_steps(text)
 
 
-# In a process of its own: JAX's profiler asks libtpu too where a test has loaded it,
-# which ends the process where there is no TPU.
+# In a separate process: if a test has loaded libtpu, JAX's profiler calls it, which
+# ends the process on a machine without a TPU.
 SCRIPT = """
 import pathlib, sys
 import jax.numpy as jnp
@@ -39,9 +39,7 @@ profile.close()
 @pytest.mark.parametrize(
     ("first", "last", "is_written"), [(1, 2, True), (1, 5, True), (7, 8, False)]
 )
-def test_a_trace_is_written_even_if_the_run_ends_in_it(
-    tmp_path, first, last, is_written
-):
+def test_writes_the_trace_if_the_run_ends_inside_it(tmp_path, first, last, is_written):
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, tmp_path, str(first), str(last)],
         env=running.environment(),

@@ -14,7 +14,7 @@ def test_weights_do_not_depend_on_the_mesh():
     jax.tree.map(np.testing.assert_array_equal, one, eight)
 
 
-def test_items_go_there_and_back():
+def test_items_round_trip():
     state = tiny.build_state(training.make_mesh(num_devices=1))
     items = jax.tree.map(lambda leaf: leaf + np.ones((), leaf.dtype), state.items())
     changed = state.with_items(items)

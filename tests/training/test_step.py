@@ -28,7 +28,7 @@ def run(mesh, num_steps=4, state=None, start=0):
     return training.TrainState(state.graphdef, arrays), losses
 
 
-def test_one_step_changes_weights_statistics_and_the_count():
+def test_a_step_updates_weights_statistics_and_the_count():
     mesh = training.make_mesh(num_devices=1)
     before = jax.tree.map(np.array, tiny.build_state(mesh).items())
     state, _ = run(mesh, num_steps=2)
@@ -50,14 +50,14 @@ def test_losses_do_not_depend_on_the_number_of_devices(num_devices):
     np.testing.assert_allclose(many, one, **TOLERANCE["devices"])
 
 
-def test_a_step_is_a_function_of_its_inputs():
+def test_the_step_depends_only_on_its_arguments():
     first, losses = run(training.make_mesh(num_devices=1))
     again, same_losses = run(training.make_mesh(num_devices=1))
     assert losses == same_losses
     jax.tree.map(np.testing.assert_array_equal, first.items(), again.items())
 
 
-def test_it_is_traced_once():
+def test_traces_the_step_once():
     training.train_step.clear_cache()
     run(training.make_mesh(num_devices=1))
     assert training.train_step._cache_size() == 1
@@ -71,7 +71,7 @@ def test_the_state_is_donated():
     assert leaf.is_deleted()
 
 
-def test_gradient_norm_is_that_of_the_loss():
+def test_gradient_norm_belongs_to_the_loss():
     mesh = training.make_mesh(num_devices=1)
     state = tiny.build_state(mesh)
     batch = next(tiny.build_batches(mesh).start_at(0))
@@ -99,7 +99,7 @@ def several_at_once(mesh):
     return state, (tiny.execution(mesh), state.arrays, batches, tiny.root_key(mesh))
 
 
-def test_several_steps_in_one_call_are_those_of_several_calls():
+def test_several_steps_in_one_call_equal_several_calls():
     mesh = training.make_mesh(num_devices=2)
     one_by_one, losses = run(mesh, num_steps=2)
     state, arguments = several_at_once(mesh)
@@ -113,7 +113,7 @@ def test_several_steps_in_one_call_are_those_of_several_calls():
 
 
 @pytest.mark.parametrize(("platform", "has_loop"), [("cpu", False), ("tpu", True)])
-def test_several_steps_are_a_loop_but_for_cpus(platform, has_loop):
+def test_several_steps_are_a_loop_except_on_cpus(platform, has_loop):
     state, arguments = several_at_once(training.make_mesh(num_devices=1))
     traced = training.train_steps.trace(state.graphdef, *arguments)
     text = traced.lower(lowering_platforms=(platform,)).as_text()
@@ -122,7 +122,7 @@ def test_several_steps_are_a_loop_but_for_cpus(platform, has_loop):
     assert any(re.search(stored, types) for types in loops) == has_loop
 
 
-def test_the_step_fits_on_a_page():
+def test_train_step_is_short():
     lines = inspect.getsource(training.train_step.__wrapped__).splitlines()
     assert len(lines) < 60
 

@@ -1,4 +1,4 @@
-"""The smallest run that has BatchNorm, a head, NT-Xent and Adam in it."""
+"""A small run with BatchNorm, a projection head, NT-Xent and Adam."""
 
 import jax
 from flax import nnx
@@ -12,9 +12,21 @@ SCHEDULE = optim.warmup_cosine(3e-3, num_steps=NUM_STEPS, warmup_steps=2)
 
 
 def noisy_corner(key, image, *, size):
-    """Returns a corner of the image with noise: a view that compiles in no time."""
+    """Returns a corner of the image with noise: a view that compiles quickly."""
     corner = image[8 : 8 + size, 8 : 8 + size]
     return corner + 0.2 * jax.random.normal(key, corner.shape)
+
+
+def build_linear_method():
+    """Builds a method without convolutions, for tests of everything but the model."""
+    rngs = nnx.Rngs(0)
+    flatten = lambda images: images.reshape(len(images), -1)
+    return methods.SimCLR(
+        nnx.Sequential(flatten, nnx.Linear(144, 8, rngs=rngs)),
+        augmentation=augment.bind(noisy_corner, size=12),
+        temperature=0.5,
+        head=nnx.Linear(8, 8, rngs=rngs),
+    )
 
 
 def build_method():
@@ -28,9 +40,9 @@ def build_method():
     )
 
 
-def build_state(mesh, learning_rate=SCHEDULE):
+def build_state(mesh, learning_rate=SCHEDULE, build=build_method):
     return training.initialize(
-        build_method,
+        build,
         lambda params: optim.build("adam", learning_rate, params=params),
         mesh=mesh,
     )

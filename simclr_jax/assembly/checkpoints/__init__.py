@@ -1,4 +1,4 @@
-"""Checkpoints read without their config: encoders to use, arrays to start from."""
+"""Reading checkpoints without a config: encoders to use, arrays to start from."""
 
 from simclr_jax.assembly.checkpoints.loaded import LoadedEncoder, load
 from simclr_jax.assembly.checkpoints.saved import save_checkpoint

@@ -1,15 +1,16 @@
-"""Finding and reading checkpoints, of this format and of format 1, without a config."""
+"""Finding and reading checkpoints (of format 1 and later) without a config."""
 
 import logging
 import pathlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import jax
 import numpy as np
 
 from simclr_jax import training
 from simclr_jax.core import errors
+from simclr_jax.training import session
 
 T = TypeVar("T")
 
@@ -22,18 +23,18 @@ def read_newest(
     *,
     step: int | None = None,
 ) -> T:
-    """Returns what is read from the newest readable checkpoint of a run.
+    """Reads the newest readable checkpoint of a run.
 
-    A checkpoint that cannot be read is passed over, with a warning, for an older one;
-    the directory is not changed.
+    If a checkpoint cannot be read, a warning is logged and an older one is tried. The
+    directory is not modified.
 
     Args:
       path: the workdir of a run, or its folder of checkpoints.
       read: reads the folder of one step; an exception means that it is unreadable.
-      step: a certain step; None: the newest that is readable.
+      step: the step to read; None: the newest readable one.
 
     Returns:
-      What ``read`` returned.
+      The result of ``read``.
 
     Raises:
       CheckpointError: if there is no such checkpoint, or none is readable.
@@ -43,8 +44,8 @@ def read_newest(
         raise errors.CheckpointError(
             f"{str(folder)!r} is not a folder. Expected the workdir of a run."
         )
-    if (folder / training.CHECKPOINTS).is_dir():
-        folder = folder / training.CHECKPOINTS
+    if (folder / session.CHECKPOINTS).is_dir():
+        folder = folder / session.CHECKPOINTS
     found = training.checkpoints.find_steps(folder)
     if not found or (step is not None and step not in found):
         raise errors.CheckpointError(
@@ -56,7 +57,7 @@ def read_newest(
     for candidate in found if step is None else [step]:
         try:
             return read(folder.absolute() / str(candidate))
-        except _Wrong as error:
+        except _GiveUp as error:
             raise error.reason from error
         except Exception as error:
             text = " ".join(str(error).split())[:200]
@@ -67,27 +68,28 @@ def read_newest(
     )
 
 
-class _Wrong(Exception):
-    """Carries an error that no older checkpoint would mend."""
+@final
+class _GiveUp(Exception):
+    """Carries an error that reading an older checkpoint would not avoid."""
 
     def __init__(self, reason: errors.UserError):
         super().__init__(str(reason))
         self.reason = reason
 
 
-def final(reason: errors.UserError) -> Exception:
-    """Returns an exception for ``read``: the error ends the search at once."""
-    return _Wrong(reason)
+def give_up(reason: errors.UserError) -> Exception:
+    """Returns an exception for ``read`` to raise: it ends the search with an error."""
+    return _GiveUp(reason)
 
 
 def read_arrays(
     path: pathlib.Path, *, step: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Returns all arrays of a method in a checkpoint, those of the optimizer aside.
+    """Reads all arrays of the method in a checkpoint, without the optimizer's.
 
     Args:
       path: the workdir of a run, or its folder of checkpoints.
-      step: a certain step; None: the newest that is readable.
+      step: the step to read; None: the newest readable one.
 
     Returns:
       NumPy arrays by path, as in ``"encoder/stem/conv/kernel"``.
@@ -106,14 +108,14 @@ def read_part(
     Args:
       step_directory: the folder of one step.
       meta: its metadata.
-      part: ``"encoder"``, or ``"target/encoder"``.
+      part: ``"encoder"`` or ``"target/encoder"``.
       expected: arrays or shapes in nested dicts.
 
     Returns:
       NumPy arrays in the structure of ``expected``.
 
     Raises:
-      CheckpointError: if the part is missing, or holds other arrays.
+      CheckpointError: if the part is missing, or contains other arrays.
     """
     item, _, inside = _locate(meta, part)
     names = inside.split("/") if inside else []
@@ -126,8 +128,8 @@ def read_part(
     wanted = {_path_name(path) for path, _ in jax.tree.leaves_with_path(expected)}
     if extra := sorted(saved.keys() - wanted):
         raise errors.CheckpointError(
-            f"The checkpoint holds {len(extra)} arrays that this encoder lacks, such "
-            f"as {', '.join(extra[:3])}; it was written for another model."
+            f"The checkpoint contains {len(extra)} arrays that this encoder lacks, "
+            f"such as {', '.join(extra[:3])}; it was written for another model."
         )
     found = training.checkpoints.read_item(step_directory, item, expected, meta)
     for name in names:
@@ -140,7 +142,7 @@ def _path_name(path: Any) -> str:
 
 
 def _locate(meta: dict[str, Any], part: str) -> tuple[str, str, str]:
-    """Returns the item that holds a part, and the part's path inside of it."""
+    """Returns the item that contains a part, and the path of the part inside it."""
     if meta["format"] == 1:
         return "model", "/", part
     return ("encoder", "/", "") if part == "encoder" else ("method", "/", part)
@@ -164,7 +166,7 @@ def _read_arrays(step_directory: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _nested(digests: dict[str, Any]) -> dict[str, Any]:
-    """Returns arrays of the shapes in a table of digests, in nested dicts."""
+    """Returns empty arrays with the shapes in a table of digests, in nested dicts."""
     tree: dict[str, Any] = {}
     for path, digest in digests.items():
         *parents, last = path.split("/")

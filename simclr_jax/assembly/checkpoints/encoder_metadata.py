@@ -1,4 +1,4 @@
-"""What a checkpoint says of its encoder: enough to build it without the config."""
+"""Metadata of the encoder in a checkpoint, sufficient to build it without a config."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,17 +18,16 @@ def describe(
     """Describes an encoder as plain JSON values.
 
     Args:
-      encoder: built by ``encoders.build``, or any module; one that was not built by
-        name can be read by those only who have its class.
-      evaluation: options of ``augment.evaluation``, what is done to an image first.
-      images: what it is trained on.
+      encoder: a module, built by ``encoders.build`` or otherwise. Loading one that was
+        not built by name requires a module of its class.
+      evaluation: options of ``augment.evaluation``, the preprocessing.
+      images: the images that it is trained on.
 
     Returns:
-      ``name`` (None for one that was not built by name), ``options``, ``image_shape``
-      (h, w, c) of the views or None, ``num_channels``, ``dtype``, ``feature_dim``,
-      ``preprocessing``,
-      ``stored_shape`` (h, w, c) of the decoded images, and ``is_padded``, whether those
-      have many sizes.
+      ``name`` (None if it was not built by name), ``class``, ``options``,
+      ``image_shape`` (h, w, c) of the views or None, ``num_channels``, ``dtype``,
+      ``feature_dim``, ``preprocessing``, ``stored_shape`` (h, w, c) of the decoded
+      images, and ``is_padded`` (whether these have many sizes).
     """
     spec = getattr(encoder, "spec", None)
     described: dict[str, Any] = {
@@ -56,13 +55,13 @@ def describe(
 
 
 def of_format_1(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what the metadata of format 1 lacks; it carried a config instead.
+    """Derives the entries that metadata of format 1 lacks from the config it contains.
 
     Args:
       meta: the metadata of the checkpoint.
 
     Returns:
-      ``encoder`` and ``source``, as later formats have them.
+      ``encoder`` and ``source``, as in later formats.
     """
     config = meta["config"]
     height, width, channels = meta["data"]["image_shape"]
@@ -83,10 +82,13 @@ def of_format_1(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build(described: Mapping[str, Any]) -> nnx.Module:
-    """Builds an encoder from its description; its arrays are shapes alone.
+    """Builds an encoder from its description, with shapes instead of arrays.
 
     Args:
-      described: what ``describe`` returns.
+      described: a description returned by ``describe``.
+
+    Returns:
+      The module.
 
     Raises:
       CheckpointError: if the encoder was not built by name, or nothing is registered
@@ -99,7 +101,7 @@ def build(described: Mapping[str, Any]) -> nnx.Module:
         raise errors.CheckpointError(
             f"The encoder of this checkpoint {what} (class {described.get('class')}); "
             f"registered are {known}. Import the file that registers it in "
-            "encoders.ENCODERS first, or pass the module: load(..., encoder=module)."
+            "encoders.ENCODERS first, or pass a module: load(..., encoder=module)."
         )
     options = {key: _tuple(value) for key, value in described["options"].items()}
     shape = described["image_shape"]

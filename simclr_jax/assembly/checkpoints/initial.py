@@ -1,6 +1,5 @@
-"""Starting from the arrays of a checkpoint: stages, warm starts, extended runs."""
+"""Starting a run from the arrays of a checkpoint (``config.init_from``)."""
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,18 +13,21 @@ from simclr_jax.assembly.checkpoints import checkpoint_files
 from simclr_jax.assembly.config import schema
 from simclr_jax.core import errors, paths
 
-_log = logging.getLogger("simclr_jax")
-_SHOWN = 12
+_MAX_ROWS = 12
 
 
 def begin(config: schema.Config, state: training.TrainState) -> training.TrainState:
-    """Returns the state of step 0 with the arrays that ``config.init_from`` names.
+    """Replaces arrays of the state at step 0 by those that ``config.init_from`` names.
 
-    What was taken, left and missing is logged. The optimizer starts anew.
+    Prints which arrays were taken, ignored and missing. The state of the optimizer is
+    not restored.
 
     Args:
-      config: the config; without a checkpoint in ``init_from`` nothing is changed.
-      state: the state of step 0.
+      config: the config.
+      state: the state at step 0.
+
+    Returns:
+      The new state; ``state`` itself if ``init_from`` has no checkpoint.
 
     Raises:
       CheckpointError: if the checkpoint cannot be read.
@@ -60,14 +62,17 @@ def begin(config: schema.Config, state: training.TrainState) -> training.TrainSt
 def rename(
     arrays: Mapping[str, np.ndarray], rules: Mapping[str, str]
 ) -> dict[str, np.ndarray]:
-    """Returns arrays under the paths that they are to have.
+    """Renames the paths of arrays.
 
     Args:
-      arrays: by path in the checkpoint.
+      arrays: arrays by their path in the checkpoint.
       rules: regular expressions and their replacements (``re.sub``), applied in order.
 
+    Returns:
+      The arrays by their new paths.
+
     Raises:
-      UserError: if two arrays get one path.
+      UserError: if two arrays get the same path.
     """
     renamed: dict[str, np.ndarray] = {}
     for path, value in arrays.items():
@@ -88,15 +93,18 @@ def choose(
     *,
     only: Sequence[str],
 ) -> dict[str, np.ndarray]:
-    """Returns the arrays that are taken: those that the method has a place for.
+    """Selects the arrays of a checkpoint that the method has too.
 
     Args:
       found: arrays of the checkpoint, by path.
       wanted: arrays of the method, by path.
-      only: regular expressions; a path is taken if one of them is found in it.
+      only: regular expressions; a path is selected if one of them matches in it.
+
+    Returns:
+      The selected arrays of the checkpoint, by path.
 
     Raises:
-      UserError: with a table, if an array has another shape; or if none is taken.
+      UserError: with a table, if an array has another shape; or if no path is selected.
     """
     taken = {
         path: value
@@ -112,13 +120,14 @@ def choose(
     if rows:
         raise errors.UserError(
             "These arrays of init_from do not fit; leave them out with init_from.only, "
-            "or choose the same options:\n" + "\n".join(rows[:_SHOWN])
+            "or choose the same options:\n" + "\n".join(rows[:_MAX_ROWS])
         )
     if not taken:
         raise errors.UserError(
             f"init_from takes no array: only={list(only)} matches none of the paths "
-            f"that both have. Paths there are like {', '.join(sorted(found)[:3])}; "
-            f"here like {', '.join(sorted(wanted)[:3])}."
+            "that the checkpoint and this method have in common. Paths of the "
+            f"checkpoint are {', '.join(sorted(found)[:3])}, ...; paths here are "
+            f"{', '.join(sorted(wanted)[:3])}, ..."
         )
     return taken
 
@@ -130,19 +139,19 @@ def _report(
     found: Mapping[str, Any],
     wanted: Mapping[str, Any],
 ) -> None:
-    left = sorted(found.keys() - taken.keys())
+    """Prints the arrays taken, ignored and missing, in the layout of description.py."""
+    ignored = sorted(found.keys() - taken.keys())
     missing = sorted(wanted.keys() - taken.keys())
-    _log.info(
-        "From %s: %d arrays taken; left there: %s; not in it, initialized here: %s.",
-        checkpoint,
-        len(taken),
-        _summary(left),
-        _summary(missing),
+    print(
+        f"init_from {checkpoint}: {len(taken)} arrays taken\n"
+        f"          ignored: {_summary(ignored)}\n"
+        f"          missing, newly initialized: {_summary(missing)}",
+        flush=True,
     )
 
 
 def _summary(paths: Sequence[str]) -> str:
-    """Returns the parts that some paths belong to, with their numbers of arrays."""
+    """Summarizes paths by their first component, with the number of arrays of each."""
     if not paths:
         return "none"
     counts: dict[str, int] = {}

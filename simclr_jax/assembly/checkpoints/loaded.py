@@ -1,8 +1,4 @@
-"""A trained encoder, ready to use: ``load`` reads it from a checkpoint.
-
->>> encoder = simclr_jax.load("runs/mnist")           # doctest: +SKIP
->>> features = encoder.embed(images)                  # doctest: +SKIP
-"""
+"""Loading a trained encoder from a checkpoint: ``load`` and ``LoadedEncoder``."""
 
 import dataclasses
 import functools
@@ -10,7 +6,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -23,19 +19,20 @@ from simclr_jax.assembly.checkpoints import checkpoint_files, encoder_metadata, 
 from simclr_jax.core import checks, errors, paths, registry, types
 
 PARTS = {"encoder": "encoder", "target": "target/encoder"}
-"""What ``load`` can read: the encoder, or the one of a target network (BYOL, MoCo)."""
+"""Choices of ``load(which=...)``: the encoder, or that of a target network."""
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class LoadedEncoder:
-    """A frozen encoder with its preprocessing.
+    """A trained, frozen encoder with its preprocessing.
 
     Attributes:
-      module: the encoder, images [b h w c] in [0, 1] to h [b d].
-      preprocess: the evaluation recipe, ``(key, image) -> image``.
-      metadata: what the checkpoint says beside its arrays; ``encoder`` describes the
-        encoder, ``data`` what it was trained on.
-      step: updates made when it was saved.
+      module: the encoder: images [b h w c] in [0, 1] to features h [b d].
+      preprocess: the preprocessing, ``(key, image) -> image``.
+      metadata: metadata of the checkpoint; ``encoder`` describes the encoder, ``data``
+        the images it was trained on.
+      step: number of updates made when it was saved.
     """
 
     module: nnx.Module
@@ -45,15 +42,15 @@ class LoadedEncoder:
 
     @property
     def num_channels(self) -> int:
-        """Channels of the images that it takes, 3 or 1."""
+        """Number of channels of the images, 3 or 1."""
         return self.metadata["encoder"]["stored_shape"][-1]
 
     @functools.cached_property
     def embed_batch(self) -> evaluation.Embed:
-        """A compiled function from a batch of stored images to features on the device.
+        """Compiled function from a batch of images to features on the device.
 
-        It takes uint8 or float images [b h w c] or ``types.PaddedImages`` of them, and
-        returns float32 [b d]; BatchNorm uses its running statistics.
+        It takes uint8 or float images [b h w c] or ``types.PaddedImages``, and returns
+        float32 [b d]. BatchNorm uses its running statistics.
         """
         return evaluation.freeze(self.module, self.preprocess)
 
@@ -65,25 +62,26 @@ class LoadedEncoder:
         data_dir: str | None = None,
         label: str | None = None,
     ) -> data.Dataset:
-        """Opens images and decodes them as those that the encoder was trained on.
+        """Opens images and decodes them like the images of the training run.
 
         Args:
-          spec: e.g. ``"tfds:mnist"``, see ``data.open_source``; None: those of the run.
-          split: which part of them.
-          data_dir: where TFDS sets lie; None: as in the run.
-          label: the column that holds the labels; None: as in the run, or the usual.
+          spec: name of the images, e.g. ``"tfds:mnist"``, see ``data.open_source``;
+            None: those of the training run.
+          split: part of the data.
+          data_dir: folder of the TFDS data sets; None: as in the training run.
+          label: column of the labels; None: as in the training run, or the usual names.
 
         Returns:
           The images.
 
         Raises:
-          DataError: if they are missing, or have another number of channels.
+          DataError: if the images are missing, or have another number of channels.
         """
         source = self.metadata["source"]
         if spec is None and source["spec"] is None:
             raise errors.DataError(
                 f"The encoder was trained on {self.metadata['data']['name']}, images "
-                "that were given as arrays. Name the data set to open."
+                "that were given as arrays. Give the name of the data to open."
             )
         if spec is None:
             spec, label = (
@@ -121,19 +119,20 @@ class LoadedEncoder:
         batch_size: int = 256,
         progress: bool | None = None,
     ) -> Float[np.ndarray, "n d"]:
-        """Computes the features h of images, in batches, after the preprocessing.
+        """Computes the features h of images.
 
         Args:
           images: an array [n h w c] (or [n h w] for one channel) of uint8 in [0, 255]
             or float in [0, 1]; or a list of PIL images or arrays of any sizes.
-          batch_size: images at a time.
-          progress: whether a bar is shown; None: on a terminal, for several batches.
+          batch_size: number of images in a batch.
+          progress: whether to show a progress bar; None: only on a terminal, and if
+            there are several batches.
 
         Returns:
           Float32 features, shape [n d].
 
         Raises:
-          UserError: if the images have another number of channels, another type, or
+          UserError: if the images have another number of channels, another dtype, or
             values out of range.
         """
         checks.check_positive_int("batch_size", batch_size)
@@ -157,7 +156,7 @@ class LoadedEncoder:
         return np.concatenate(features)[:count]
 
     def _feature_dim(self) -> int:
-        """Returns the width of the features, by tracing where it is not written."""
+        """Returns the width of the features; traces the encoder if it is unknown."""
         width = self.metadata["encoder"].get("feature_dim")
         if width is None:
             shape = (1, *self.metadata["encoder"]["stored_shape"])
@@ -173,22 +172,29 @@ def load(
     which: str = "encoder",
     encoder: nnx.Module | None = None,
 ) -> LoadedEncoder:
-    """Reads the encoder of a run, and nothing else, from its newest checkpoint.
+    """Loads the trained encoder of a run from a checkpoint.
+
+    Only the arrays of the encoder are read.
 
     Args:
       path: the workdir of a run, or its folder of checkpoints.
-      step: a certain step; None: the newest that is readable.
-      which: ``"encoder"``, or ``"target"`` for the moving average of it, where the
-        method has one.
-      encoder: a module to put the arrays into, of the class that was trained; needed
-        only for an encoder that was not built by name.
+      step: the step to read; None: the newest readable one.
+      which: ``"encoder"``, or ``"target"`` for its moving average, if the method keeps
+        one (BYOL, MoCo).
+      encoder: a module of the trained class that receives the arrays; required only
+        for an encoder that was not built by name.
 
     Returns:
-      The encoder and what it needs.
+      The frozen encoder with its preprocessing.
 
     Raises:
-      CheckpointError: if there is no such checkpoint or none is readable.
+      CheckpointError: if there is no such checkpoint, or none is readable.
       UserError: if ``which`` is unknown.
+
+    Example:
+      >>> import simclr_jax
+      >>> encoder = simclr_jax.load("runs/mnist")  # doctest: +SKIP
+      >>> features = encoder.embed(images)  # doctest: +SKIP
     """
     part = registry.lookup("part of a checkpoint", which, PARTS)
     folder = paths.local_path(path, what="checkpoint")
@@ -200,12 +206,12 @@ def load(
 
 
 def from_method(method: Any, metadata: Mapping[str, Any], step: int) -> LoadedEncoder:
-    """Returns the encoder of a method, as ``load`` would after saving it.
+    """Returns the encoder of a trained method, equal to saving it and calling ``load``.
 
     Args:
       method: the trained method.
-      metadata: that of the run.
-      step: updates made.
+      metadata: metadata of the run.
+      step: number of updates made.
     """
     preprocess = augment.evaluation(**metadata["encoder"]["preprocessing"])
     return LoadedEncoder(method.encoder, preprocess, metadata, step)
@@ -221,12 +227,12 @@ def _read(
     try:
         module = encoder or encoder_metadata.build(described)
     except errors.CheckpointError as error:
-        raise checkpoint_files.final(error) from error
+        raise checkpoint_files.give_up(error) from error
     item = part.split("/")[0]
     if part != "encoder" and not _holds(meta, item):
-        raise checkpoint_files.final(
+        raise checkpoint_files.give_up(
             errors.CheckpointError(
-                f"This checkpoint has no {item!r}, since its method keeps none; "
+                f"This checkpoint has no {item!r}, because its method keeps none; "
                 'load it with which="encoder".'
             )
         )
@@ -241,7 +247,7 @@ def _read(
 
 
 def _holds(meta: Mapping[str, Any], name: str) -> bool:
-    """Returns whether a method has an attribute, beside its encoder."""
+    """Returns whether the method of a checkpoint has an attribute of a given name."""
     digests = meta["digests"]
     arrays = digests.get("model" if meta["format"] == 1 else "method", {})
     return any(path.split("/")[0] == name for path in arrays)
@@ -250,7 +256,7 @@ def _holds(meta: Mapping[str, Any], name: str) -> bool:
 def _shown(
     batches: Iterator[Any], count: int, progress: bool | None
 ) -> Iterator[jax.Array | types.PaddedImages]:
-    """Yields batches with a bar, where one is wanted."""
+    """Yields batches, with a progress bar if requested."""
     if progress is None:
         progress = count > 1 and sys.stderr.isatty()
     if not progress:

@@ -1,4 +1,4 @@
-"""Images as users hold them, an array or a list of any sizes, as batches to embed."""
+"""Conversion of users' images (an array, or a list of any sizes) to batches."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,20 +18,20 @@ def batches(
     batch_size: int,
     stored_shape: tuple[int, int, int],
 ) -> Iterator[jax.Array | types.PaddedImages]:
-    """Yields batches of one shape; the last is filled up with copies.
+    """Yields batches of equal shape; copies of the last image complete the last batch.
 
     Args:
       images: an array [n h w c] or [n h w], or a list of PIL images or arrays.
-      batch_size: images at a time.
-      stored_shape: (h, w, c) of the images that the encoder was trained on: the size
-        that larger images of a list are scaled to, and the channels.
+      batch_size: number of images in a batch.
+      stored_shape: (h, w, c) of the images that the encoder was trained on. Larger
+        images of a list are scaled down to that size; c is the number of channels.
 
     Yields:
-      uint8 or float32 images [b h w c], or a ``types.PaddedImages`` where sizes differ.
+      uint8 or float32 images [b h w c], or ``types.PaddedImages`` if sizes differ.
 
     Raises:
-      UserError: if an image has another number of channels, another type or values out
-        of range.
+      UserError: if an image has another number of channels, another dtype, or values
+        out of range.
     """
     batch_size = min(batch_size, max(len(images), 1))
     if isinstance(images, np.ndarray | jax.Array):
@@ -42,13 +42,13 @@ def batches(
     side = max(stored_shape[:2])
     for start in range(0, len(images), batch_size):
         part = images[start : start + batch_size]
-        yield _canvas(part, side, stored_shape[-1], batch_size)
+        yield _padded(part, side, stored_shape[-1], batch_size)
 
 
-def _canvas(
+def _padded(
     images: Sequence[Any], side: int, num_channels: int, batch_size: int
 ) -> jax.Array | types.PaddedImages:
-    """Returns images of many sizes as one batch; a plain array where all are alike."""
+    """Returns images of many sizes as a batch; a plain array if the sizes are equal."""
     arrays = [_scaled(image, side, num_channels) for image in images]
     if any(array.dtype != np.uint8 for array in arrays):
         arrays = [_as_float(array) for array in arrays]
@@ -57,8 +57,8 @@ def _canvas(
         return jnp.asarray(_filled(np.stack(arrays), batch_size))
     shape = (len(arrays), side, side, num_channels)
     pixels = np.zeros(shape, arrays[0].dtype)
-    for canvas, array in zip(pixels, arrays, strict=True):
-        canvas[: array.shape[0], : array.shape[1]] = array
+    for padded, array in zip(pixels, arrays, strict=True):
+        padded[: array.shape[0], : array.shape[1]] = array
     return types.PaddedImages(
         jnp.asarray(_filled(pixels, batch_size)),
         jnp.asarray(_filled(sizes, batch_size)),
@@ -66,9 +66,9 @@ def _canvas(
 
 
 def _scaled(image: Any, side: int, num_channels: int) -> np.ndarray:
-    """Returns one image [h w c], at most ``side`` pixels high and wide.
+    """Returns an image as an array [h w c], scaled down to at most ``side`` pixels.
 
-    A float image that has to be scaled is rounded to 8 bits first.
+    A float image is rounded to 8 bits before it is scaled.
     """
     from PIL import Image
 
@@ -87,9 +87,9 @@ def _scaled(image: Any, side: int, num_channels: int) -> np.ndarray:
         image = Image.fromarray(array[..., 0] if num_channels == 1 else array)
     if image.mode not in _EIGHT_BIT_MODES or num_channels not in (1, 3):
         raise errors.UserError(
-            f"A PIL image of mode {image.mode!r} cannot be turned into {num_channels} "
-            "channels of 8 bits without a choice of what is black and white; pass "
-            "arrays, uint8 in [0, 255] or float in [0, 1]."
+            f"A PIL image of mode {image.mode!r} cannot be converted to {num_channels} "
+            "channels of 8 bits, because its values for black and white are unknown; "
+            "pass arrays, uint8 in [0, 255] or float in [0, 1]."
         )
     image = image.convert("L" if num_channels == 1 else "RGB")
     if max(image.size) > side:
@@ -137,6 +137,6 @@ def _as_float(array: np.ndarray) -> np.ndarray:
 
 
 def _filled(array: np.ndarray, count: int) -> np.ndarray:
-    """Returns ``count`` rows: the last repeated where there are fewer."""
+    """Pads an array to ``count`` rows by repeating the last one."""
     missing = count - len(array)
     return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])

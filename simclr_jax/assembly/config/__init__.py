@@ -1,4 +1,4 @@
-"""Configs: their fields, files, recipes, overrides and identity."""
+"""Configs: their fields and defaults, config files, overrides and comparison."""
 
 from simclr_jax.assembly.config.config_files import Recipe, list_recipes, load_config
 from simclr_jax.assembly.config.defaults import base_config

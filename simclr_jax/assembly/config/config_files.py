@@ -1,13 +1,14 @@
-"""Config files: where they are found, how they are loaded, which come with the package.
+"""Finding and loading config files, and the recipes that come with the package.
 
-A file is loaded as a module of a package made of its folder. The folder is never put
-on ``sys.path``, so a ``secrets.py`` beside a config is imported by no library. A config
-file imports others by
+A config file is loaded as a module of a package that consists of its folder. The folder
+is never added to ``sys.path``, so no library imports a ``secrets.py`` beside a config.
+A config file can import
 
-* ``from . import sibling``, a file beside it;
-* ``import sibling`` or, in a folder ``experiments``, ``from experiments import
-  sibling``: the same, unless the standard library or an installed package has the name;
-* ``from simclr_jax.configs import common``, the recipes of this package.
+* a file in the same folder: ``from . import sibling``;
+* the same file by ``import sibling`` or, in a folder ``experiments``, by
+  ``from experiments import sibling``, unless the standard library or an installed
+  package has that name;
+* a recipe of this package: ``from simclr_jax.configs import common``.
 """
 
 import dataclasses
@@ -21,6 +22,7 @@ import re
 import sys
 import traceback
 import types
+from typing import final
 
 import ml_collections
 
@@ -29,7 +31,7 @@ from simclr_jax.assembly.config import siblings
 from simclr_jax.core import errors, paths, registry
 
 PACKAGE = "simclr_jax.configs"
-"""The package of the recipes, also where they lie beside ``simclr_jax``."""
+"""Package name of the recipes, even if their folder is beside ``simclr_jax``."""
 
 _FILE = re.compile(r"(?P<path>.*?\.py)(?::(?P<variant>.*))?", re.DOTALL)
 _NOT_RECIPES = ("__init__", "common")
@@ -37,14 +39,15 @@ _NOT_RECIPES = ("__init__", "common")
 _log = logging.getLogger("simclr_jax")
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """A config file that comes with the package.
 
     Attributes:
-      name: what ``--config=NAME`` calls it.
-      summary: the first line of its docstring.
-      variants: what ``--config=NAME:VARIANT`` may name.
+      name: name for ``--config=NAME``.
+      summary: first line of its docstring.
+      variants: choices for ``--config=NAME:VARIANT``.
     """
 
     name: str
@@ -53,7 +56,16 @@ class Recipe:
 
 
 def list_recipes() -> tuple[Recipe, ...]:
-    """Returns the recipes that come with the package, sorted by name."""
+    """Lists the recipes that come with the package, sorted by name.
+
+    Returns:
+      The recipes.
+
+    Example:
+      >>> from simclr_jax.assembly import config
+      >>> [recipe.name for recipe in config.list_recipes()]
+      ['cifar10', 'imagenet_resnet50', 'imagenet_tpu_pod', 'mnist']
+    """
     recipes = []
     for name, path in _recipe_files().items():
         module = _load(path)
@@ -66,15 +78,20 @@ def load_config(spec: str) -> ml_collections.ConfigDict:
     """Loads a config by the name of a recipe or the path of a file.
 
     Args:
-      spec: ``NAME``, ``NAME:VARIANT``, ``FILE.py`` or ``FILE.py:VARIANT``. A name is
-        that of a recipe of this package; a file has a function ``get_config()`` or
+      spec: ``NAME``, ``NAME:VARIANT``, ``FILE.py`` or ``FILE.py:VARIANT``. NAME is a
+        recipe of this package; FILE.py defines a function ``get_config()`` or
         ``get_config(variant)``.
 
     Returns:
-      What ``get_config`` returns.
+      The result of ``get_config``.
 
     Raises:
-      UserError: if there is no such recipe, file or variant, or if the file fails.
+      UserError: if there is no such recipe, file or variant, or if the file raises.
+
+    Example:
+      >>> from simclr_jax import assembly
+      >>> assembly.load_config("mnist:byol").method.name
+      'byol'
     """
     match = _FILE.fullmatch(spec)
     if match is not None:
@@ -135,9 +152,7 @@ def _find_file(text: str) -> pathlib.Path:
     recipes = _recipe_files()
     if pathlib.PurePath(text).parts == ("configs", path.name) and path.stem in recipes:
         path = recipes[path.stem]
-        _log.info(
-            "There is no %s here; using the recipe of the package, %s", text, path
-        )
+        _log.info("%s does not exist; using the recipe of the package, %s", text, path)
         return path
     raise errors.UserError(
         f"There is no config file {str(path)!r}. Expected --config=FILE.py, "
@@ -147,12 +162,12 @@ def _find_file(text: str) -> pathlib.Path:
 
 
 def _load(path: pathlib.Path) -> types.ModuleType:
-    """Runs a file as a module of the package that its folder is made into."""
+    """Executes a file as a module of the package that consists of its folder."""
     recipes = _recipes_folder()
     _make_package(PACKAGE, recipes)
     package = PACKAGE
     if path.parent != recipes:
-        # Two folders of one name are two packages.
+        # By the whole path: two folders with the same name are different packages.
         digest = hashlib.sha256(str(path.parent).encode(errors="surrogateescape"))
         package = f"_simclr_jax_configs_{digest.hexdigest()[:12]}"
         _make_package(package, path.parent)
@@ -162,7 +177,7 @@ def _load(path: pathlib.Path) -> types.ModuleType:
 
 
 def _make_package(name: str, folder: pathlib.Path) -> None:
-    """Makes a folder importable as a package, also without an ``__init__.py``."""
+    """Makes a folder importable as a package, even without an ``__init__.py``."""
     if name in sys.modules:
         return
     init = folder / "__init__.py"
@@ -178,7 +193,7 @@ def _make_package(name: str, folder: pathlib.Path) -> None:
 
 
 def _execute(spec: importlib.machinery.ModuleSpec | None) -> types.ModuleType:
-    """Returns the module of a spec, run anew and known under its name."""
+    """Executes the module of a spec and registers it in ``sys.modules``."""
     if spec is None:
         raise ImportError("The file cannot be imported.")
     module = importlib.util.module_from_spec(spec)
@@ -193,7 +208,7 @@ def _execute(spec: importlib.machinery.ModuleSpec | None) -> types.ModuleType:
 
 
 def _describe_failure(path: pathlib.Path, error: Exception) -> str:
-    """Returns one line: the last place in the config files and what happened there."""
+    """Describes an error in one line, with the last line of the config files."""
     place = str(path)
     for frame in traceback.extract_tb(error.__traceback__):
         if pathlib.Path(frame.filename).is_relative_to(path.parent):

@@ -1,4 +1,4 @@
-"""What makes two runs the same: the fields of a config that affect its results."""
+"""Comparison of configs by the fields that affect the results of a run."""
 
 import hashlib
 import json
@@ -20,38 +20,50 @@ FREE_FIELDS = (
     "data.num_workers",
     "data.on_bad_image",
     "data.resident_bytes",
-    # What was read is compared by its own name and digest, wherever it lies.
+    # The data are compared by their name and digest instead of by their location.
     "data.source",
     "data.split",
 )
-"""What may differ between a run and its continuation; does not affect results."""
+"""Fields that do not affect results; they may be changed when a run is resumed."""
 
 FREE_PARTS = ("hooks", "init_from")
-"""Parts that may differ: hooks read the state, and a run that goes on has begun."""
+"""Parts that do not affect the results of a resumed run: hooks only read the state, and
+``init_from`` is used at step 0 only."""
 
 
 def config_digest(values: Mapping[str, Any]) -> str:
-    """Returns the first 12 digits of the SHA-256 of what affects a run's results.
+    """Computes a digest of the fields that affect the results of a run.
 
     Args:
       values: a config as plain JSON values.
 
     Returns:
-      Hexadecimal digits; equal for a run and its continuation.
+      The first 12 hexadecimal digits of a SHA-256; equal for a run and its resumption.
+
+    Example:
+      >>> from simclr_jax.assembly import config
+      >>> one = config.config_digest({"seed": 0, "tensorboard": False})
+      >>> one == config.config_digest({"seed": 0, "tensorboard": True})
+      True
     """
     text = json.dumps(_identity(values), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Returns a line for every field that affects results and is not the same.
+    """Lists the fields that affect results and differ between two configs.
 
     Args:
-      old: the values in a checkpoint, plain JSON.
-      new: the values of this run.
+      old: values in a checkpoint, plain JSON.
+      new: values of this run.
 
     Returns:
-      Lines such as ``"  batch_size: 256 in the checkpoint, 512 now"``.
+      One line per field.
+
+    Example:
+      >>> from simclr_jax.assembly import config
+      >>> config.differences({"batch_size": 256}, {"batch_size": 512})
+      ['  batch_size: 256 in the checkpoint, 512 now']
     """
     old, new = _identity(old), _identity(new)
     missing = "(not set)"

@@ -1,8 +1,9 @@
-"""Changing a config from the command line: ``--config.FIELD=VALUE``.
+"""Command-line overrides of config fields: ``--config.FIELD=VALUE``.
 
-Parts of a config have a name and options. Where the name is changed, the options that
-the recipe had set for the old name are dropped: all of a method's, and of other parts
-those that the new name does not take. Options given beside it are checked as usual.
+Parts of a config have a name and options. If the name is overridden, options that the
+recipe sets for the old name are dropped: for a method all of them, for other parts
+those that the new name does not accept. Options on the command line are kept, and
+checked as usual.
 """
 
 import ast
@@ -15,24 +16,31 @@ from simclr_jax.assembly.config import schema
 from simclr_jax.core import errors, registry
 
 OPEN_PARTS = ("method", "encoder", "augmentation", "evaluation", "optimizer", "hooks")
-"""Parts that take fields which the recipe has not: options of what they name."""
+"""Parts that accept fields missing from the recipe: options of the named object."""
 
 
 def apply_overrides(
     config: schema.Config, overrides: Sequence[tuple[str, str]]
 ) -> list[str]:
-    """Changes the fields of a config.
+    """Applies command-line overrides to a config.
 
     Args:
-      config: changed in place.
-      overrides: pairs (field, value) as they were written, e.g.
-        ``("method.name", "byol")``.
+      config: modified in place.
+      overrides: pairs (field, value) of strings, e.g. ``("method.name", "byol")``.
 
     Returns:
-      A line for every name that was changed and every option that was dropped with it.
+      One line per changed name, with the options that were dropped.
 
     Raises:
-      UserError: for an unknown field, or a value of another type than the field's.
+      UserError: if a field is unknown, or if a value has the wrong type.
+
+    Example:
+      >>> from simclr_jax import assembly
+      >>> config = assembly.load_config("mnist")
+      >>> assembly.config.apply_overrides(config, [("batch_size", "64")])
+      []
+      >>> config.batch_size
+      64
     """
     schema.import_modules(_modules(config, overrides))
     names = [item for item in overrides if _is_name(item[0])]
@@ -47,7 +55,7 @@ def apply_overrides(
 def _modules(
     config: schema.Config, overrides: Sequence[tuple[str, str]]
 ) -> tuple[str, ...]:
-    """Returns the files that register what a new name may stand for."""
+    """Returns the Python files to import before names are looked up."""
     given = [text for field, text in overrides if field == "modules"]
     return _parse_tuple(given[-1]) if given else tuple(config.get("modules", ()))
 
@@ -58,7 +66,7 @@ def _is_name(field: str) -> bool:
 
 
 def _rename(config: schema.Config, field: str, name: str) -> str | None:
-    """Sets the name of a part and drops the options that belonged to the old one."""
+    """Sets the name of a part and drops options that belong to the old name."""
     kind = field.partition(".")[0]
     part, known = config[kind], schema.REGISTRIES[kind]
     registry.lookup(known.kind, name, known)
@@ -77,7 +85,7 @@ def _rename(config: schema.Config, field: str, name: str) -> str | None:
 
 
 def _set(config: schema.Config, field: str, text: str) -> None:
-    """Sets a field from its text, as a value of the type that the field has."""
+    """Sets a field to a text, converted to the type of the field."""
     *parents, last = field.split(".")
     holder: Any = config
     for index, parent in enumerate(parents):
@@ -101,10 +109,10 @@ def _set(config: schema.Config, field: str, text: str) -> None:
 
 
 def _parse(field: str, text: str, kind: type, current: Any) -> Any:
-    """Returns the text as a value of a type.
+    """Converts a text to a type.
 
     Raises:
-      UserError: if it is none.
+      UserError: if the text has another type.
     """
     if text in ("None", "none") and current is None:
         return None

@@ -1,4 +1,4 @@
-"""What a config may hold: its fields, where old ones went, what their values may be."""
+"""Validation of configs: allowed values, and fields that were moved or renamed."""
 
 import importlib.util
 import math
@@ -30,7 +30,7 @@ MOVED = {
     "temperature": "method.temperature",
     "warmup_epochs": "optimizer.warmup_epochs",
 }
-"""Fields of earlier versions, and where their values live now."""
+"""Fields of earlier versions, with their replacements."""
 
 REGISTRIES = {
     "method": methods.METHODS,
@@ -38,20 +38,20 @@ REGISTRIES = {
     "augmentation": augment.RECIPES,
     "optimizer": optim.OPTIMIZERS,
 }
-"""Parts of a config with a name, and what the name is looked up in."""
+"""Named parts of a config, with the registry in which each name is looked up."""
 
 SCHEDULE_FIELDS = ("learning_rate", "learning_rate_scaling", "warmup_epochs", "rules")
 """Fields of ``config.optimizer`` that every optimizer has."""
 
 
 def moved(name: str) -> str | None:
-    """Returns where the value of a field of an earlier version lives now.
+    """Describes the replacement of a field of an earlier version.
 
     Args:
-      name: the field, with dots; a field inside one that moved counts too.
+      name: the field, with dots; may be inside a field that was moved.
 
     Returns:
-      A sentence, or None for a field that was never there.
+      A sentence, or None if no earlier version has the field.
     """
     for old in (name, name.split(".")[0]):
         if old in MOVED:
@@ -60,16 +60,27 @@ def moved(name: str) -> str | None:
 
 
 def check(config: Config, *, method: methods.Method | None = None) -> None:
-    """Raises unless a config has the fields it should, and their values make sense.
+    """Raises unless the fields of a config and their values are valid.
 
     Files in ``config.modules`` are imported first.
 
     Args:
       config: the config.
-      method: a method that takes the place of those parts that would make one.
+      method: a method to train instead of that of the config; the parts that would
+        build one are then not checked.
 
     Raises:
-      UserError: names the field, what it holds and what it may hold.
+      UserError: with the field, its value and the allowed values.
+
+    Example:
+      >>> from simclr_jax import assembly
+      >>> config = assembly.load_config("mnist")
+      >>> assembly.config.check(config)
+      >>> config.batch_size = 1
+      >>> assembly.config.check(config)
+      Traceback (most recent call last):
+        ...
+      simclr_jax.core.errors.UserError: batch_size must be at least 2, ...
     """
     _check_moved(config)
     import_modules(config.get("modules", ()))
@@ -87,7 +98,7 @@ def check(config: Config, *, method: methods.Method | None = None) -> None:
         checks.check_positive_int(name, config[name])
     if config.batch_size < 2:
         raise errors.UserError(
-            "batch_size must be at least 2, since the other images of the batch are "
+            "batch_size must be at least 2, because the other images of the batch are "
             f"the negatives; got {config.batch_size}."
         )
     _check_execution(config)
@@ -101,13 +112,22 @@ def check(config: Config, *, method: methods.Method | None = None) -> None:
 
 
 def import_modules(files: Iterable[str]) -> None:
-    """Imports Python files, which may register methods, encoders and recipes.
+    """Imports Python files that register methods, encoders or augmentations.
 
     Args:
-      files: paths; a file that was imported before is not imported again.
+      files: paths; files that were imported before are skipped.
 
     Raises:
-      UserError: if a file is missing, or its import fails.
+      UserError: if a file is missing, or if its import raises.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> from simclr_jax.assembly import config
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder, "my_method.py")
+      ...     _ = path.write_text("print('imported')")
+      ...     config.import_modules([str(path)])
+      imported
     """
     for file in files:
         path = pathlib.Path(file).expanduser().resolve()
@@ -117,7 +137,7 @@ def import_modules(files: Iterable[str]) -> None:
         if not path.is_file():
             raise errors.UserError(
                 f"config.modules names {file!r}, which is missing. Expected a Python "
-                "file that registers what the config uses."
+                "file that registers names used by the config."
             )
         spec: Any = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)
@@ -136,7 +156,7 @@ def import_modules(files: Iterable[str]) -> None:
 
 
 def options_of(part: Config, *, without: Iterable[str] = ("name",)) -> dict[str, Any]:
-    """Returns a part of a config as plain keyword arguments; lists become tuples."""
+    """Converts a part of a config to plain keyword arguments; lists become tuples."""
     values = part.to_dict() if hasattr(part, "to_dict") else dict(part)
     return {key: _plain(value) for key, value in values.items() if key not in without}
 
@@ -168,7 +188,7 @@ def _check_execution(config: Config) -> None:
             name,
             config[name],
             by=execution.steps_per_call,
-            remedy="Nothing is logged or saved within a call of steps_per_call steps.",
+            remedy="Logging and saving happen only after steps_per_call steps.",
         )
     registry.lookup(
         "execution.loss_algorithm", execution.loss_algorithm, losses.ALGORITHMS
@@ -177,7 +197,7 @@ def _check_execution(config: Config) -> None:
 
 
 def _check_parts(config: Config) -> None:
-    """Checks the names and the options of all parts against their builders."""
+    """Checks the names and options of all parts against their builders."""
     registry.lookup("compute_dtype", config.compute_dtype, DTYPES)
     for kind in ("method", "encoder", "augmentation"):
         REGISTRIES[kind].check(config[kind].name, options_of(config[kind]))
@@ -196,4 +216,4 @@ def _check_optimizer(config: Config) -> None:
 
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-"""What ``config.compute_dtype`` may be."""
+"""Choices of ``config.compute_dtype``."""

@@ -1,4 +1,4 @@
-"""Imports between config files, which no library takes part in."""
+"""Imports between config files of one folder, invisible to other modules."""
 
 import contextlib
 import importlib.abc
@@ -7,16 +7,18 @@ import pathlib
 import sys
 import types
 from collections.abc import Iterator, Sequence
+from typing import final
 
 
 @contextlib.contextmanager
 def importable(folder: pathlib.Path) -> Iterator[None]:
     """Lets the files in a folder import each other by their plain names.
 
-    The finder comes last, so the standard library and installed packages win, and it
-    answers only to import statements in files of the folder: a library that tries to
-    import an optional package never gets a file that happens to have its name. At the
-    end the modules are forgotten, so that those of another folder can be loaded.
+    The finder comes last, so the standard library and installed packages take
+    precedence. It responds only to import statements in files of the folder, so a
+    library that tries to import an optional package never gets a config file of that
+    name. At the end, the modules are removed from ``sys.modules``, so that files of the
+    same name in another folder can be loaded.
 
     Args:
       folder: the folder of a config file.
@@ -35,6 +37,7 @@ def importable(folder: pathlib.Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
+@final
 class _SiblingFinder(importlib.abc.MetaPathFinder):
     """Finds modules in a folder, and the folder itself as a package."""
 
@@ -48,8 +51,8 @@ class _SiblingFinder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,
         target: types.ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        """Returns where a top-level module is; None leaves it to others."""
-        if path is not None or not self._is_asked_from_inside():
+        """Finds a top-level module in the folder; returns None for all others."""
+        if path is not None or not self._is_imported_from_folder():
             return None
         find = importlib.machinery.PathFinder.find_spec
         spec = find(fullname, [str(self._folder)])
@@ -59,7 +62,7 @@ class _SiblingFinder(importlib.abc.MetaPathFinder):
             self.found.add(fullname)
         return spec
 
-    def _is_asked_from_inside(self) -> bool:
+    def _is_imported_from_folder(self) -> bool:
         """Returns whether the import statement is in a file of the folder."""
         frame = sys._getframe()
         while frame and not _is_importing(frame):

@@ -1,4 +1,4 @@
-"""From one config to several that differ in a few fields."""
+"""Sweeps: several configs that differ from one config in a few fields."""
 
 import ast
 import itertools
@@ -9,17 +9,24 @@ from simclr_jax.core import errors
 
 
 def sweep(config: schema.Config, fields: Sequence[str]) -> dict[str, schema.Config]:
-    """Returns the configs that differ in the swept fields, by what differs.
+    """Creates one config for each combination of values of the swept fields.
 
     Args:
-      config: the one that all start from.
-      fields: ``FIELD=VALUE,VALUE,...``; a field of a part is ``encoder.width``.
+      config: the base config; not modified.
+      fields: ``FIELD=VALUE,VALUE,...``; dots denote fields of parts, as in
+        ``encoder.width=1,2``.
 
     Returns:
-      A config for each choice of values; of no fields, the config itself.
+      The configs by a description of their values; without fields, the config itself.
 
     Raises:
-      UserError: if a field is not there or cannot hold a value.
+      UserError: if a field is missing or cannot have a value.
+
+    Example:
+      >>> from simclr_jax import assembly
+      >>> config = assembly.load_config("mnist")
+      >>> list(assembly.sweep(config, ["batch_size=64,128", "seed=1"]))
+      ['batch_size=64, seed=1', 'batch_size=128, seed=1']
     """
     axes = []
     for text in fields or [f"batch_size={config.batch_size}"]:

@@ -1,14 +1,14 @@
-"""Checkpoints of a run: written, verified, found and read."""
+"""Checkpoints of a run: writing, verifying, finding and reading."""
 
-from simclr_jax.training.checkpoints.checkpoint import (
-    Checkpoints,
+from simclr_jax.training.checkpoints.checkpoint import Checkpoints
+from simclr_jax.training.checkpoints.digest import compare_shapes
+from simclr_jax.training.checkpoints.lock import WorkdirLock
+from simclr_jax.training.checkpoints.step_folder import (
     find_steps,
     read_item,
     read_meta,
     set_aside,
 )
-from simclr_jax.training.checkpoints.digest import compare_shapes
-from simclr_jax.training.checkpoints.lock import WorkdirLock
 
 __all__ = [
     "Checkpoints",

@@ -1,14 +1,14 @@
-"""Checkpoints of a run: Orbax, and what Orbax does not do by itself.
+"""Saving and restoring the checkpoints of a run, with Orbax.
 
-A step is a folder with the items ``encoder``, ``method`` (the method's other arrays),
-``opt`` and ``meta`` (JSON: step, config, description of the encoder, versions,
-fingerprint of the data, digest of every array). In format 1 the first two were one item
-``model``; its encoder can be read, but its run cannot be continued. Saving is
-asynchronous and atomic. Added here: arrays are verified when they are read, an
-unreadable step is set aside and an older one used, and a failed save is noticed as soon
-as it has failed.
+Each step is a folder with the items ``encoder``, ``method`` (the other arrays of the
+method), ``opt`` and ``meta`` (JSON metadata: step, config, description of the encoder,
+versions, fingerprint of the data, digest of every array).
 
-Arrays are stored without their placement, so a run may resume on other devices.
+Orbax makes saving asynchronous and atomic. This module adds that arrays are verified
+when read, that an unreadable step is renamed and an older one restored instead, and
+that a failed save is reported as soon as it fails.
+
+Arrays are stored without their sharding, so a run can resume on other devices.
 """
 
 import concurrent.futures
@@ -17,30 +17,30 @@ import logging
 import pathlib
 import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
 from simclr_jax.core import errors, paths
-from simclr_jax.training.checkpoints import digest, save_errors
+from simclr_jax.training.checkpoints import digest, leftovers, save_errors, step_folder
 
-FORMAT = 2
-READABLE_FORMATS = (1, 2)
 MAX_FAILED_SAVES = 3
+"""Number of consecutive failed saves that ends a run."""
 
 _log = logging.getLogger("simclr_jax")
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """What was read.
+    """A restored checkpoint.
 
     Attributes:
-      step: updates made when it was saved.
-      items: the arrays by item, as NumPy arrays in nested dicts.
-      meta: the JSON page.
+      step: number of updates made when it was saved.
+      items: trees of NumPy arrays in nested dicts, by item.
+      meta: its metadata.
     """
 
     step: int
@@ -48,16 +48,31 @@ class Restored:
     meta: dict[str, Any]
 
 
+@final
 class Checkpoints:
-    """The checkpoints in one folder, for the one process that trains there."""
+    """Saves and restores checkpoints in a folder that one process uses at a time.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> import numpy as np
+      >>> from simclr_jax.training.checkpoints import Checkpoints
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     checkpoints = Checkpoints(pathlib.Path(folder))
+      ...     items = {"encoder": {"kernel": np.ones((2, 3), np.float32)}}
+      ...     checkpoints.save(10, items, {"config": {}})
+      ...     restored = checkpoints.restore_newest(items)
+      ...     checkpoints.close()
+      >>> restored.step
+      10
+    """
 
     def __init__(self, directory: pathlib.Path, *, keep: int = 3):
-        """Opens the folder, making it where it is not there.
+        """Opens the folder; creates it if missing.
 
         Args:
-          directory: holds a folder for every step. Leftovers of an interrupted save are
-            removed, so the caller must be alone here (``lock.WorkdirLock``).
-          keep: how many of the newest steps are kept.
+          directory: contains one folder per step. Remains of an interrupted save are
+            deleted, so no other process may write there (see ``lock.WorkdirLock``).
+          keep: number of steps to keep; older ones are deleted.
         """
         self._directory = paths.local_path(directory, what="checkpoints")
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -67,10 +82,10 @@ class Checkpoints:
                 max_to_keep=keep,
                 cleanup_tmp_directories=True,
                 create=False,
-                # The writer's thread waits; an asynchronous save that has failed
-                # would make the manager fail for ever, also when it is closed.
+                # Asynchronous by our own thread: after a failed asynchronous save of
+                # Orbax, every later call of the manager fails, even `close`.
                 enable_async_checkpointing=False,
-                multiprocessing_options=_alone(),
+                multiprocessing_options=step_folder.single_process(),
             ),
         )
         self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
@@ -79,25 +94,25 @@ class Checkpoints:
         self.last_good: int | None = None
 
     def steps(self) -> list[int]:
-        """Returns the steps that are there, oldest first; waits for a save to end."""
+        """Returns the saved steps, oldest first; waits for a pending save."""
         self.wait()
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, items: dict[str, Any], meta: dict[str, Any]) -> None:
-        """Starts to save; returns once the arrays are copied.
+        """Copies the arrays and saves them in the background.
 
-        Checking, digests and writing go on beside the training. A save that fails is
-        reported and counted; training goes on, and the third failure in a row ends it.
+        Checks, digests and writing happen in a thread. A failed save is logged and
+        training continues; ``MAX_FAILED_SAVES`` consecutive failures end the run.
 
         Args:
-          step: updates made so far.
-          items: arrays by item, in nested dicts.
-          meta: what else is to be known, as JSON.
+          step: number of updates made so far.
+          items: trees of arrays in nested dicts, by item.
+          meta: metadata to store, JSON values.
 
         Raises:
-          NonFiniteError: if an array of the save before holds NaN or infinity; nothing
-            of it was written.
-          CheckpointError: after ``MAX_FAILED_SAVES`` failures in a row.
+          NonFiniteError: if an array of the previous save contains NaN or infinity;
+            that save wrote nothing.
+          CheckpointError: after ``MAX_FAILED_SAVES`` consecutive failures.
         """
         self.wait()
         # Copies: on a CPU, NumPy would share memory that the next step overwrites.
@@ -105,21 +120,21 @@ class Checkpoints:
         self._pending = step, self._writer.submit(self._write, step, items, meta)
 
     def poll(self) -> None:
-        """Notices whether the save that is under way has ended, without waiting.
+        """Processes the result of the pending save if it has ended; does not wait.
 
         Raises:
-          NonFiniteError: as ``wait``.
-          CheckpointError: as ``wait``.
+          NonFiniteError: see ``wait``.
+          CheckpointError: see ``wait``.
         """
         if self._pending is not None and self._pending[1].done():
             self.wait()
 
     def wait(self) -> None:
-        """Waits until the save that is under way is committed or has failed.
+        """Waits until the pending save is committed or has failed.
 
         Raises:
-          NonFiniteError: if an array holds NaN or infinity; nothing was written.
-          CheckpointError: after ``MAX_FAILED_SAVES`` failures in a row.
+          NonFiniteError: if an array contains NaN or infinity; nothing was written.
+          CheckpointError: after ``MAX_FAILED_SAVES`` consecutive failures.
         """
         if self._pending is None:
             return
@@ -140,34 +155,35 @@ class Checkpoints:
         *,
         check_meta: Callable[[dict[str, Any]], None] = lambda meta: None,
     ) -> Restored | None:
-        """Reads the newest step that is readable; sets aside those that are not.
+        """Restores the newest readable step; renames the unreadable ones.
 
         Args:
-          expected: arrays (or their shapes) by item, in nested dicts.
-          check_meta: called with the page of a step before its arrays are read; what it
-            raises ends the search.
+          expected: trees of arrays (or their shapes) in nested dicts, by item.
+          check_meta: called with the metadata of a step before its arrays are read; an
+            exception from it ends the search.
 
         Returns:
-          What was read, or None where there is no step at all.
+          The restored step, or None if there is no step.
 
         Raises:
-          CheckpointError: if there are steps but none is readable, or if the newest
-            readable one holds another model.
+          CheckpointError: if none of the steps is readable, or if the newest readable
+            one contains another model.
         """
         reasons = []
         for step in reversed(self.steps()):
+            folder = self._directory / str(step)
             try:
-                meta = read_meta(self._directory / str(step))
+                meta = step_folder.read_meta(folder)
             except Exception as error:
                 reasons.append(self._set_aside(step, error))
                 continue
-            _check_format(meta)
+            step_folder.check_can_continue(meta)
             check_meta(meta)
             for name, tree in expected.items():
                 digest.compare_shapes(tree, meta["digests"][name])
             try:
                 items = {
-                    name: read_item(self._directory / str(step), name, tree, meta)
+                    name: step_folder.read_item(folder, name, tree, meta)
                     for name, tree in expected.items()
                 }
             except Exception as error:
@@ -177,18 +193,18 @@ class Checkpoints:
             return Restored(step, items, meta)
         if reasons:
             raise errors.CheckpointError(
-                f"No checkpoint in {str(self._directory)!r} is readable; they were set "
-                "aside, nothing was deleted. Use another workdir to start anew.\n"
+                f"No checkpoint in {str(self._directory)!r} is readable; they were "
+                "renamed, nothing was deleted. Use another workdir to start anew.\n"
                 + "\n".join(reasons)
             )
         return None
 
     def close(self) -> None:
-        """Waits for what is under way and ends Orbax's threads.
+        """Waits for the pending save and closes Orbax.
 
         Raises:
-          NonFiniteError: as ``wait``.
-          CheckpointError: if the last save did not succeed.
+          NonFiniteError: see ``wait``.
+          CheckpointError: if the last save failed.
         """
         try:
             self.wait()
@@ -196,28 +212,29 @@ class Checkpoints:
             self._writer.shutdown()
             try:
                 self._manager.close()
-            except Exception as error:  # must not hide what went wrong before it
+            except Exception as error:  # Must not hide an earlier error.
                 _log.warning(
                     "Orbax could not be closed (%s).", save_errors.describe(error)
                 )
-            if self._num_failed:  # one item may be written after another has failed
-                self._remove_leftovers()
-        if 0 < self._num_failed < MAX_FAILED_SAVES:  # more were raised before
+            if self._num_failed:
+                leftovers.remove_for_good(self._directory)
+        if 0 < self._num_failed < MAX_FAILED_SAVES:  # More have been raised already.
             raise errors.CheckpointError(
                 "The last checkpoint could not be written; the last good one is "
                 f"{_describe(self.last_good)}."
             )
 
     def _set_aside(self, step: int, error: Exception) -> str:
-        target = set_aside(self._directory / str(step), suffix="unreadable")
+        folder = self._directory / str(step)
+        target = step_folder.set_aside(folder, suffix="unreadable")
         self._manager.reload()
         reason = f"Checkpoint {step} is unreadable ({save_errors.describe(error)})."
-        _log.warning("%s Set aside as %s; trying an older one.", reason, target)
+        _log.warning("%s Renamed to %s; trying an older one.", reason, target)
         return reason
 
     def _report_failure(self, step: int, error: Exception) -> None:
         self._num_failed += 1
-        self._remove_leftovers()
+        leftovers.remove(self._directory)
         message = (
             f"Checkpoint {step} could not be written ({save_errors.describe(error)}). "
             f"The last good one is {_describe(self.last_good)}."
@@ -225,24 +242,19 @@ class Checkpoints:
         if self._num_failed >= MAX_FAILED_SAVES:
             raise errors.CheckpointError(
                 f"{message} That was failure {self._num_failed} in a row: free some "
-                "space or mend the folder, then start the same command again."
+                "space or repair the folder, then start the same command again."
             ) from error
-        _log.warning("%s Training goes on.", message)
-
-    def _remove_leftovers(self) -> None:
-        """Removes what failed saves have left."""
-        for leftover in self._directory.glob("*.orbax-checkpoint-tmp"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        _log.warning("%s Training continues.", message)
 
     def _write(self, step: int, items: dict[str, Any], meta: dict[str, Any]) -> None:
-        """Writes a step and returns once it is committed; in the writer's thread."""
+        """Writes a step and waits until it is committed; runs in the writer thread."""
         _check_finite(step, items, self.last_good)
         digests = {name: digest.digest_leaves(item) for name, item in items.items()}
-        page = {"format": FORMAT, "step": step, "digests": digests} | meta
+        header = {"format": step_folder.FORMAT, "step": step, "digests": digests}
         arguments: dict[str, Any] = {}
         for name, item in items.items():
             arguments[name] = ocp.args.PyTreeSave(item)
-        arguments["meta"] = ocp.args.JsonSave(digest.seal(page))
+        arguments["meta"] = ocp.args.JsonSave(digest.seal(header | meta))
         num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
         check_free_space(self._directory, num_bytes)
         save_errors.keep_short()
@@ -250,10 +262,14 @@ class Checkpoints:
 
 
 def check_free_space(directory: pathlib.Path, num_bytes: int) -> None:
-    """Raises unless a folder has room for arrays of ``num_bytes`` and some more.
+    """Raises unless the disk has space for arrays of ``num_bytes`` and a margin.
+
+    Args:
+      directory: a folder on the disk.
+      num_bytes: size of the arrays.
 
     Raises:
-      CheckpointError: with the free and the needed space.
+      CheckpointError: with the free and the required space.
     """
     free = shutil.disk_usage(directory).free
     needed = num_bytes * 3 // 2 + (1 << 20)
@@ -262,91 +278,6 @@ def check_free_space(directory: pathlib.Path, num_bytes: int) -> None:
             f"{str(directory)!r} has {free / 1e6:.1f} MB free; a checkpoint needs "
             f"{needed / 1e6:.1f} MB. Free some space or use another workdir."
         )
-
-
-def read_meta(step_directory: pathlib.Path) -> dict[str, Any]:
-    """Reads and verifies the page of a step.
-
-    Args:
-      step_directory: the folder of one step.
-
-    Returns:
-      ``format``, ``step``, ``digests`` and what the program added.
-
-    Raises:
-      CheckpointError: if it is not what was written, or of an unknown format.
-    """
-    reader = ocp.Checkpointer(
-        ocp.JsonCheckpointHandler(), multiprocessing_options=_alone()
-    )
-    page = digest.unseal(reader.restore(_absolute(step_directory) / "meta"))
-    if page["format"] not in READABLE_FORMATS:
-        raise errors.CheckpointError(
-            f"The checkpoint has format {page['format']}; this version reads "
-            f"{' and '.join(map(str, READABLE_FORMATS))}."
-        )
-    return page
-
-
-def read_item(
-    step_directory: pathlib.Path, name: str, expected: Any, meta: dict[str, Any]
-) -> Any:
-    """Reads and verifies an item of a step, or a part of it.
-
-    Args:
-      step_directory: the folder of one step.
-      name: the item, e.g. ``"model"``.
-      expected: arrays (or their shapes) in nested dicts: what to read.
-      meta: the page of the step.
-
-    Returns:
-      NumPy arrays in the structure of ``expected``.
-
-    Raises:
-      CheckpointError: if an array is not what was saved.
-    """
-    blank = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), expected)
-    as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
-    arguments = ocp.args.PyTreeRestore(
-        item=blank,
-        restore_args=jax.tree.map(lambda _: as_numpy, blank),
-        partial_restore=True,
-    )
-    reader = ocp.Checkpointer(
-        ocp.PyTreeCheckpointHandler(multiprocessing_options=_alone()),
-        multiprocessing_options=_alone(),
-    )
-    item = reader.restore(_absolute(step_directory) / name, args=arguments)
-    digest.verify_leaves(item, meta["digests"][name])
-    return item
-
-
-def _check_format(meta: dict[str, Any]) -> None:
-    """Raises for a run of an earlier format, which can be read but not continued."""
-    if meta["format"] != FORMAT:
-        raise errors.ConfigMismatchError(
-            f"The workdir holds a run in checkpoint format {meta['format']}, which "
-            f"can be evaluated but not continued; this version writes {FORMAT}. Use "
-            "another workdir; --config.init_from.checkpoint=DIR starts from its "
-            "arrays."
-        )
-
-
-def _absolute(step_directory: pathlib.Path) -> pathlib.Path:
-    """Returns the path of a step as Orbax wants it, absolute."""
-    return paths.local_path(step_directory, what="checkpoint")
-
-
-def _alone() -> Any:
-    """Tells Orbax to wait for no other process: one alone writes and reads."""
-    if jax.process_count() == 1:
-        return ocp.options.MultiprocessingOptions()
-    me = jax.process_index()
-    return ocp.options.MultiprocessingOptions(
-        primary_host=me,
-        active_processes={me},
-        barrier_sync_key_prefix=f"process_{me}",
-    )
 
 
 def _check_finite(step: int, items: dict[str, Any], last_good: int | None) -> None:
@@ -361,29 +292,3 @@ def _check_finite(step: int, items: dict[str, Any], last_good: int | None) -> No
 
 def _describe(step: int | None) -> str:
     return "none" if step is None else f"step {step}"
-
-
-def set_aside(path: pathlib.Path, *, suffix: str) -> pathlib.Path | None:
-    """Renames what is in the way; nothing is ever deleted.
-
-    Args:
-      path: a file or folder; need not exist.
-      suffix: the new name is ``NAME.SUFFIX``, or with a number where that is taken.
-
-    Returns:
-      The new path, or None where there was nothing.
-    """
-    path = pathlib.Path(path)
-    if not path.exists():
-        return None
-    target, number = path.with_name(f"{path.name}.{suffix}"), 1
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.name}.{suffix}-{number}")
-    return path.rename(target)
-
-
-def find_steps(directory: pathlib.Path) -> list[int]:
-    """Returns the steps in a folder of checkpoints, newest first, reading nothing."""
-    names = [path.name for path in pathlib.Path(directory).iterdir() if path.is_dir()]
-    return sorted((int(name) for name in names if name.isdigit()), reverse=True)

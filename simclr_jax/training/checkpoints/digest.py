@@ -1,8 +1,8 @@
-"""Digests of what a checkpoint holds, since the storage layer does not check its bits.
+"""Digests of the arrays and the metadata of a checkpoint.
 
-A flipped bit on disk restores as a wrong number without any error. So every leaf's
-SHA-256 is written into the checkpoint before it is committed and compared after it is
-read; the page that holds the digests carries one of its own.
+The storage layer does not detect flipped bits: they would be restored as wrong numbers
+without an error. The SHA-256 of every array is therefore stored in the metadata of the
+checkpoint, and compared when the array is read. The metadata has a digest of its own.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ Digests = dict[str, dict[str, Any]]
 
 
 def digest_leaves(tree: Any) -> Digests:
-    """Returns shape, dtype and SHA-256 of every leaf, by its path.
+    """Computes shape, dtype and SHA-256 of every array, by path.
 
     Args:
       tree: NumPy arrays in nested dicts.
@@ -34,14 +34,14 @@ def digest_leaves(tree: Any) -> Digests:
 
 
 def verify_leaves(tree: Any, digests: Digests) -> None:
-    """Raises unless every leaf of a restored tree is what was saved.
+    """Raises unless every restored array has the digest it was saved with.
 
     Args:
-      tree: NumPy arrays in nested dicts; may be a part of what was saved.
-      digests: of everything that was saved.
+      tree: NumPy arrays in nested dicts; may be a part of the saved tree.
+      digests: digests of the saved tree.
 
     Raises:
-      CheckpointError: names the leaves that differ.
+      CheckpointError: with the number of arrays that differ, and the first of them.
     """
     found = digest_leaves(tree)
     wrong = [name for name, digest in found.items() if digests.get(name) != digest]
@@ -53,14 +53,22 @@ def verify_leaves(tree: Any, digests: Digests) -> None:
 
 
 def compare_shapes(expected: Any, digests: Digests) -> None:
-    """Raises unless a checkpoint holds the arrays that are wanted.
+    """Raises unless a checkpoint contains the expected arrays.
 
     Args:
       expected: arrays or their shapes in nested dicts.
-      digests: of everything that was saved.
+      digests: digests of the saved tree.
 
     Raises:
-      CheckpointError: with a table of what is missing or of another shape or type.
+      CheckpointError: with a table of the arrays that are missing or have another shape
+        or dtype.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax.training import checkpoints
+      >>> saved = {"kernel": {"shape": [2, 3], "dtype": "float32", "sha256": "..."}}
+      >>> expected = {"kernel": np.zeros((2, 3), np.float32)}
+      >>> checkpoints.compare_shapes(expected, saved)  # no error
     """
     flat, _ = jax.tree_util.tree_flatten_with_path(expected)
     rows = []
@@ -77,21 +85,21 @@ def compare_shapes(expected: Any, digests: Digests) -> None:
         )
 
 
-def seal(page: dict[str, Any]) -> dict[str, Any]:
-    """Returns a JSON page together with its own digest."""
-    return {"page": page, "sha256": _digest_json(page)}
+def seal(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Wraps metadata, JSON values, together with its digest."""
+    return {"page": metadata, "sha256": _digest_json(metadata)}
 
 
 def unseal(sealed: Any) -> dict[str, Any]:
-    """Returns the page of ``seal`` after comparing its digest.
+    """Returns the metadata wrapped by ``seal``, after comparing its digest.
 
     Raises:
-      CheckpointError: if the page is not what was sealed.
+      CheckpointError: if the metadata differs from what was sealed.
     """
-    page = sealed.get("page") if isinstance(sealed, dict) else None
-    if not isinstance(page, dict) or sealed.get("sha256") != _digest_json(page):
-        raise errors.CheckpointError("The page 'meta' is not what was written.")
-    return page
+    metadata = sealed.get("page") if isinstance(sealed, dict) else None
+    if not isinstance(metadata, dict) or sealed.get("sha256") != _digest_json(metadata):
+        raise errors.CheckpointError("The metadata differs from what was written.")
+    return metadata
 
 
 def _digest(leaf: Any) -> dict[str, Any]:
@@ -103,6 +111,6 @@ def _digest(leaf: Any) -> dict[str, Any]:
     }
 
 
-def _digest_json(page: dict[str, Any]) -> str:
-    text = json.dumps(page, sort_keys=True, separators=(",", ":"))
+def _digest_json(values: dict[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""A lock on the working directory: two trainers would destroy each other's steps."""
+"""Lock of a working directory, so that two processes never train in the same one."""
 
 import contextlib
 import json
@@ -7,7 +7,7 @@ import pathlib
 import socket
 import threading
 import time
-from typing import Any
+from typing import Any, final
 
 import filelock
 
@@ -15,20 +15,29 @@ from simclr_jax.core import errors
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
-"""A holder on another host that has been silent for so long is taken for dead."""
+"""A holder on another host without a heartbeat for this time is regarded as dead."""
 
 
+@final
 class WorkdirLock:
-    """Held while a process trains in a directory; use it in a ``with`` statement.
+    """Lock of a working directory; use it in a ``with`` statement.
 
-    On one host the operating system's lock of ``.lock`` decides, which ends with the
-    process however it ends. ``LOCK`` says who holds it. Hosts that share a disk need
-    not share file locks, so the holder also renews the time of ``LOCK`` every
-    ``HEARTBEAT_SECONDS``.
+    On one host, the operating system's lock of the file ``.lock`` is authoritative; it
+    ends with the process in any case. The file ``LOCK`` contains the holder. Hosts that
+    share a disk do not always share file locks, so the holder also updates the
+    modification time of ``LOCK`` every ``HEARTBEAT_SECONDS``.
+
+    Example:
+      >>> import pathlib, tempfile
+      >>> from simclr_jax.training.checkpoints import WorkdirLock
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     with WorkdirLock(pathlib.Path(folder)):
+      ...         "pid" in pathlib.Path(folder, "LOCK").read_text()
+      True
     """
 
     def __init__(self, workdir: pathlib.Path):
-        """Remembers the directory; ``__enter__`` takes the lock.
+        """Creates the lock; ``__enter__`` acquires it.
 
         Args:
           workdir: an existing directory.
@@ -38,10 +47,10 @@ class WorkdirLock:
         self._stop = threading.Event()
 
     def __enter__(self) -> "WorkdirLock":
-        """Takes the lock.
+        """Acquires the lock.
 
         Raises:
-          WorkdirBusyError: names the process that holds it.
+          WorkdirBusyError: with the process that holds it.
         """
         try:
             self._lock.acquire(blocking=False)
@@ -55,9 +64,9 @@ class WorkdirLock:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        """Gives the lock back; an empty file stays."""
+        """Releases the lock; an empty file remains."""
         self._stop.set()
-        with contextlib.suppress(OSError):  # a full or lost disk hides no other error
+        with contextlib.suppress(OSError):  # A full disk must not hide another error.
             self._path.write_text("")
         self._lock.release()
 
@@ -70,7 +79,7 @@ class WorkdirLock:
         holder = _read_holder(self._path)
         if holder.get("host", socket.gethostname()) == socket.gethostname():
             return False
-        # The disk's own clock, which may differ from this host's.
+        # By the clock of the disk, which may differ from that of this host.
         probe = self._path.with_name("LOCK.clock")
         probe.write_text("")
         now = probe.stat().st_mtime

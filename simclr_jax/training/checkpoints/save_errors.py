@@ -1,4 +1,4 @@
-"""What Orbax and TensorStore say about a failed save, in few words."""
+"""Short messages for the errors of Orbax and TensorStore when a save fails."""
 
 import logging
 import os
@@ -8,19 +8,21 @@ from typing import Any
 
 _OS_ERROR = re.compile(r"os_error_code='(\d+)'")
 
-
-_ECHOES = (
+_DUPLICATES = (
     "_SignalingThread.run() raised an exception",
     "Task exception was never retrieved",
 )
 
 
 def describe(error: BaseException) -> str:
-    """Returns what went wrong in a few words, e.g. ``No space left on device``.
+    """Describes an error in a few words, e.g. ``No space left on device``.
 
     Args:
-      error: TensorStore puts the number of the operating system's error at the end of
-        half a page.
+      error: an exception; TensorStore appends the error number of the operating system
+        to a long text.
+
+    Returns:
+      The message of the operating system, or the first 200 characters of the text.
     """
     text = " ".join(str(error).split())
     found = _OS_ERROR.search(text)
@@ -30,23 +32,23 @@ def describe(error: BaseException) -> str:
 
 
 def keep_short() -> None:
-    """Drops what is printed beside the error that a failed save raises, for good.
+    """Suppresses, permanently, the output that duplicates the error of a failed save.
 
-    Orbax logs a traceback for each of its threads, asyncio one for each array that was
-    not waited for, and TensorStore calls back, a
-    thousand times, an event loop that the first error has closed. Some of it comes
-    after the save has returned. What a thread raises is raised by the save too.
+    Orbax logs a traceback for each of its threads, asyncio logs one for each array that
+    was not awaited, and TensorStore calls back an event loop that the first error has
+    closed. Some of this is printed after the save has returned. The save itself raises
+    every error of its threads, so no information is lost.
     """
     for name in ("absl", "asyncio"):
         logger = logging.getLogger(name)
-        if _is_news not in logger.filters:
-            logger.addFilter(_is_news)
+        if _is_no_duplicate not in logger.filters:
+            logger.addFilter(_is_no_duplicate)
     if not getattr(sys.unraisablehook, "ignores_closed_loops", False):
         sys.unraisablehook = _ignoring_closed_loops(sys.unraisablehook)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    return not any(echo in str(record.msg) for echo in _ECHOES)
+def _is_no_duplicate(record: logging.LogRecord) -> bool:
+    return not any(text in str(record.msg) for text in _DUPLICATES)
 
 
 def _ignoring_closed_loops(before: Any) -> Any:

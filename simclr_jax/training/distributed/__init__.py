@@ -1,4 +1,4 @@
-"""Devices and processes of a run: how they start, agree and stop."""
+"""Multi-device and multi-process runs: starting, communicating and stopping."""
 
 from simclr_jax.training.distributed import processes
 from simclr_jax.training.distributed.devices import use_cpu_cores

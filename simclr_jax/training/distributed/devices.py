@@ -1,7 +1,7 @@
-"""One device for each physical core, where JAX computes on a CPU.
+"""CPU devices for JAX: one for each physical core.
 
-XLA runs most convolutions on one core, so a batch that is split over as many devices as
-there are cores trains faster. JAX takes the number when it starts, not later.
+XLA runs most convolutions on a single core, so training is faster if the batch is
+sharded over one device per core. The number has to be set before JAX starts.
 """
 
 import functools
@@ -24,17 +24,21 @@ def use_cpu_cores(
     accumulate: int = 1,
     num_devices: int | None = None,
 ) -> None:
-    """Sets one device for each physical core of a CPU; to be called before JAX starts.
+    """Configures JAX to use one CPU device per physical core.
 
-    It is the largest number up to the cores that splits the batch evenly. What the user
-    has set stays: ``JAX_NUM_CPU_DEVICES``, ``XLA_FLAGS`` or ``jax_num_cpu_devices``.
-    GPUs and TPUs are not affected. Where JAX has started, as in a notebook, that is
-    said once and nothing changes.
+    Must be called before JAX starts; afterwards (e.g. in a notebook) it only logs a
+    warning. If the cores cannot divide the batch evenly, the largest smaller number
+    that can is used. A number set by the user in ``JAX_NUM_CPU_DEVICES``, ``XLA_FLAGS``
+    or ``jax_num_cpu_devices`` is kept. GPUs and TPUs are not affected.
 
     Args:
-      batch_size: images in a global batch; None: any number of devices will do.
-      accumulate: micro-batches in a batch, each of which is split over the devices.
-      num_devices: what the config asks for; None: as many as there are cores.
+      batch_size: number of images in a global batch; None: any number of devices fits.
+      accumulate: number of micro-batches, each of which is sharded over the devices.
+      num_devices: requested number of devices; None: the number of cores.
+
+    Example:
+      >>> from simclr_jax import training
+      >>> training.use_cpu_cores(256)  # first statement of a script
     """
     if _is_set_by_user():
         return
@@ -45,33 +49,33 @@ def use_cpu_cores(
         chosen = max(min(num_devices, num_cores), 1)
     try:
         jax.config.update("jax_num_cpu_devices", chosen)
-    except RuntimeError:  # JAX has started
+    except RuntimeError:  # JAX has started already.
         started = jax.local_device_count()
         if _is_cpu() and started < chosen:
             _say_once(
-                f"JAX had started with {started} CPU device(s) before {chosen} could "
-                "be set, one for each core, which is faster. Before JAX is used, set "
+                f"JAX has already started with {started} CPU device(s); {chosen}, one "
+                "per core, would be faster. Before JAX is used, set "
                 f"JAX_NUM_CPU_DEVICES={chosen} or call training.use_cpu_cores."
             )
         return
     if chosen < num_cores and num_devices is None and _is_cpu():
         _say_once(
-            f"{chosen} of {num_cores} cores have a device: batches of {batch_size} "
-            "images are not split evenly by more. A batch size that is a multiple of "
-            f"{num_cores * accumulate} is faster."
+            f"Only {chosen} of {num_cores} cores are used, because more cannot divide "
+            f"a batch of {batch_size} images evenly. A batch size that is a multiple "
+            f"of {num_cores * accumulate} is faster."
         )
 
 
 def largest_divisor(batch_size: int | None, *, accumulate: int, limit: int) -> int:
-    """Returns the largest number of devices that splits a batch evenly.
+    """Returns the largest number of devices that divides a batch evenly.
 
     Args:
-      batch_size: images in a global batch; None: anything splits.
-      accumulate: micro-batches in a batch.
-      limit: the most devices.
+      batch_size: number of images in a global batch; None: every number divides it.
+      accumulate: number of micro-batches in a batch.
+      limit: largest number of devices.
 
     Returns:
-      At least 1, also where the batch cannot be split at all.
+      A number in [1, limit]; 1 if no number divides the batch.
     """
     if batch_size is None or batch_size < 1 or accumulate < 1:
         return limit
@@ -80,10 +84,10 @@ def largest_divisor(batch_size: int | None, *, accumulate: int, limit: int) -> i
 
 
 def num_physical_cores() -> int:
-    """Returns how many physical cores this process may use, at least 1.
+    """Returns the number of physical cores that this process may use, at least 1.
 
-    Two threads of one core count once. The affinity of the process and the quota of
-    its container (cgroup v2) are heeded.
+    Hardware threads of one core count once. The CPU affinity of the process and the
+    CPU quota of its container (cgroup v2) are respected.
     """
     if not hasattr(os, "sched_getaffinity"):  # macOS, Windows
         return os.cpu_count() or 1
@@ -93,7 +97,7 @@ def num_physical_cores() -> int:
 
 
 def _core_of(cpu: int) -> tuple[str, str]:
-    """Returns what the threads of one core have in common."""
+    """Returns an identifier of the core that a CPU (hardware thread) belongs to."""
     topology = _CPUS / f"cpu{cpu}" / "topology"
     try:
         package = (topology / "physical_package_id").read_text().strip()
@@ -103,11 +107,11 @@ def _core_of(cpu: int) -> tuple[str, str]:
 
 
 def _quota() -> float:
-    """Returns the cores that a container may use, infinity where there is no limit."""
+    """Returns the CPU quota of the container in cores; infinity if there is none."""
     try:
         quota, period = _QUOTA.read_text().split()
         return float(quota) / float(period)
-    except (OSError, ValueError):  # no such file, or "max"
+    except (OSError, ValueError):  # The file is missing, or contains "max".
         return math.inf
 
 

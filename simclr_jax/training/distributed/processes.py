@@ -1,8 +1,9 @@
-"""Several processes that train one model: how they meet, agree, and who writes.
+"""Communication between the processes of a run.
 
-Every process runs the same program on its own devices. The first one alone writes:
-checkpoints, metrics, the bar. What it reads or finds wrong, the others are told, so a
-working directory need not be shared. On one process nothing here costs anything.
+Every process runs the same program on its own devices. Only the first one writes
+checkpoints, metrics and the progress display. It broadcasts what it reads, and its
+errors, to the others, so the working directory need not be shared. In a run of a single
+process, these functions do nothing.
 """
 
 import contextlib
@@ -21,12 +22,12 @@ from jax.experimental import multihost_utils
 from simclr_jax.core import errors
 
 LOST_SECONDS = 40
-"""A process that has been silent for so long is lost, and JAX ends the others."""
+"""Time without a heartbeat after which JAX ends the other processes of a run."""
 
 _LEAVE_SECONDS = 15
-"""How long a process that leaves waits for the others to do so."""
+"""Time for which a process that leaves waits for the others to leave."""
 
-_LAST_WORDS = "import sys; sys.stdin.buffer.read(1) or sys.stderr.write(sys.argv[1])"
+_WATCHDOG = "import sys; sys.stdin.buffer.read(1) or sys.stderr.write(sys.argv[1])"
 
 _T = TypeVar("_T")
 
@@ -39,18 +40,20 @@ def join(
     num_processes: int | None = None,
     process_id: int | None = None,
 ) -> None:
-    """Joins the processes of a run; to be called before JAX looks for devices.
+    """Connects this process to the other processes of the run.
 
-    Without arguments the environment is asked: Cloud TPU, GKE, Slurm and Open MPI tell
-    each process who it is. Where none does, the process is alone.
+    Must be called before JAX initializes its devices. Without arguments, the values
+    come from the environment (Cloud TPU, GKE, Slurm, Open MPI); if none of these is
+    detected, the run has a single process.
 
     Args:
       coordinator: ``HOST:PORT`` of the first process; the port must be free there.
-      num_processes: processes in the run.
+      num_processes: number of processes in the run.
       process_id: number of this process, from 0.
 
     Raises:
-      UserError: if some are given and others not, or the coordinator does not answer.
+      UserError: if only some of the arguments are given, or if the coordinator does not
+        answer.
     """
     given = (coordinator, num_processes, process_id)
     is_given = any(value is not None for value in given)
@@ -68,12 +71,13 @@ def join(
     except ValueError:
         if is_given:
             raise
-        return  # no cluster: JAX misses an address
+        return  # No cluster was detected, so JAX has no address.
     except Exception as error:
         raise errors.UserError(
-            f"The processes of the run did not meet at {coordinator or 'the address'} "
-            f"({str(error).splitlines()[0]}). Start the same command on every host "
-            "within five minutes, with the address of the first one."
+            "The processes of the run could not connect to "
+            f"{coordinator or 'the coordinator'} ({str(error).splitlines()[0]}). Start "
+            "the same command on every host within five minutes, with the address of "
+            "the first one."
         ) from error
     _log.info(
         "Process %d of %d, with %d of %d devices.",
@@ -85,21 +89,22 @@ def join(
 
 
 def is_first() -> bool:
-    """Returns whether this process is the one that writes."""
+    """Returns whether this is the first process, the one that writes."""
     return jax.process_index() == 0
 
 
 def run_on_first(function: Callable[[], _T]) -> _T:
-    """Calls a function in the first process; all get its result, or its error.
+    """Calls a function in the first process and broadcasts its result or error.
 
     Args:
-      function: returns what JSON can hold.
+      function: the function; returns JSON values.
 
     Returns:
-      What it returned there.
+      The result of the call in the first process.
 
     Raises:
-      UserError: what it raised there, with the same message and exit code.
+      UserError: the error of the call in the first process, with the same message and
+        exit code.
     """
     if jax.process_count() == 1:
         return function()
@@ -118,19 +123,20 @@ def run_on_first(function: Callable[[], _T]) -> _T:
 
 
 def broadcast(arrays: _T) -> _T:
-    """Returns the arrays of the first process, bit for bit.
+    """Broadcasts the arrays of the first process to all, bit for bit.
 
     Args:
-      arrays: a tree of arrays; of the other processes only shapes and types are read.
+      arrays: a tree of arrays; in the other processes only their shapes and dtypes are
+        used.
 
     Returns:
-      The tree with NumPy arrays.
+      The tree of the first process, as NumPy arrays.
     """
     if jax.process_count() == 1:
         return arrays
     leaves, structure = jax.tree.flatten(arrays)
     sizes = [leaf.size * leaf.dtype.itemsize for leaf in leaves]
-    # As bytes: a sum over processes, which it is inside, would turn -0.0 into 0.0.
+    # As bytes: JAX broadcasts by a sum over processes, which turns -0.0 into 0.0.
     data = np.zeros(sum(sizes), np.uint8)
     if is_first():
         parts = [np.asarray(leaf).tobytes() for leaf in leaves]
@@ -145,46 +151,48 @@ def broadcast(arrays: _T) -> _T:
 
 
 def check_same(
-    page: dict[str, Any],
+    values: dict[str, Any],
     *,
     differences: Callable[[dict[str, Any], dict[str, Any]], list[str]],
 ) -> None:
-    """Raises unless what decides the numbers of a run is the same in all processes.
+    """Raises unless the values that determine the results are equal in all processes.
 
     Args:
-      page: values by name, as JSON.
-      differences: of the page of the first process and another, a line for each.
+      values: JSON values by name.
+      differences: compares the values of the first process with those of this one;
+        returns a line per difference.
 
     Raises:
-      ConfigMismatchError: in every process; says what differs where it does.
+      ConfigMismatchError: in every process; where the values differ, the message lists
+        the differences.
     """
-    lines = differences(run_on_first(lambda: page), page)
+    lines = differences(run_on_first(lambda: values), values)
     wrong = np.flatnonzero(_gather(len(lines)))
     if wrong.size:
         text = "\n".join(lines).replace("in the checkpoint", "in process 0")
         raise errors.ConfigMismatchError(
             f"Processes {wrong.tolist()} of {jax.process_count()} were started with "
             "another config or other data than process 0. Start the same command "
-            f"everywhere.\n{text}".rstrip()
+            f"on every host.\n{text}".rstrip()
         )
 
 
 def total(count: int) -> int:
-    """Returns the sum over all processes of a number that each has counted."""
+    """Returns the sum of a number over all processes."""
     return int(_gather(count).sum())
 
 
 def wait_for_all(place: str) -> None:
-    """Returns once every process has come to the same place, e.g. ``"saved"``."""
+    """Waits until every process has called it with the same name, e.g. ``"saved"``."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(place)
 
 
 @contextlib.contextmanager
 def first_goes_first() -> Iterator[None]:
-    """Lets the others into a ``with`` block when the first has left it.
+    """Runs a ``with`` block in the first process, then in the others.
 
-    For files on a disk that processes may share: the first makes them.
+    For files on a disk that the processes may share: the first one creates them.
     """
     if not is_first():
         wait_for_all("first")
@@ -196,11 +204,11 @@ def first_goes_first() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def last_words() -> Iterator[None]:
-    """Explains the end of a process that had no time to do so itself.
+def explain_if_killed() -> Iterator[None]:
+    """Prints recovery instructions if this process is killed, from a watchdog process.
 
-    JAX aborts a process when another one is lost. A small process, which is waiting for
-    this one to leave the ``with`` block in good order, says then what to do.
+    JAX aborts a process if another one of the run is lost. The watchdog waits for this
+    process to leave the ``with`` block normally; otherwise it prints what to do.
     """
     if jax.process_count() == 1:
         yield
@@ -211,14 +219,14 @@ def last_words() -> Iterator[None]:
         "run was lost (see above). Start the same command again on every host: the "
         "run continues from its last checkpoint.\n"
     )
-    command = [sys.executable, "-I", "-c", _LAST_WORDS, message]
-    witness = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    command = [sys.executable, "-I", "-c", _WATCHDOG, message]
+    watchdog = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield
-    except errors.UserError:  # will be told as it is
-        witness.communicate(b".")
+    except errors.UserError:  # The program prints its own message.
+        watchdog.communicate(b".")
         raise
-    witness.communicate(b".")
+    watchdog.communicate(b".")
 
 
 def _check_given(
@@ -245,7 +253,7 @@ def _check_given(
 
 
 def _gather(number: int) -> np.ndarray:
-    """Returns the number of every process."""
+    """Returns the numbers of all processes."""
     if jax.process_count() == 1:
         return np.asarray([number])
     with jax.transfer_guard("allow"):

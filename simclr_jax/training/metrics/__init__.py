@@ -1,4 +1,4 @@
-"""Metrics of a run: writers, the progress bar and the share of time spent training."""
+"""Metrics of a run: writers, progress display, and goodput."""
 
 from simclr_jax.training.metrics.goodput import Goodput
 from simclr_jax.training.metrics.progress import Progress

@@ -1,32 +1,34 @@
-"""Goodput: the share of a run's time in which it trains.
+"""Goodput: the fraction of a run's time that is spent training.
 
-What is lost goes to starting (opening data, restoring), compiling, waiting for data,
-saving and evaluating; everything else is training. Waiting is counted where the devices
-had nothing left to do when the batch came: at most a step too much.
+Time is lost to starting (opening data, restoring), compiling, waiting for data, saving
+and evaluating; the rest is training. Waiting for data counts as lost only if the
+devices were idle when the batch arrived, so it is overestimated by one step at most.
 """
 
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import final
 
 KINDS = ("start", "compile", "data", "save", "evaluate")
 
 
+@final
 class Goodput:
-    """Sums up the seconds that a process does not train."""
+    """Accumulates the seconds in which a process does not train, by cause."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
-        """Starts the clock; until ``training_starts`` all time is lost to starting.
+        """Starts the clock; time before ``training_starts`` counts as ``start``.
 
         Args:
-          clock: returns seconds; never goes back.
+          clock: returns seconds, monotonic.
         """
         self._clock = clock
         self._began = clock()
         self._lost: dict[str, float] = dict.fromkeys(KINDS, 0.0)
 
     def training_starts(self) -> None:
-        """Ends the time that is lost to starting."""
+        """Ends the time that counts as ``start``."""
         self._lost["start"] = self._clock() - self._began
 
     @contextlib.contextmanager
@@ -36,8 +38,9 @@ class Goodput:
         """Counts the time in a ``with`` block as lost.
 
         Args:
-          kind: one of ``KINDS``.
-          if_true: asked at the end of the block, whether it was.
+          kind: cause, one of ``KINDS``.
+          if_true: called at the end of the block; the time is counted if it returns
+            True.
         """
         began = self._clock()
         try:
@@ -47,7 +50,7 @@ class Goodput:
                 self._lost[kind] += self._clock() - began
 
     def read(self) -> dict[str, float]:
-        """Returns the share of time spent training, and the seconds lost by kind.
+        """Returns the fraction of time spent training, and the seconds lost by cause.
 
         Returns:
           ``goodput`` in [0, 1], ``start_seconds``, ``compile_seconds``,

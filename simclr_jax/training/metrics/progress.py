@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal, plain lines elsewhere."""
+"""Progress display of a run: a bar on a terminal, plain lines elsewhere."""
 
 import datetime
 import io
@@ -6,24 +6,27 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from typing import final
 
 SILENT_SECONDS = 10.0
-"""A plain line is written when there was none for so long."""
+"""A plain line is written if none was written for this time."""
 
 
+@final
 class Silence(io.TextIOBase):
-    """A stream for what nobody is to see."""
+    """A stream that discards everything."""
 
     def write(self, text: str) -> int:
-        """Forgets the text."""
+        """Discards the text."""
         return len(text)
 
 
+@final
 class Progress:
-    """Step, loss, images per second and time left.
+    """Shows step, loss, images per second and remaining time.
 
-    Where there is no terminal, a line at every logged step, and one without a loss when
-    there was none for ``SILENT_SECONDS``, as while the first step is compiled.
+    If the stream is not a terminal, it writes a line at every logged step, and a line
+    without a loss after ``SILENT_SECONDS`` of silence, e.g. while the step compiles.
     """
 
     def __init__(
@@ -37,10 +40,10 @@ class Progress:
         """Starts the clock.
 
         Args:
-          num_steps: steps in the run.
-          batch_size: images in a step.
-          start_step: steps that were made before.
-          stream: where to write; None: standard error.
+          num_steps: number of steps in the run.
+          batch_size: number of images in a step.
+          start_step: number of steps made before.
+          stream: output stream; None: standard error.
         """
         self._stream = sys.stderr if stream is None else stream
         self._num_steps = num_steps
@@ -75,12 +78,12 @@ class Progress:
         """Shows the loss of a logged step.
 
         Args:
-          step: updates made so far.
-          loss: the loss of that step, in nats.
+          step: number of updates made so far.
+          loss: loss of that step, in nats.
 
         Returns:
-          Images per second since the last report; at the first one, the time that it
-          took to compile is in it.
+          Images per second since the last report; the first report includes the
+          compilation.
         """
         now = time.monotonic()
         last_time, last_step = self._mark
@@ -93,10 +96,10 @@ class Progress:
         return rate
 
     def note(self, step: int, values: Mapping[str, float]) -> None:
-        """Shows numbers that were measured beside the training, in a line.
+        """Shows numbers that an evaluator measured, on a line of their own.
 
         Args:
-          step: updates made so far.
+          step: number of updates made so far.
           values: numbers by name.
         """
         shown = " | ".join(f"{name} {value:.4f}" for name, value in values.items())
@@ -107,14 +110,14 @@ class Progress:
             print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Leaves the bar as it stands."""
+        """Ends the display; the bar stays as it is."""
         self._is_closed = True
         self._wrote.set()
         if self._bar is not None:
             self._bar.close()
 
     def _write(self, text: str, step: int, rate: float) -> None:
-        """Writes a plain line with the time left at a rate of images per second."""
+        """Writes a plain line with the remaining time at a rate in images/s."""
         seconds = (self._num_steps - step) * self._batch_size / max(rate, 1e-9)
         left = datetime.timedelta(seconds=round(seconds))
         self._stream.write(f"{text} | {rate:,.0f} images/s | ETA {left}\n")
@@ -122,14 +125,14 @@ class Progress:
         self._wrote.set()
 
     def _beat(self) -> None:
-        """Writes a line whenever there was none for a while; in a thread."""
+        """Writes a line after every silent period; runs in a thread."""
         while not self._is_closed:
             if self._wrote.wait(SILENT_SECONDS):
                 self._wrote.clear()
                 continue
             try:
                 self._write_waiting()
-            except ValueError:  # the stream is closed
+            except ValueError:  # The stream is closed.
                 return
 
     def _write_waiting(self) -> None:
@@ -140,6 +143,6 @@ class Progress:
             rate = (step - start_step) * self._batch_size / seconds
             self._write(text, step, rate)
             return
-        why = " (the first is being compiled)" if step == self._start_step else ""
-        self._stream.write(f"{text} | under way for {seconds:.0f} s{why}\n")
+        why = " (compiling the step)" if step == self._start_step else ""
+        self._stream.write(f"{text} | running for {seconds:.0f} s{why}\n")
         self._stream.flush()

@@ -1,4 +1,4 @@
-"""Where metrics go: ``metrics.jsonl`` always, TensorBoard where asked for."""
+"""Writers of metrics: ``metrics.jsonl``, and optionally TensorBoard."""
 
 import contextlib
 import errno
@@ -7,7 +7,7 @@ import logging
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, final, runtime_checkable
 
 from simclr_jax.core import errors
 
@@ -16,45 +16,46 @@ _log = logging.getLogger("simclr_jax")
 
 @runtime_checkable
 class Writer(Protocol):
-    """Takes the metrics of a logged step."""
+    """Protocol of an output for the metrics of logged steps."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Records the values of a step."""
+        """Writes the values of a step."""
         ...
 
     def close(self) -> None:
-        """Ends the recording."""
+        """Closes the output."""
         ...
 
 
+@final
 class JsonLinesWriter:
-    """One JSON object per logged step, one line each, never half a line.
+    """Writes one JSON object per logged step, each on a complete line.
 
-    A run that resumes at step s drops what was written for later steps, and a line
-    that was cut short, so that no step stands twice.
+    A run that resumes at step s drops the lines of later steps and any incomplete line,
+    so every step appears once.
     """
 
     def __init__(self, path: pathlib.Path, *, resume_step: int = 0):
-        """Opens the file for more lines.
+        """Opens the file for appending.
 
         Args:
-          path: the file; made where it is not there.
-          resume_step: updates made so far; lines of later steps are dropped.
+          path: the file; created if missing.
+          resume_step: number of updates made so far; lines of later steps are dropped.
         """
         self._path = pathlib.Path(path)
         kept = [row for row in read_json_lines(path) if row["step"] <= resume_step]
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
         os.replace(temporary, self._path)
-        # Without a buffer, which would try once more to write what has failed.
+        # Unbuffered: a buffer would retry a write that has failed.
         self._file = self._path.open("ab", buffering=0)
         self._has_failed = False
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Appends a line with ``step`` and the values.
 
-        Where the disk is full the line is left out, which is said once: a checkpoint
-        that cannot be written ends a run, a line of metrics does not.
+        If the disk is full, the line is dropped, and a warning is logged once: a failed
+        checkpoint ends a run, but a failed line of metrics does not.
         """
         row = {"step": step} | {name: _rounded(value) for name, value in values.items()}
         line = json.dumps(row).encode() + b"\n"
@@ -67,7 +68,7 @@ class JsonLinesWriter:
                 self._file.truncate(end)
             if not self._has_failed:
                 _log.warning(
-                    "Metrics cannot be written to %s (%s): lines are left out from "
+                    "Metrics cannot be written to %s (%s): lines are missing from "
                     "step %d on.",
                     self._path,
                     error.strerror,
@@ -80,14 +81,15 @@ class JsonLinesWriter:
         self._file.close()
 
 
+@final
 class TensorBoardWriter:
-    """Event files for TensorBoard; needs the extra ``tensorboard``."""
+    """Writes TensorBoard event files; requires the extra ``tensorboard``."""
 
     def __init__(self, directory: pathlib.Path):
         """Opens a new event file.
 
         Args:
-          directory: where it goes.
+          directory: folder of the event file.
 
         Raises:
           UserError: if the package ``tensorboardX`` is not installed.
@@ -102,7 +104,7 @@ class TensorBoardWriter:
         self._writer = tensorboardX.SummaryWriter(str(directory))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Records every value as a scalar."""
+        """Writes every value as a scalar."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
@@ -112,13 +114,13 @@ class TensorBoardWriter:
 
 
 def read_json_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Reads ``metrics.jsonl``; a last line that was cut short is left out.
+    """Reads ``metrics.jsonl``, skipping incomplete lines.
 
     Args:
-      path: the file; need not exist.
+      path: the file; may be missing.
 
     Returns:
-      The objects, in order.
+      The objects, in order; empty if the file is missing.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -135,5 +137,5 @@ def read_json_lines(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _rounded(value: float) -> float:
-    """Nine digits: enough for a float32 to survive the round trip."""
+    """Rounds to nine digits, enough for a float32 to survive the round trip."""
     return float(f"{value:.9g}")

@@ -6,13 +6,14 @@ import pytest
 from simclr_jax import training
 from simclr_jax.assembly.checkpoints import checkpoint_files
 from simclr_jax.core import errors
+from simclr_jax.training import session
 
 FORMAT_1 = pathlib.Path(__file__).with_name("format_1")
 
 
 def make_steps(folder, *steps):
     for step in steps:
-        (folder / training.CHECKPOINTS / str(step)).mkdir(parents=True)
+        (folder / session.CHECKPOINTS / str(step)).mkdir(parents=True)
     return folder
 
 
@@ -25,8 +26,7 @@ def fail_on(*bad):
     return read
 
 
-def test_the_newest_readable_step_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "find_steps", lambda folder: [9, 5, 2])
+def test_reads_the_newest_readable_step(tmp_path):
     make_steps(tmp_path, 2, 5, 9)
     assert checkpoint_files.read_newest(tmp_path, fail_on()) == 9
     assert checkpoint_files.read_newest(tmp_path, fail_on(9, 5)) == 2
@@ -37,23 +37,22 @@ def test_the_newest_readable_step_is_read(tmp_path, monkeypatch):
         checkpoint_files.read_newest(tmp_path, fail_on(), step=3)
 
 
-def test_an_error_that_no_older_step_would_mend_ends_the_search(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "find_steps", lambda folder: [9, 5])
+def test_give_up_ends_the_search(tmp_path):
     make_steps(tmp_path, 5, 9)
     seen = []
 
     def read(step_directory):
         seen.append(step_directory.name)
-        raise checkpoint_files.final(errors.CheckpointError("import it first"))
+        raise checkpoint_files.give_up(errors.CheckpointError("import it first"))
 
     with pytest.raises(errors.CheckpointError, match=r"^import it first$"):
         checkpoint_files.read_newest(tmp_path, read)
     assert seen == ["9"]
 
 
-def test_parts_of_format_1_lie_in_one_item():
+def test_reads_parts_of_format_1():
     arrays = checkpoint_files.read_arrays(FORMAT_1)
-    folder = FORMAT_1 / training.CHECKPOINTS / "2"
+    folder = FORMAT_1 / session.CHECKPOINTS / "2"
     meta = training.checkpoints.read_meta(folder)
     names = [path.split("/") for path in arrays if path.startswith("head/")]
     expected = {}
@@ -71,8 +70,8 @@ def test_parts_of_format_1_lie_in_one_item():
         np.testing.assert_array_equal(inner[last], arrays[path])
 
 
-def test_a_part_with_other_arrays_is_refused():
-    folder = (FORMAT_1 / training.CHECKPOINTS / "2").absolute()
+def test_rejects_a_part_with_other_arrays():
+    folder = (FORMAT_1 / session.CHECKPOINTS / "2").absolute()
     meta = training.checkpoints.read_meta(folder)
     with pytest.raises(errors.CheckpointError):
         checkpoint_files.read_part(folder, meta, "head", {"extra": np.ones(3)})

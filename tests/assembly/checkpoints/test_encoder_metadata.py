@@ -17,7 +17,7 @@ def describe(encoder):
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 3), None])
-def test_an_encoder_is_built_again_from_its_description(shape):
+def test_builds_an_encoder_from_its_description(shape):
     encoder = nnx.eval_shape(
         lambda: encoders.build(
             "resnet18",
@@ -39,7 +39,7 @@ def test_an_encoder_is_built_again_from_its_description(shape):
     )
 
 
-def test_one_that_was_not_built_by_name_says_what_to_do():
+def test_error_for_an_encoder_not_built_by_name_names_the_remedy():
     described = describe(tiny.TinyEncoder(num_channels=3, rngs=nnx.Rngs(0)))
     assert (
         described["name"] is None and described["class"] == "methods.tiny.TinyEncoder"
@@ -50,7 +50,7 @@ def test_one_that_was_not_built_by_name_says_what_to_do():
         encoder_metadata.build(described)
 
 
-def test_format_1_is_described_by_its_config():
+def test_describes_format_1_by_its_config():
     config = {
         "encoder": {"name": "convnet"},
         "evaluation": {"size": 8, "proportion": 0.8},

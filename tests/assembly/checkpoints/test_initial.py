@@ -1,4 +1,3 @@
-import logging
 import pathlib
 import shutil
 
@@ -18,7 +17,7 @@ FORMAT_1 = pathlib.Path(__file__).with_name("format_1")
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """The workdir of a run of SimCLR, and its arrays by path."""
+    """Workdir of a SimCLR run, and its arrays by path."""
     folder = training.prepare_workdir(tmp_path_factory.mktemp("initial") / "run")
     with jax.numpy_dtype_promotion("standard"):
         tiny.make_run(tiny.make_config("simclr")).train(folder)
@@ -46,8 +45,7 @@ def begin(name, source, config=None, **options):
     return flat(before.items()), flat(after.items())
 
 
-def test_all_arrays_are_taken_and_the_optimizer_starts_anew(source, caplog):
-    caplog.set_level(logging.INFO)
+def test_takes_all_arrays_but_not_the_optimizer(source, capsys):
     folder, arrays = source
     before, after = begin("simclr", folder)
     for path, value in arrays.items():
@@ -57,21 +55,27 @@ def test_all_arrays_are_taken_and_the_optimizer_starts_anew(source, caplog):
     assert rest
     for path in rest:
         np.testing.assert_array_equal(after[path], before[path], err_msg=path)
-    assert f"{len(arrays)} arrays taken; left there: none; not in it" in caplog.text
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        f"init_from {folder}: {len(arrays)} arrays taken",
+        "ignored: none",
+        "missing, newly initialized: none",
+    ]
 
 
-def test_only_some_are_taken(source, caplog):
-    caplog.set_level(logging.INFO)
+def test_takes_only_matching_arrays(source, capsys):
     folder, arrays = source
     before, after = begin("simclr", folder, only=("^encoder/conv",))
     kernel = "encoder/convolution/kernel"
     np.testing.assert_array_equal(after[kernel], arrays[kernel])
     for path in set(after) - {kernel, "encoder/convolution/bias"}:
         np.testing.assert_array_equal(after[path], before[path], err_msg=path)
-    assert "2 arrays taken; left there: encoder (4), head" in caplog.text
+    printed = capsys.readouterr().out
+    assert "2 arrays taken\n          ignored: encoder (4), head (9)\n" in printed
+    assert "missing, newly initialized: encoder (4), head (9)\n" in printed
 
 
-def test_a_target_restarts_as_a_copy_of_what_was_loaded(source):
+def test_a_target_network_starts_as_a_copy_of_the_loaded_encoder(source):
     _, after = begin("byol", source[0], only=("^encoder/",))
     online = {p: v for p, v in after.items() if p.startswith("encoder/")}
     assert len(online) == 6
@@ -79,7 +83,7 @@ def test_a_target_restarts_as_a_copy_of_what_was_loaded(source):
         np.testing.assert_array_equal(after[f"method/target/{path}"], value)
 
 
-def test_paths_are_renamed(source):
+def test_renames_paths(source):
     rules = {"^encoder/": "target/encoder/"}
     _, after = begin("byol", source[0], only=("^target/",), rename=rules)
     kernel = "encoder/convolution/kernel"
@@ -89,21 +93,21 @@ def test_paths_are_renamed(source):
         initial.rename({"a": np.ones(1), "b": np.ones(1)}, {"^[ab]$": "x"})
 
 
-def test_other_shapes_are_a_table(source):
+def test_lists_arrays_with_other_shapes(source):
     config = tiny.make_config("simclr", head={"hidden_dim": 8, "output_dim": 4})
     with pytest.raises(errors.UserError, match=r"do not fit; leave them out") as caught:
         begin("simclr", source[0], config)
     assert ": [8, 8] in the checkpoint, [8, 4] here" in str(caught.value)
 
 
-def test_nothing_to_take_is_an_error(source):
+def test_raises_if_no_array_is_taken(source):
     with pytest.raises(errors.UserError, match=r"takes no array: only=\['enkoder'\]"):
         begin("simclr", source[0], only=("enkoder",))
     with pytest.raises(errors.CheckpointError, match="is not a folder"):
         begin("simclr", source[0] / "nothing")
 
 
-def test_arrays_of_format_1_are_taken():
+def test_takes_arrays_of_format_1():
     config = tiny.make_config("simclr")
     config.encoder = {"name": "convnet"}
     arrays = checkpoint_files.read_arrays(FORMAT_1)
@@ -115,7 +119,7 @@ def test_arrays_of_format_1_are_taken():
         np.testing.assert_array_equal(after[path], arrays[path], err_msg=path)
 
 
-def test_a_run_that_goes_on_does_not_need_its_source(source, tmp_path):
+def test_resuming_does_not_read_the_init_from_checkpoint(source, tmp_path):
     copy, workdir = tmp_path / "source", training.prepare_workdir(tmp_path / "run")
     shutil.copytree(source[0], copy)
     config = tiny.make_config("simclr")

@@ -32,21 +32,21 @@ def encoder(workdir):
     return simclr_jax.load(workdir)
 
 
-def test_it_is_found_by_relative_paths_and_slashes(workdir, encoder, monkeypatch):
+def test_loads_by_relative_paths_and_with_slashes(workdir, encoder, monkeypatch):
     monkeypatch.chdir(workdir.parent)
     expected = encoder.embed(NOISE)
     for path in ("run", "run/", pathlib.Path("run"), "./run/checkpoints/"):
         np.testing.assert_array_equal(simclr_jax.load(path).embed(NOISE), expected)
 
 
-def test_features_equal_those_of_an_evaluation_bit_for_bit(encoder):
+def test_embed_equals_extract_bit_for_bit(encoder):
     """On the same batches; XLA may round other batch sizes differently."""
     found, _ = evaluation.extract(encoder.embed_batch, tiny.images(), batch_size=16)
     embedded = encoder.embed(tiny.images().images, batch_size=16)
     np.testing.assert_array_equal(embedded, found)
 
 
-def test_batches_and_forms_do_not_change_features(encoder):
+def test_features_do_not_depend_on_batch_size_or_container(encoder):
     expected = encoder.embed(NOISE)
     close = {"rtol": 1e-5, "atol": 1e-6}
     np.testing.assert_allclose(encoder.embed(NOISE, batch_size=7), expected, **close)
@@ -63,21 +63,21 @@ def test_batches_and_forms_do_not_change_features(encoder):
     np.testing.assert_allclose(found[3:4], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_no_images_have_no_features(encoder):
+def test_embeds_an_empty_list(encoder):
     assert encoder.embed([]).shape == (0, 12)
     assert encoder.embed(NOISE[:0]).dtype == np.float32
     old = simclr_jax.load(FORMAT_1)
     assert old.embed([]).shape == (0, 256)
 
 
-def test_a_bar_is_shown_if_asked(encoder, capsys):
+def test_shows_a_progress_bar_if_requested(encoder, capsys):
     encoder.embed(NOISE, batch_size=5, progress=True)
     assert "embed: 100%" in capsys.readouterr().err
     encoder.embed(NOISE, batch_size=5)
     assert not capsys.readouterr().err
 
 
-def test_steps_and_the_target(workdir, encoder):
+def test_reads_a_certain_step_and_the_target(workdir, encoder):
     assert encoder.step == 4
     assert simclr_jax.load(workdir, step=2).step == 2
     target = simclr_jax.load(workdir, which="target")
@@ -88,19 +88,19 @@ def test_steps_and_the_target(workdir, encoder):
         simclr_jax.load(workdir, which="teacher")
 
 
-def test_a_method_without_a_target_says_so():
-    with pytest.raises(errors.CheckpointError, match="has no 'target', since its met"):
+def test_rejects_target_for_a_method_without_one():
+    with pytest.raises(errors.CheckpointError, match="has no 'target', because its"):
         simclr_jax.load(FORMAT_1, which="target")
 
 
-def test_missing_checkpoints_are_named(tmp_path):
+def test_rejects_missing_checkpoints(tmp_path):
     with pytest.raises(errors.CheckpointError, match="is not a folder"):
         simclr_jax.load(tmp_path / "nothing")
     with pytest.raises(errors.CheckpointError, match=r"No checkpoint in .*none"):
         simclr_jax.load(tmp_path)
 
 
-def test_a_damaged_checkpoint_is_passed_over(workdir, tmp_path, caplog):
+def test_skips_a_damaged_checkpoint(workdir, tmp_path, caplog):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
     shutil.rmtree(copy / "checkpoints" / "4" / "encoder" / "d")
@@ -111,7 +111,7 @@ def test_a_damaged_checkpoint_is_passed_over(workdir, tmp_path, caplog):
         simclr_jax.load(copy, step=4)
 
 
-def test_an_encoder_that_is_not_registered_says_what_to_import(
+def test_error_for_an_unregistered_encoder_names_the_remedy(
     workdir, encoder, monkeypatch
 ):
     monkeypatch.delitem(encoders.ENCODERS._builders, "tiny")
@@ -127,7 +127,7 @@ def test_an_encoder_that_is_not_registered_says_what_to_import(
         simclr_jax.load(workdir, encoder=wrong)
 
 
-def test_format_1_gives_the_features_of_its_time():
+def test_format_1_gives_its_original_features():
     """``features.npy`` was written by the version that wrote the checkpoint."""
     encoder = simclr_jax.load(FORMAT_1)
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
@@ -141,14 +141,14 @@ def test_format_1_gives_the_features_of_its_time():
     assert opened.name == "mnist_sample:test" and len(opened) == 1000
 
 
-def test_a_run_of_format_1_is_not_continued(tmp_path):
+def test_does_not_resume_a_run_of_format_1(tmp_path):
     shutil.copytree(FORMAT_1, tmp_path / "run")
     run = tiny.make_run(tiny.make_config("simclr"))
     with pytest.raises(errors.ConfigMismatchError, match="format 1, which can be eval"):
         run.train(tmp_path / "run")
 
 
-def test_other_images_can_be_opened_by_name(workdir, encoder):
+def test_opens_other_images_by_name(workdir, encoder):
     opened = encoder.open_images("synthetic:12x12x3:8")
     assert opened.image_shape == (12, 12, 3)
     with pytest.raises(errors.DataError, match="has images of 1 channels; the encoder"):
@@ -170,13 +170,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_images_are_refused(case, encoder):
+def test_rejects_invalid_images(case, encoder):
     images, message = WRONG[case]
     with pytest.raises(errors.UserError, match=message):
         encoder.embed(images)
 
 
-def test_a_single_picture_is_refused(encoder):
+def test_rejects_a_single_image(encoder):
     embed = getattr(type(encoder).embed, "__wrapped__", type(encoder).embed)
     with pytest.raises(errors.UserError, match="Put a single image into a list"):
         embed(encoder, Image.new("RGB", (9, 9)))

@@ -12,17 +12,17 @@ def batches(images, *, batch_size=4, shape=(10, 10, 3)):
     return list(pictures.batches(images, batch_size=batch_size, stored_shape=shape))
 
 
-def test_the_last_batch_is_filled_up(rng):
+def test_pads_the_last_batch(rng):
     images = rng.integers(0, 256, (5, 6, 7, 3), dtype=np.uint8)
     first, second = batches(images)
     assert first.shape == second.shape == (4, 6, 7, 3)
     np.testing.assert_array_equal(second, np.repeat(images[4:], 4, axis=0))
-    (only,) = batches(images, batch_size=256)  # no larger than it must be
+    (only,) = batches(images, batch_size=256)  # no larger than necessary
     assert only.shape == (5, 6, 7, 3)
     assert not batches(images[:0])
 
 
-def test_sizes_that_differ_lie_in_the_corner_of_a_canvas(rng):
+def test_images_of_many_sizes_are_padded(rng):
     images = [
         rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in [(6, 9), (8, 4)]
     ]
@@ -34,7 +34,7 @@ def test_sizes_that_differ_lie_in_the_corner_of_a_canvas(rng):
         np.testing.assert_array_equal(pixels[: len(image), : image.shape[1]], image)
 
 
-def test_floats_are_not_rounded(rng):
+def test_does_not_round_float_images(rng):
     images = list(rng.random((2, 6, 6, 3), dtype=np.float32))
     np.testing.assert_array_equal(batches(images)[0], np.stack(images))
     mixed = [images[0], np.full((6, 6, 3), 255, np.uint8)]
@@ -45,7 +45,7 @@ def test_floats_are_not_rounded(rng):
 
 @pytest.mark.parametrize("num_channels", [1, 3])
 @pytest.mark.parametrize("mode", MODES)
-def test_pictures_of_eight_bits_become_gray_or_rgb(mode, num_channels):
+def test_converts_8_bit_pictures_to_gray_or_rgb(mode, num_channels):
     picture = Image.new("RGB", (8, 6), (255, 255, 255))
     picture = (
         picture.convert("L").convert(mode) if mode == "LA" else picture.convert(mode)
@@ -55,7 +55,7 @@ def test_pictures_of_eight_bits_become_gray_or_rgb(mode, num_channels):
     assert np.asarray(batch).min() >= 254
 
 
-def test_large_images_are_scaled_to_the_size_of_training(rng):
+def test_scales_large_images_to_the_training_size(rng):
     large = rng.integers(0, 256, (40, 20, 3), dtype=np.uint8)
     picture = Image.fromarray(large)
     by_array, by_picture, by_float = (
@@ -64,12 +64,12 @@ def test_large_images_are_scaled_to_the_size_of_training(rng):
     assert by_array.shape == (1, 10, 5, 3)
     np.testing.assert_array_equal(by_array, by_picture)
     np.testing.assert_array_equal(by_array, by_float)
-    assert picture.size == (20, 40)  # The caller's picture stays as it was.
+    assert picture.size == (20, 40)  # The caller's picture is not modified.
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I", "F"])
-def test_pictures_without_a_black_and_a_white_are_refused(mode):
+def test_rejects_pictures_with_an_unknown_value_range(mode):
     with pytest.raises(
-        errors.UserError, match=f"mode '{mode}' cannot be turned into 3"
+        errors.UserError, match=f"mode '{mode}' cannot be converted to 3"
     ):
         batches([Image.new(mode, (8, 8))])

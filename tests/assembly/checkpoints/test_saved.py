@@ -10,7 +10,7 @@ from simclr_jax.core import errors
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
-def test_what_a_loop_of_ones_own_trained_is_loaded(tmp_path, monkeypatch):
+def test_loads_what_a_custom_loop_saved(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = tiny.make_run(tiny.make_config("simclr"))
     state = run.initial_state()
@@ -23,7 +23,7 @@ def test_what_a_loop_of_ones_own_trained_is_loaded(tmp_path, monkeypatch):
     np.testing.assert_array_equal(encoder.module.convolution.kernel, kernel)
     assert encoder.metadata["data"]["name"] == "noise"
     with pytest.raises(errors.DataError, match=r"1 channels; the encoder was trained"):
-        encoder.open_images()  # what `source` says is what a probe opens
+        encoder.open_images()  # a probe opens `source`
     assembly.save_checkpoint("runs/mine", state, step=1, **options)
     assert simclr_jax.load("runs/mine").step == 1
     assert (tmp_path / "runs/mine/checkpoints.old").is_dir()

@@ -25,14 +25,14 @@ def write(path, imports="", value="1"):
     return path
 
 
-def test_the_recipes_are_found_from_anywhere(tmp_path, monkeypatch):
+def test_finds_the_recipes_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert assembly.load_config("mnist").data.source == "tfds:mnist"
     assert assembly.load_config("cifar10:smoke").num_steps == 4
     assert assembly.load_config("imagenet_resnet50:v2").method.head.num_layers == 3
 
 
-def test_the_list_of_recipes():
+def test_lists_the_recipes():
     recipes = {recipe.name: recipe for recipe in assembly.config.list_recipes()}
     files = {path.stem for path in (ROOT / "configs").glob("*.py")}
     assert set(recipes) == files - {"__init__", "common"}
@@ -66,7 +66,7 @@ def test_the_list_of_recipes():
         ("plain.py:x", "TypeError: get_config"),
     ],
 )
-def test_what_cannot_be_loaded_gets_one_line(tmp_path, monkeypatch, spec, message):
+def test_reports_a_failing_file_in_one_line(tmp_path, monkeypatch, spec, message):
     monkeypatch.chdir(tmp_path)
     for name, text in {
         "mine": "",
@@ -95,7 +95,7 @@ def test_what_cannot_be_loaded_gets_one_line(tmp_path, monkeypatch, spec, messag
         "../link.py",
     ],
 )
-def test_every_form_of_a_path(tmp_path, monkeypatch, form):
+def test_accepts_every_form_of_a_path(tmp_path, monkeypatch, form):
     folder = write(
         tmp_path / "a b é" / "mine.py", "from . import near", "near.x"
     ).parent
@@ -121,7 +121,7 @@ def test_every_form_of_a_path(tmp_path, monkeypatch, form):
         ("import os.path, numbers", "numbers.Number and 3"),
     ],
 )
-def test_what_a_config_file_may_import(tmp_path, imports, value):
+def test_imports_allowed_in_config_files(tmp_path, imports, value):
     path = write(tmp_path / "experiments" / "my.first-run.py", imports, value)
     (path.parent / "near.py").write_text("import far\nx = far.x")
     (path.parent / "far.py").write_text("x = 3")
@@ -130,7 +130,7 @@ def test_what_a_config_file_may_import(tmp_path, imports, value):
     assert not {"near", "far", "experiments"} & set(sys.modules)
 
 
-def test_folders_with_the_same_file_names_do_not_mix(tmp_path):
+def test_does_not_mix_folders_with_equal_file_names(tmp_path):
     for number in (1, 2):
         path = write(tmp_path / str(number) / "mine.py", "import near", "near.x")
         (path.parent / "near.py").write_text(f"x = {number}")
@@ -139,14 +139,14 @@ def test_folders_with_the_same_file_names_do_not_mix(tmp_path):
         assert config.value == number
 
 
-def test_an_edited_file_is_read_again(tmp_path):
+def test_reloads_an_edited_config_file(tmp_path):
     path = write(tmp_path / "mine.py", value="1")
     assert assembly.load_config(str(path)).value == 1
     write(path, value="12")
     assert assembly.load_config(str(path)).value == 12
 
 
-def test_another_projects_configs_and_shadows_change_nothing(tmp_path):
+def test_ignores_configs_and_shadowing_modules_of_another_project(tmp_path):
     """Neither in the current folder, nor installed, nor beside the config file."""
     installed, here = tmp_path / "installed", tmp_path / "here"
     for folder in (installed, here):
@@ -173,16 +173,14 @@ def test_another_projects_configs_and_shadows_change_nothing(tmp_path):
     assert done.stdout == "8192 1 128\n", done.stderr
 
 
-def test_a_recipe_is_loaded_by_the_path_of_the_repository_where_it_is_not(
-    tmp_path, monkeypatch, caplog
-):
+def test_loads_a_recipe_by_its_repository_path_elsewhere(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO", logger="simclr_jax")
     assert assembly.load_config("configs/mnist.py:smoke").num_steps == 4
     assert "using the recipe of the package" in caplog.text
 
 
-def test_the_wheel_carries_the_recipes():
+def test_the_wheel_contains_the_recipes():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert set(wheel["only-include"]) == {"simclr_jax", "configs"}

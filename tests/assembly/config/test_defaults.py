@@ -17,7 +17,7 @@ def test_the_base_config_is_valid():
     assembly.config.check(assembly.base_config())
 
 
-def test_a_method_is_told_apart_by_its_plain_attributes():
+def test_configs_of_methods_differ_in_plain_attributes():
     config = defaults.config_of_method(make_method(augment.build("mnist", size=8)))
     assert config.method.name == "SimCLR" and config.method.temperature == 0.2
     assert config.encoder.name == "TinyEncoder"
@@ -25,7 +25,7 @@ def test_a_method_is_told_apart_by_its_plain_attributes():
     assert "augmentation" not in config
 
 
-def test_a_recipe_of_ones_own_is_described_alike_in_every_process():
+def test_own_augmentations_have_the_same_description_in_every_process():
     made = []
     for _ in range(2):
 
@@ -38,5 +38,5 @@ def test_a_recipe_of_ones_own_is_described_alike_in_every_process():
 
 
 @pytest.mark.parametrize("name", sorted(defaults.OPTIMIZER))
-def test_the_optimizer_has_the_fields_of_every_config(name):
+def test_config_of_method_has_all_optimizer_fields(name):
     assert name in assembly.base_config().optimizer

@@ -7,13 +7,13 @@ CONFIG = {
 }
 
 
-def test_fields_that_do_not_affect_results_may_differ():
+def test_ignores_fields_that_do_not_affect_results():
     other = CONFIG | {"log_every_steps": 20, "data": {"source": "b", "data_dir": "/y"}}
     assert assembly.config.differences(CONFIG, other) == []
     assert assembly.config.config_digest(CONFIG) == assembly.config.config_digest(other)
 
 
-def test_every_other_difference_gets_a_line():
+def test_lists_every_other_difference():
     other = {"temperature": 0.2, "data": {"canvas": 96}, "new": 1}
     assert assembly.config.differences(CONFIG, other) == [
         "  data.canvas: '(not set)' in the checkpoint, 96 now",

@@ -16,14 +16,14 @@ def changed(recipe, **overrides):
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("method", ["simclr", "supcon", "byol", "moco"])
 @pytest.mark.parametrize("encoder", ["convnet", "resnet18"])
-def test_names_can_be_changed_on_any_recipe(recipe, method, encoder):
+def test_names_can_be_overridden_in_any_recipe(recipe, method, encoder):
     overrides = {"method__name": method, "encoder__name": encoder}
     config, _ = changed(recipe, **overrides)
     assert (config.method.name, config.encoder.name) == (method, encoder)
     assembly.config.check(config)
 
 
-def test_options_of_the_old_name_are_dropped_with_a_note():
+def test_drops_options_of_the_old_name_with_a_note():
     config, notes = changed("cifar10", encoder__name="convnet", method__name="byol")
     assert config.encoder.to_dict() == {"name": "convnet"}
     assert config.method.to_dict() == {"name": "byol"}
@@ -33,7 +33,7 @@ def test_options_of_the_old_name_are_dropped_with_a_note():
     ]
 
 
-def test_options_that_the_new_name_takes_are_kept_but_for_methods():
+def test_keeps_options_that_the_new_name_accepts_except_for_methods():
     config, notes = changed(
         "cifar10", encoder__name="resnet50", optimizer__name="adamw"
     )
@@ -46,12 +46,12 @@ def test_options_that_the_new_name_takes_are_kept_but_for_methods():
     ]
 
 
-def test_the_same_name_changes_nothing():
+def test_overriding_with_the_same_name_keeps_the_options():
     config, notes = changed("cifar10", encoder__name="resnet18")
     assert config.encoder.stem == "small_image" and notes == []
 
 
-def test_options_that_the_recipe_has_not_can_be_given_and_are_checked():
+def test_accepts_and_checks_options_missing_from_the_recipe():
     config, _ = changed("mnist", encoder__name="resnet18", encoder__width="2")
     assert config.encoder.to_dict() == {"name": "resnet18", "width": 2}
     assembly.config.check(config)
@@ -60,7 +60,7 @@ def test_options_that_the_recipe_has_not_can_be_given_and_are_checked():
         assembly.config.check(config)
 
 
-def test_values_have_the_type_of_their_field():
+def test_values_have_the_type_of_the_field():
     config, _ = changed(
         "mnist",
         batch_size="64",
@@ -106,6 +106,6 @@ def test_values_have_the_type_of_their_field():
         ({"data__sorce": "x"}, r"'data.sorce'. Did you mean 'data.source'"),
     ],
 )
-def test_wrong_overrides(overrides, message):
+def test_rejects_invalid_overrides(overrides, message):
     with pytest.raises(errors.UserError, match=message):
         changed("mnist", **overrides)

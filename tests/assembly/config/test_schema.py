@@ -50,7 +50,7 @@ def smoke(**changes):
         ({"modules": ("missing.py",)}, r"'missing.py', which is missing"),
     ],
 )
-def test_bad_values_are_named(changes, message):
+def test_rejects_invalid_values(changes, message):
     with pytest.raises(errors.UserError, match=message):
         assembly.config.check(smoke(**changes))
 
@@ -66,12 +66,12 @@ def test_bad_values_are_named(changes, message):
         ({"optimizer": {"decay_all": True}}, r"is now config.optimizer.rules"),
     ],
 )
-def test_fields_of_earlier_versions_say_where_they_went(changes, message):
+def test_names_the_replacement_of_fields_of_earlier_versions(changes, message):
     with pytest.raises(errors.UserError, match=message):
         assembly.config.check(smoke(**changes))
 
 
-def test_a_module_is_imported_once_and_its_errors_are_told(tmp_path):
+def test_imports_a_module_once_and_reports_its_errors(tmp_path):
     good = tmp_path / "good.py"
     good.write_text(
         "import builtins\nbuiltins.counted = 1 + getattr(builtins, 'counted', 0)"

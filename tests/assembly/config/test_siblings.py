@@ -24,20 +24,20 @@ def folder(tmp_path):
     return folder
 
 
-def test_files_of_the_folder_import_each_other(folder):
+def test_files_of_a_folder_can_import_each_other(folder):
     with siblings.importable(folder):
         plain = run(folder, "import neighbor_of_a_config as n")
         by_folder = run(folder, "from my_experiments import neighbor_of_a_config as n")
     assert plain["n"].VALUE == by_folder["n"].VALUE == 7
 
 
-def test_the_standard_library_wins(folder):
+def test_the_standard_library_takes_precedence(folder):
     sys.modules.pop("colorsys", None)
     with siblings.importable(folder):
         assert "rgb_to_hsv" in vars(run(folder, "import colorsys")["colorsys"])
 
 
-def test_nobody_else_finds_them(folder):
+def test_only_files_of_the_folder_find_siblings(folder):
     with siblings.importable(folder):
         run(folder, "import neighbor_of_a_config")
         sys.modules.pop("neighbor_of_a_config")
@@ -45,7 +45,7 @@ def test_nobody_else_finds_them(folder):
             importlib.import_module("neighbor_of_a_config")
 
 
-def test_nothing_is_left(folder):
+def test_no_trace_of_siblings_remains(folder):
     before = (list(sys.path), list(sys.meta_path), set(sys.modules))
     with siblings.importable(folder):
         run(folder, "import neighbor_of_a_config, my_experiments")

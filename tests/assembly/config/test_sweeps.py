@@ -5,7 +5,7 @@ from simclr_jax import assembly
 from simclr_jax.core import errors
 
 
-def test_a_config_for_each_choice_of_values():
+def test_creates_a_config_for_each_combination_of_values():
     config = mnist.get_config("smoke")
     found = assembly.sweep(config, ["batch_size=8,32", "compute_dtype=bfloat16"])
     assert {name: one.batch_size for name, one in found.items()} == {
@@ -16,7 +16,7 @@ def test_a_config_for_each_choice_of_values():
     assert (config.batch_size, config.compute_dtype) == (16, "float32")
 
 
-def test_fields_of_parts_and_no_fields_at_all():
+def test_sweeps_fields_of_parts_and_accepts_no_fields():
     config = mnist.get_config("smoke")
     (one,) = assembly.sweep(config, ["augmentation.size=12"]).values()
     assert one.augmentation.size == 12
@@ -27,6 +27,6 @@ def test_fields_of_parts_and_no_fields_at_all():
 @pytest.mark.parametrize(
     "field", ["batchsize=8", "batch_size", "batch_size=many", "encoder.nothing=1"]
 )
-def test_fields_that_are_not_there(field):
+def test_rejects_missing_fields(field):
     with pytest.raises(errors.UserError, match=rf"--sweep={field} cannot be applied"):
         assembly.sweep(mnist.get_config("smoke"), [field])

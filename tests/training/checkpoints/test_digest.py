@@ -15,14 +15,14 @@ def tree(rng):
     }
 
 
-def test_an_unchanged_tree_passes_and_so_does_a_part(tree):
+def test_accepts_an_unchanged_tree_and_a_part_of_it(tree):
     digests = digest.digest_leaves(tree)
     assert set(digests) == {"a/0/kernel", "step"}
     digest.verify_leaves(tree, digests)
     digest.verify_leaves({"step": tree["step"]}, digests)
 
 
-def test_any_flipped_bit_is_noticed(tree, rng):
+def test_detects_any_flipped_bit(tree, rng):
     digests = digest.digest_leaves(tree)
     for _ in range(50):
         changed = copy.deepcopy(tree)
@@ -32,14 +32,14 @@ def test_any_flipped_bit_is_noticed(tree, rng):
             digest.verify_leaves(changed, digests)
 
 
-def test_a_silent_cast_is_noticed(tree):
+def test_detects_a_changed_dtype(tree):
     digests = digest.digest_leaves(tree)
     tree["step"] = tree["step"].astype(np.int64)
     with pytest.raises(errors.CheckpointError, match=r"uint32"):
         digest.verify_leaves(tree, digests)
 
 
-def test_shapes_are_compared_in_a_table(tree):
+def test_compare_shapes_lists_every_difference(tree):
     digests = digest.digest_leaves(tree)
     digest.compare_shapes(tree, digests)
     other = {"a": {0: {"kernel": np.zeros((3, 5), np.float32), "bias": np.zeros(2)}}}
@@ -49,11 +49,11 @@ def test_shapes_are_compared_in_a_table(tree):
     assert "a/0/bias: expected float64[2], got missing" in str(caught.value)
 
 
-def test_a_sealed_page_cannot_be_changed():
+def test_detects_changed_metadata():
     sealed = digest.seal({"step": 3, "config": {"temperature": 0.1}})
     assert digest.unseal(sealed) == {"step": 3, "config": {"temperature": 0.1}}
     sealed["page"]["config"]["temperature"] = 0.2
-    with pytest.raises(errors.CheckpointError, match=r"not what was written"):
+    with pytest.raises(errors.CheckpointError, match=r"differs from what was written"):
         digest.unseal(sealed)
     for broken in ({}, [], {"page": 1, "sha256": ""}):
         with pytest.raises(errors.CheckpointError):

@@ -32,7 +32,7 @@ def holder(tmp_path):
     process.stdout.close()
 
 
-def test_the_second_is_refused_and_told_who_is_first(tmp_path, holder):
+def test_rejects_a_second_process_with_the_holder(tmp_path, holder):
     start = time.monotonic()
     with pytest.raises(errors.WorkdirBusyError) as caught:
         training.checkpoints.WorkdirLock(tmp_path).__enter__()
@@ -40,7 +40,7 @@ def test_the_second_is_refused_and_told_who_is_first(tmp_path, holder):
     assert f"process {holder.pid} on host {socket.gethostname()}" in str(caught.value)
 
 
-def test_a_killed_holder_leaves_no_lock(tmp_path, holder):
+def test_a_killed_holder_releases_the_lock(tmp_path, holder):
     holder.kill()
     holder.wait()
     with training.checkpoints.WorkdirLock(tmp_path):
@@ -48,7 +48,7 @@ def test_a_killed_holder_leaves_no_lock(tmp_path, holder):
     assert (tmp_path / "LOCK").read_text() == ""
 
 
-def test_a_fresh_lock_of_another_host_is_respected_a_stale_one_is_not(tmp_path):
+def test_respects_a_lock_of_another_host_until_it_is_stale(tmp_path):
     path = tmp_path / "LOCK"
     path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": "today"}))
     with pytest.raises(errors.WorkdirBusyError, match=r"process 1 on host elsewhere"):
@@ -59,7 +59,7 @@ def test_a_fresh_lock_of_another_host_is_respected_a_stale_one_is_not(tmp_path):
         pass
 
 
-def test_the_holder_renews_the_time(tmp_path, monkeypatch):
+def test_the_holder_updates_the_modification_time(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.05)
     with training.checkpoints.WorkdirLock(tmp_path):
         os.utime(tmp_path / "LOCK", (0, 0))

@@ -18,11 +18,11 @@ from simclr_jax.training.checkpoints import save_errors
         (RuntimeError("x" * 300), "RuntimeError: " + "x" * 200),
     ],
 )
-def test_the_reason_in_few_words(error, expected):
+def test_describes_an_error_in_a_few_words(error, expected):
     assert save_errors.describe(error) == expected
 
 
-def test_only_the_echoes_of_a_failed_save_are_dropped(monkeypatch, caplog):
+def test_suppresses_only_duplicates_of_a_failed_save(monkeypatch, caplog):
     seen = []
     monkeypatch.setattr(sys, "unraisablehook", seen.append)
     save_errors.keep_short()

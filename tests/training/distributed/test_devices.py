@@ -19,7 +19,7 @@ from simclr_jax.training.distributed import devices
         (-1, 1, 2, 2),
     ],
 )
-def test_the_largest_number_that_splits_the_batch(
+def test_finds_the_largest_number_that_divides_the_batch(
     batch_size, accumulate, limit, expected
 ):
     found = devices.largest_divisor(batch_size, accumulate=accumulate, limit=limit)
@@ -47,11 +47,11 @@ def four_cores_of_two_threads(tmp_path, monkeypatch):
         (range(8), "50000 100000", 1),
         ((0, 4), None, 1),
         ((0, 1, 5), None, 2),
-        (range(9), None, 5),  # one more of unknown topology
+        (range(9), None, 5),  # one core of unknown topology
     ],
 )
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux only")
-def test_threads_affinity_and_quota(
+def test_respects_threads_affinity_and_quota(
     four_cores_of_two_threads, monkeypatch, affinity, quota, expected
 ):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(affinity))
@@ -60,14 +60,14 @@ def test_threads_affinity_and_quota(
     assert devices.num_physical_cores() == expected
 
 
-def test_systems_without_affinity(monkeypatch):
+def test_counts_cores_without_cpu_affinity(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert devices.num_physical_cores() == os.cpu_count()
 
 
 @pytest.fixture
 def told(monkeypatch):
-    """What ``use_cpu_cores`` tells JAX, on six cores, where nobody has before."""
+    """Values that ``use_cpu_cores`` sets in JAX, on six cores."""
     values = []
 
     class Config:
@@ -90,12 +90,12 @@ def told(monkeypatch):
         ({"batch_size": None}, 6),
     ],
 )
-def test_the_config_decides(told, options, expected):
+def test_the_number_of_devices_in_the_config_takes_precedence(told, options, expected):
     devices.use_cpu_cores(**options)
     assert told == [("jax_num_cpu_devices", expected)]
 
 
-def test_what_the_user_has_set_stays(told, monkeypatch):
+def test_keeps_what_the_user_has_set(told, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
     devices.use_cpu_cores(24)
     monkeypatch.setenv("XLA_FLAGS", "")
@@ -106,7 +106,7 @@ def test_what_the_user_has_set_stays(told, monkeypatch):
 
 CODE = """
 import os, sys
-from simclr_jax.training import devices
+from simclr_jax.training.distributed import devices
 devices.num_physical_cores = lambda: 6
 import jax
 {first}
@@ -119,12 +119,12 @@ print(jax.local_device_count())
 @pytest.mark.parametrize(
     ("first", "arguments", "environment", "expected", "said"),
     [
-        ("", "16", {}, 4, "4 of 6 cores have a device"),
+        ("", "16", {}, 4, "Only 4 of 6 cores are used"),
         ("", "24", {"JAX_NUM_CPU_DEVICES": "3"}, 3, ""),
-        ("jax.devices()", "24", {}, 1, "JAX had started with 1 CPU device(s)"),
+        ("jax.devices()", "24", {}, 1, "JAX has already started with 1 CPU device(s)"),
     ],
 )
-def test_what_jax_is_told(first, arguments, environment, expected, said):
+def test_configures_jax(first, arguments, environment, expected, said):
     inherited = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
     done = subprocess.run(
         [sys.executable, "-c", CODE.format(first=first, arguments=arguments)],

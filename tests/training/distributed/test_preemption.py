@@ -9,7 +9,7 @@ from simclr_jax import training
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_is_noted_and_the_handlers_are_put_back(number):
+def test_records_the_first_signal_and_restores_the_handlers(number):
     before = signal.getsignal(number)
     with training.distributed.StopRequest() as stop:
         assert not stop.requested
@@ -22,7 +22,7 @@ def test_the_first_signal_is_noted_and_the_handlers_are_put_back(number):
     assert signal.getsignal(number) == before
 
 
-def test_in_another_thread_it_says_so_and_does_without(caplog):
+def test_warns_outside_the_main_thread(caplog):
     answers = []
 
     def train():

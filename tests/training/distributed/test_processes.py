@@ -1,4 +1,4 @@
-"""One process; that several agree is proved by real ones in programs/."""
+"""Tests in one process; tests/programs/test_several_processes.py starts several."""
 
 import subprocess
 import sys
@@ -28,12 +28,12 @@ pytestmark = pytest.mark.quick
         ),
     ],
 )
-def test_an_address_is_whole_or_refused(given, message):
+def test_accepts_only_complete_coordinator_addresses(given, message):
     with pytest.raises(errors.UserError, match=message):
         processes.join(**given)
 
 
-def test_alone_everything_is_at_hand():
+def test_a_single_process_needs_no_communication():
     assert processes.is_first()
     assert processes.run_on_first(lambda: 3) == 3
     assert processes.total(4) == 4
@@ -41,11 +41,11 @@ def test_alone_everything_is_at_hand():
     assert processes.broadcast(arrays) is arrays
     processes.check_same({"temperature": 0.1}, differences=lambda one, other: [])
     processes.wait_for_all("here")
-    with processes.first_goes_first(), processes.last_words():
+    with processes.first_goes_first(), processes.explain_if_killed():
         pass
 
 
-def test_alone_an_error_stays_what_it_is():
+def test_a_single_process_raises_the_original_error():
     def fail():
         raise errors.WorkdirBusyError("busy")
 
@@ -62,13 +62,13 @@ def test_alone_an_error_stays_what_it_is():
         ("raise errors.UserError('a reason')", False),
     ],
 )
-def test_the_last_words_are_spoken_if_a_process_is_ended(end, is_told):
+def test_prints_recovery_instructions_if_a_process_is_killed(end, is_told):
     script = (
         "import os, jax\n"
         "from simclr_jax.core import errors\n"
         "from simclr_jax.training.distributed import processes\n"
         "jax.process_count = lambda: 2\n"
-        f"with processes.last_words():\n    {end}\n"
+        f"with processes.explain_if_killed():\n    {end}\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -13,7 +13,7 @@ class Clock:
         return self.now
 
 
-def test_what_is_lost_is_not_training():
+def test_goodput_excludes_lost_time():
     clock = Clock()
     goodput = training.metrics.Goodput(clock)
     clock.now += 2
@@ -34,7 +34,7 @@ def test_what_is_lost_is_not_training():
     }
 
 
-def test_time_is_lost_even_if_what_took_it_failed():
+def test_counts_lost_time_even_if_the_block_raises():
     clock = Clock()
     goodput = training.metrics.Goodput(clock)
     with pytest.raises(OSError), goodput.lost_to("save"):

@@ -10,7 +10,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_plain_lines_where_there_is_no_terminal():
+def test_writes_plain_lines_without_a_terminal():
     stream = io.StringIO()
     progress = training.metrics.Progress(num_steps=10, batch_size=4, stream=stream)
     progress.advance(5)
@@ -21,7 +21,7 @@ def test_plain_lines_where_there_is_no_terminal():
     assert "images/s | ETA 0:00:0" in line
 
 
-def test_a_bar_on_a_terminal():
+def test_shows_a_bar_on_a_terminal():
     stream = Terminal()
     progress = training.metrics.Progress(
         num_steps=10, batch_size=4, start_step=2, stream=stream
@@ -34,17 +34,17 @@ def test_a_bar_on_a_terminal():
     assert "images/s" in stream.getvalue()
 
 
-def test_a_plain_line_when_there_was_none_for_a_while(monkeypatch):
+def test_writes_a_plain_line_after_a_silent_period(monkeypatch):
     monkeypatch.setattr(progress_lib, "SILENT_SECONDS", 0.1)
     stream = io.StringIO()
     progress = training.metrics.Progress(num_steps=10, batch_size=4, stream=stream)
-    wait_for(stream, "step 0/10 | under way for 0 s (the first is being compiled)\n")
+    wait_for(stream, "step 0/10 | running for 0 s (compiling the step)\n")
     progress.advance(3)
     wait_for(stream, "step 3/10 | ")
     assert "loss" not in stream.getvalue()
     progress.report(4, 1.25)
     progress.advance(4)
-    wait_for(stream, "step 4/10 | under way for ")
+    wait_for(stream, "step 4/10 | running for ")
     progress.close()
     time.sleep(0.2)
     written = stream.getvalue()

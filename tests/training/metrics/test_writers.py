@@ -8,18 +8,18 @@ from simclr_jax.core import errors
 from simclr_jax.training.metrics import writers
 
 
-def test_one_object_per_line(tmp_path):
+def test_writes_one_object_per_line(tmp_path):
     path = tmp_path / "metrics.jsonl"
     writer = training.metrics.JsonLinesWriter(path)
     writer.write(1, {"loss": 1.0 / 3})
     writer.write(2, {"loss": 0.25})
-    lines = path.read_text().splitlines()  # on disk before it is closed
+    lines = path.read_text().splitlines()  # on disk before the writer is closed
     writer.close()
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
     assert json.loads(lines[0])["loss"] == pytest.approx(1 / 3, rel=1e-8)
 
 
-def test_a_resumed_run_drops_later_steps_and_half_lines(tmp_path):
+def test_a_resumed_run_drops_later_and_incomplete_lines(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(
         '{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n{"step": 3, "lo'
@@ -33,7 +33,7 @@ def test_a_resumed_run_drops_later_steps_and_half_lines(tmp_path):
     ]
 
 
-def test_a_new_run_starts_an_empty_file(tmp_path):
+def test_a_new_run_creates_an_empty_file(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "loss": 2.0}\n')
     training.metrics.JsonLinesWriter(path).close()
@@ -48,13 +48,13 @@ def test_tensorboard_writes_event_files(tmp_path):
     assert any(path.name.startswith("events") for path in tmp_path.iterdir())
 
 
-def test_tensorboard_without_its_package(tmp_path, monkeypatch):
+def test_error_without_tensorboardx_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
     with pytest.raises(errors.UserError, match=r"simclr_jax\[tensorboard\]"):
         training.metrics.TensorBoardWriter(tmp_path)
 
 
-def test_a_full_disk_leaves_lines_out_and_is_said_once(tmp_path, caplog):
+def test_warns_once_about_a_full_disk_and_drops_lines(tmp_path, caplog):
     path = tmp_path / "metrics.jsonl"
     writer = training.metrics.JsonLinesWriter(path)
     writer.write(1, {"loss": 1.0})
@@ -66,4 +66,4 @@ def test_a_full_disk_leaves_lines_out_and_is_said_once(tmp_path, caplog):
     assert [row["step"] for row in writers.read_json_lines(path)] == [1, 4]
     assert len(path.read_text().splitlines()) == 2
     (said,) = caplog.records
-    assert "lines are left out from step 2 on" in said.getMessage()
+    assert "lines are missing from step 2 on" in said.getMessage()
