@@ -57,6 +57,13 @@ def install(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> bool:
 
     Returns:
       Whether they are watched: Python allows it in the main thread alone.
+
+    Example:
+      >>> import signal
+      >>> from simclr_jax.core import signals
+      >>> signals.install(numbers=(signal.SIGTERM,))
+      True
+      >>> signals.uninstall()
     """
     if threading.current_thread() is not threading.main_thread():
         return False
@@ -76,7 +83,12 @@ def install(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> bool:
 
 
 def uninstall() -> None:
-    """Restores the handlers from before ``install``."""
+    """Restores the handlers from before ``install``.
+
+    Example:
+      >>> from simclr_jax.core import signals
+      >>> signals.uninstall()
+    """
     if _watch.sockets is None:
         return
     for number, handler in _watch.previous.items():
@@ -97,6 +109,13 @@ def watched(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> Iterator[boo
 
     Yields:
       Whether signals are watched; see ``install``.
+
+    Example:
+      >>> import signal
+      >>> from simclr_jax.core import signals
+      >>> with signals.watched(numbers=(signal.SIGTERM,)) as is_watched:
+      ...     print(is_watched)
+      True
     """
     was_watched = _watch.sockets is not None
     is_watched = install(numbers=numbers)
@@ -124,6 +143,12 @@ def noted(
 
     Yields:
       Whether signals are watched; see ``install``.
+
+    Example:
+      >>> import signal
+      >>> from simclr_jax.core import signals
+      >>> with signals.noted(print, numbers=(signal.SIGTERM,), may_raise=True):
+      ...     signals.leave_if_asked()
     """
     with watched(numbers=numbers) as is_watched:
         before, _watch.note = _watch.note, note if is_watched else None
