@@ -36,28 +36,19 @@ MISSING: set[str] = set(
     core.sharding.mesh_of core.sharding.place core.sharding.replicated
     core.sharding.split core.signals.install core.signals.leave_if_asked
     core.signals.noted core.signals.uninstall core.signals.waiting_for
-    core.signals.watched data.absolute_data_dir data.absolute_spec
-    data.available_fields data.batch_spec data.class_names data.default_num_workers
-    data.iterate_batches data.num_decoded_bytes data.open_images data.open_source
-    data.read_all data.split_spec data.to_devices encoders.apply encoders.build
-    encoders.takes_keys evaluation.accuracy evaluation.balanced_accuracy
-    evaluation.class_name evaluation.count_parameters evaluation.describe
-    evaluation.extract evaluation.extract_train_and_test evaluation.fit_linear_probe
-    evaluation.freeze evaluation.hold_out evaluation.knn_predict
-    evaluation.leave_out_unlabeled evaluation.majority_rate
-    evaluation.measure_linear_probe evaluation.split_for_test
-    evaluation.take_per_class losses.chance_loss losses.floor_loss losses.info_nce
-    losses.info_nce_with_metrics losses.negative_cosine losses.ntxent
-    losses.ntxent_reference losses.ntxent_with_metrics losses.supcon
-    losses.supcon_reference losses.supcon_with_metrics methods.copy_of
-    methods.cosine_decay methods.embed_together methods.encoder_keys
-    methods.feature_std nn.batch_norm nn.batch_norm_max_pool nn.build_head
-    nn.check_same_width nn.conv2d nn.max_pool_2x2 nn.max_pool_3x3
-    nn.pointwise_batch_norm nn.set_batch_norm_groups nn.set_remat nn.shuffle_rows
-    nn.unshuffle_rows optim.build optim.path_names optim.resolve
-    optim.scale_learning_rate optim.table optim.warmup_cosine plots.save_class_map
-    plots.save_contact_sheet plots.save_loss_curve plots.save_view_grid
-    training.abstract_state training.checkpoints.compare_shapes
+    core.signals.watched encoders.apply encoders.build encoders.takes_keys
+    evaluation.accuracy evaluation.balanced_accuracy evaluation.class_name
+    evaluation.count_parameters evaluation.describe evaluation.extract
+    evaluation.extract_train_and_test evaluation.fit_linear_probe evaluation.freeze
+    evaluation.hold_out evaluation.knn_predict evaluation.leave_out_unlabeled
+    evaluation.majority_rate evaluation.measure_linear_probe
+    evaluation.split_for_test evaluation.take_per_class nn.batch_norm
+    nn.batch_norm_max_pool nn.build_head nn.check_same_width nn.conv2d
+    nn.max_pool_2x2 nn.max_pool_3x3 nn.pointwise_batch_norm nn.set_batch_norm_groups
+    nn.set_remat nn.shuffle_rows nn.unshuffle_rows optim.build optim.path_names
+    optim.resolve optim.scale_learning_rate optim.table optim.warmup_cosine
+    plots.save_class_map plots.save_contact_sheet plots.save_loss_curve
+    plots.save_view_grid training.abstract_state training.checkpoints.compare_shapes
     training.checkpoints.find_steps training.checkpoints.read_item
     training.checkpoints.read_meta training.checkpoints.set_aside training.create
     training.initialize training.map_micro_batches training.on_one_device
