@@ -84,7 +84,6 @@ class Conv(nnx.Module):
         )
 
 
-@typing.final
 class ConvNormReLU(nnx.Module):
     """Convolution, BatchNorm and ReLU.
 
