@@ -218,8 +218,8 @@ def batch_spec(
     known[record_fields.IMAGE] = pixels
     if is_padded:
         size: Any = types.Field((2,), np.int32)
-        canvas: Any = types.PaddedImages
-        known[record_fields.IMAGE] = canvas(pixels, size)
+        padded: Any = types.PaddedImages
+        known[record_fields.IMAGE] = padded(pixels, size)
     names = tuple(names)
     for name in names:
         if name not in known:

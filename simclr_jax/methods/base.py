@@ -80,10 +80,10 @@ class Method(nnx.Module, abc.ABC):
       ...         return {"h": self.encoder(a), "other": self.encoder(b)}
       ...     def loss(self, outputs, batch, *, step, execution):
       ...         return jnp.mean((outputs["h"] - outputs["other"]) ** 2), {}
-      >>> encoder = nnx.Linear(4, 2, rngs=nnx.Rngs(0))
+      >>> encoder = lambda images: images.mean(axis=(1, 2))
       >>> method = SameViews(encoder, augmentation=None, rngs=nnx.Rngs(0))
-      >>> method.embed(jnp.zeros((3, 4))).shape
-      (3, 2)
+      >>> method.embed(jnp.zeros((5, 8, 8, 3))).shape
+      (5, 3)
     """
 
     inputs: ClassVar[tuple[str, ...]] = ("image",)

@@ -74,7 +74,7 @@ def test_decodes_into_memory_if_the_cache_cannot_be_written(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     images = data.open_images(SOURCE, canvas=8)
     check(data.read_all(images, cache_dir=tmp_path / "file"))
-    assert "decoded in memory" in caplog.text
+    assert "decoded into memory" in caplog.text
 
 
 def test_rewrites_a_truncated_file(tmp_path):

@@ -38,6 +38,15 @@ def _shared_programs(tmp_path_factory):
     compilation_cache.reset_cache()
 
 
+@pytest.fixture
+def fast_compilation():
+    """Compiles programs without most optimizations; equal programs stay equal."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(params=NAMES)
 def name(request):
     return request.param
@@ -91,6 +100,7 @@ def assert_same_training(one, other):
         )
 
 
+@pytest.mark.usefixtures("fast_compilation")
 def test_eight_devices_equal_one_device(name):
     config = tiny.make_config(name)
     one = train_steps(tiny.make_run(config), 3)
@@ -101,11 +111,12 @@ def test_eight_devices_equal_one_device(name):
     assert one[1][0]["gradient_norm"] > 0
 
 
+@pytest.mark.usefixtures("fast_compilation")
 def test_micro_batches_equal_the_whole_batch(name):
     config = tiny.make_config(name, norm=False)
+    config.execution.num_devices = 2
     whole = train_steps(tiny.make_run(config), 2)
     config.execution.accumulate = 4
-    config.execution.num_devices = 2
     assert_same_training(train_steps(tiny.make_run(config), 2), whole)
 
 
@@ -121,6 +132,7 @@ def kill_after(step_to_die):
     return hook
 
 
+@pytest.mark.usefixtures("fast_compilation")
 def test_a_resumed_run_equals_an_uninterrupted_run(name, tmp_path):
     run = tiny.make_run(tiny.make_config(name))
     whole, step = run.train(training.prepare_workdir(tmp_path / "whole"))
@@ -147,6 +159,7 @@ def check_encoder_is_restored(workdir, state, run):
     np.testing.assert_array_equal(features, embed(images))
 
 
+@pytest.mark.usefixtures("fast_compilation")
 def test_frozen_parameters_are_not_updated(name):
     config = tiny.make_config(name)
     config.freeze = ("^encoder/convolution",)
@@ -179,6 +192,7 @@ def test_forward_returns_per_sample_outputs_with_h(name):
     assert all(value.shape[0] == tiny.BATCH_SIZE for value in outputs.values())
 
 
+@pytest.mark.usefixtures("fast_compilation")
 def test_bfloat16_keeps_float32_losses_and_parameters(name):
     config = tiny.make_config(name)
     config.compute_dtype = "bfloat16"
