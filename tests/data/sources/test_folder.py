@@ -71,7 +71,7 @@ def test_descends_into_a_wrapper_folder(tmp_path, caplog, wrapper):
         source = open_folder(tmp_path)
     assert source.class_names == ("cat", "dog")
     assert image_bytes.labels(source) == [0, 1]
-    assert f"holds only the folder {wrapper!r}" in caplog.text
+    assert f"contains only the folder {wrapper!r}" in caplog.text
 
 
 def test_a_wrapper_around_the_splits(tmp_path):
@@ -242,7 +242,7 @@ def test_rejects_what_is_not_a_folder_of_images(tmp_path):
     (tmp_path / "README").touch()
     with pytest.raises(
         errors.DataError,
-        match=r"found: .heic \(2\), .npz \(1\), no extension \(1\).*read: .jpg, .jpeg",
+        match=r"found: .heic \(2\), .npz \(1\), no extension \(1\).*are: .jpg, .jpeg",
     ):
         open_folder(tmp_path)
 
