@@ -59,7 +59,7 @@ def test_makes_no_implicit_transfers(make_mesh, resident_bytes):
 
 @pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
 def test_images_of_many_sizes_come_with_their_sizes(make_mesh, resident_bytes):
-    source = numbered.Numbered(37, bad=(5,))
+    source = numbered.Numbered(37, corrupt=(5,))
     order = data.BatchOrder(37, 8, 9, seed=3)
     images = data.open_images(source, canvas=8)
     made = data.Batches(images, order, make_mesh(8), resident_bytes=resident_bytes)
@@ -91,7 +91,7 @@ def test_every_requested_field_reaches_the_devices(
     make_mesh, resident_bytes, num_workers, monkeypatch
 ):
     monkeypatch.setattr(prefetch, "PIECE_BYTES", 3 * 8 * 8 * 3)  # 3 pieces a batch
-    images = data.open_images(numbered.Worded(37, bad=(5,)), canvas=8)
+    images = data.open_images(numbered.Worded(37, corrupt=(5,)), canvas=8)
     order = data.BatchOrder(37, 8, 5, seed=3)
     made = data.Batches(
         images,

@@ -15,7 +15,7 @@ from simclr_jax import data
 from simclr_jax.core import errors, signals
 from simclr_jax.data import cache, dataset
 
-SOURCE = numbered.Numbered(300, bad=(7, 8, 299))
+SOURCE = numbered.Numbered(300, corrupt=(7, 8, 299))
 
 
 def check(read):
@@ -60,8 +60,8 @@ def test_second_run_maps_the_file_of_the_first(tmp_path, caplog, monkeypatch):
     [
         data.open_images(SOURCE, canvas=9),
         data.open_images(SOURCE, canvas=8, num_channels=1),
-        data.open_images(numbered.Numbered(300, bad=(7, 8, 298)), canvas=8),
-        data.open_images(numbered.Numbered(299, bad=(7, 8)), canvas=8),
+        data.open_images(numbered.Numbered(300, corrupt=(7, 8, 298)), canvas=8),
+        data.open_images(numbered.Numbered(299, corrupt=(7, 8)), canvas=8),
     ],
 )
 def test_other_contents_use_another_file(tmp_path, changed):
@@ -113,8 +113,8 @@ def test_does_not_copy_arrays(tmp_path):
 
 
 def test_caches_other_fields(tmp_path):
-    images = data.open_images(numbered.Worded(30, bad=(7,)), canvas=8)
-    plain = data.open_images(numbered.Numbered(30, bad=(7,)), canvas=8)
+    images = data.open_images(numbered.Worded(30, corrupt=(7,)), canvas=8)
+    plain = data.open_images(numbered.Numbered(30, corrupt=(7,)), canvas=8)
     for _ in range(2):
         read = data.read_all(images, cache_dir=tmp_path)
         expected = [numbered.text_of(8 if n == 7 else n) for n in range(30)]

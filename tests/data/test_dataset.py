@@ -48,7 +48,7 @@ def test_one_channel_on_request():
 
 
 def test_a_corrupt_image_is_replaced_by_the_next_valid_one():
-    images = data.open_images(numbered.Numbered(10, bad=(3, 4, 9)), canvas=8)
+    images = data.open_images(numbered.Numbered(10, corrupt=(3, 4, 9)), canvas=8)
     samples = images.read([3, 1, 9, 4])
     np.testing.assert_array_equal(samples["shown"], [5, 1, 0, 5])
     np.testing.assert_array_equal(samples["images"][:, 0, 0, 0], [5, 1, 0, 5])
@@ -58,7 +58,7 @@ def test_a_corrupt_image_is_replaced_by_the_next_valid_one():
 
 def test_corrupt_images_raise_an_error_on_request():
     images = data.open_images(
-        numbered.Numbered(10, bad=(3,)), canvas=8, on_bad_image="fail"
+        numbered.Numbered(10, corrupt=(3,)), canvas=8, on_bad_image="fail"
     )
     images.read([1, 2])
     with pytest.raises(
@@ -86,7 +86,7 @@ def test_arrays_of_other_types_are_converted_to_uint8(monkeypatch, value_range):
 
 
 def test_raises_an_error_if_no_image_is_readable():
-    images = data.open_images(numbered.Numbered(50, bad=tuple(range(50))), canvas=8)
+    images = data.open_images(numbered.Numbered(50, corrupt=tuple(range(50))), canvas=8)
     with pytest.raises(errors.DataError, match=r"None of the 20 images after"):
         images.read([0])
 
@@ -108,7 +108,7 @@ def test_returns_arrays_in_memory_unchanged():
 
 
 def test_corrupt_images_are_logged_once_and_always_counted(caplog):
-    log = dataset.CorruptImages(data.open_images(numbered.Numbered(10, bad=(3, 4))))
+    log = dataset.CorruptImages(data.open_images(numbered.Numbered(10, corrupt=(3, 4))))
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         log.note(np.array([1, 3]), np.array([1, 5]), ["truncated"])

@@ -15,7 +15,7 @@ from simclr_jax import data
 from simclr_jax.core import errors
 from simclr_jax.data import dataset, prefetch
 
-SOURCE = numbered.Numbered(60, bad=(7,))
+SOURCE = numbered.Numbered(60, corrupt=(7,))
 ORDER = data.BatchOrder(60, 25, 9, seed=1)
 
 
@@ -61,7 +61,7 @@ def test_ends_after_the_last_batch(images):
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_errors_in_the_pipeline_keep_their_message(num_workers):
-    source = numbered.Numbered(60, bad=tuple(range(60)))
+    source = numbered.Numbered(60, corrupt=tuple(range(60)))
     images = data.open_images(source, canvas=8)
     with pytest.raises(errors.DataError, match=r"None of the 20 images after"):
         list(data.iterate_batches(images, ORDER, num_workers=num_workers))

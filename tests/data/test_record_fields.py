@@ -90,7 +90,7 @@ def test_digests_depend_on_labels(rng):
 
 
 def test_decoding_keeps_the_digests():
-    images = data.open_images(numbered.Worded(9, bad=(3,)), canvas=8)
+    images = data.open_images(numbered.Worded(9, corrupt=(3,)), canvas=8)
     names = ("image", "label", "text")
     decoded = data.read_all(images)
     assert record_fields.digests_of(images, names) == {"label": "label", "text": "text"}
