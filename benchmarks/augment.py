@@ -32,10 +32,11 @@ import numpy as np
 
 from benchmarks import machine
 from simclr_jax import augment
+from simclr_jax.augment import ops
 from simclr_jax.core import types
 
 CASES = (
-    # recipe, side of the view, side of the canvas, size of the images, channels, batch
+    # recipe, side of the view, side when padded, size of the images, channels, batch
     ("mnist", 24, 28, (28, 28), 1, 256),
     ("simclr_cifar", 32, 32, (32, 32), 3, 256),
     ("simclr_v2", 224, 288, (216, 288), 3, 32),
@@ -54,9 +55,7 @@ SECONDS_PER_CASE = 30
 def naive_crop(key, image, *, size, area, method):
     """The same box, resampled by ``jax.image``."""
     height, width, channels = image.shape
-    box = augment.draw_crop_box(
-        key, height=float(height), width=float(width), area=area
-    )
+    box = ops.sample_crop_box(key, height=float(height), width=float(width), area=area)
     scale = jnp.stack([size / box.height, size / box.width])
     shift = -jnp.stack([box.top, box.left]) * scale
     out = jax.image.scale_and_translate(
@@ -70,10 +69,10 @@ def naive_jitter(key, image, *, brightness, contrast, saturation, hue):
     order_key, amount_key = jax.random.split(key)
     draws = jax.random.uniform(amount_key, (4,), minval=-1.0)
     branches = [
-        lambda x: augment.adjust_brightness(x, amount=1.0 + brightness * draws[0]),
-        lambda x: augment.adjust_contrast(x, factor=1.0 + contrast * draws[1]),
-        lambda x: augment.adjust_saturation(x, factor=1.0 + saturation * draws[2]),
-        lambda x: augment.adjust_hue(x, delta=hue * draws[3]),
+        lambda x: ops.adjust_brightness(x, amount=1.0 + brightness * draws[0]),
+        lambda x: ops.adjust_contrast(x, factor=1.0 + contrast * draws[1]),
+        lambda x: ops.adjust_saturation(x, factor=1.0 + saturation * draws[2]),
+        lambda x: ops.adjust_hue(x, delta=hue * draws[3]),
     ]
     if image.shape[-1] == 1:
         branches = branches[:2]
@@ -85,7 +84,7 @@ def naive_jitter(key, image, *, brightness, contrast, saturation, hue):
 
 def naive_blur(key, image, *, probability):
     """A depthwise convolution with zero padding for each axis."""
-    radius = augment.default_kernel_size(image.shape[0]) // 2
+    radius = ops.default_kernel_size(image.shape[0]) // 2
     choice_key, sigma_key = jax.random.split(key)
     sigma = jax.random.uniform(sigma_key, (), minval=0.1, maxval=2.0)
     offsets = jnp.arange(-radius, radius + 1, dtype=jnp.float32)
@@ -118,13 +117,13 @@ def naive_recipe(name, size):
         ),
     ]
     if not is_mnist:
-        stages[1] = augment.with_probability(stages[1], 0.8)
-        stages.insert(1, augment.random_horizontal_flip)
-        stages.append(augment.random_grayscale)
+        stages[1] = augment.RandomApply(stages[1], 0.8)
+        stages.insert(1, augment.RandomHorizontalFlip())
+        stages.append(augment.RandomGrayscale())
     if name != "simclr_cifar":
         probability = 1.0 if is_mnist else 0.5
         stages.append(functools.partial(naive_blur, probability=probability))
-    return augment.chain(*stages)
+    return augment.Chain(tuple(stages))
 
 
 def pix_jitter(key, image, *, strengths):
@@ -158,12 +157,13 @@ def pix_recipe(name, size):
     import dm_pix as pix
 
     jitter = functools.partial(pix_jitter, strengths=STRENGTHS[name])
-    return augment.chain(
+    stages = (
         functools.partial(naive_crop, size=size, area=(0.08, 1.0), method="bicubic"),
         pix.random_flip_left_right,
-        augment.with_probability(jitter, 0.8),
+        augment.RandomApply(jitter, 0.8),
         functools.partial(pix_finish, has_blur=name == "simclr_v2"),
     )
+    return augment.Chain(stages)
 
 
 def albumentations_view(name, size):
@@ -296,8 +296,8 @@ def smooth_images(batch_size, size, channels):
     return np.clip(images, 0.0, 255.0).astype(np.uint8)
 
 
-def on_canvas(stored, side):
-    """Returns what our views read: a canvas, or the images where they fill it."""
+def padded(stored, side):
+    """Returns the images, padded to a square unless they fill it."""
     height, width = stored.shape[1:3]
     if height == width == side:
         return jnp.asarray(stored)
@@ -316,7 +316,7 @@ def programs(name, size, side, image_size, channels, batch_size):
     recipes = {"obvious JAX": naive_recipe(name, size)}
     if importlib.util.find_spec("dm_pix") and channels == 3:
         recipes["dm_pix"] = pix_recipe(name, size)
-    found = {"ours": functools.partial(views, key, on_canvas(stored, side), ours)}
+    found = {"ours": functools.partial(views, key, padded(stored, side), ours)}
     for label, recipe in recipes.items():
         found[label] = functools.partial(views, key, images, recipe)
     makers = {"albumentations": albumentations_view, "PIL": pillow_view}

@@ -9,7 +9,7 @@ Expected accuracy of a linear classifier on h, top-1 in % (published; not yet me
   with this library): 64.5 after 100 epochs, 69.3 after 1,000 epochs.
 Difference from the paper: the host scales images down to a longer side of at most 288
   pixels (data.canvas), and views are cropped from these.
-Your own images: --config.data.source=folder:PATH (docs/data.md).
+Your own images: --config.data.source=folder:PATH (docs/images.md).
 Variants:
   byol: https://arxiv.org/abs/2006.07733, appendix J, 300 epochs. Expected (published):
     72.5 (74.3 after 1,000 epochs).

@@ -3,7 +3,7 @@
 Paper: Chen et al. 2020, https://arxiv.org/abs/2002.05709, table B.1 (batch 8,192).
 Command: python -m simclr_jax pretrain --config=configs/imagenet_tpu_pod.py \
     --workdir=DIR --config.data.data_dir=gs://BUCKET/tfds
-  The same command on every host; docs/pods.md explains how to start it.
+  The same command on every host; docs/scale.md explains how to start it.
   To predict the speed first: python -m simclr_jax compile \
     --config=configs/imagenet_tpu_pod.py --topology=v5e:16x16
 Hardware: 256 TPU v5e chips (32 images each); duration not yet measured.

@@ -84,10 +84,10 @@ def continue_training(encoder, checkpoint, images, workdir):
     shape = {"image_shape": spec.image_shape, "num_channels": spec.num_channels}
     fresh = encoders.build(spec.name, **shape, **dict(spec.options), rngs=rngs)
     preprocessing = encoder.metadata["encoder"]["preprocessing"]
-    recipe = augment.simclr_cifar if encoder.num_channels == 3 else augment.mnist
+    recipe = "simclr_cifar" if encoder.num_channels == 3 else "mnist"
     method = methods.SimCLR(
         fresh,
-        augmentation=recipe(size=preprocessing["size"]),
+        augmentation=augment.build(recipe, size=preprocessing["size"]),
         temperature=0.5,
         head={"hidden_dim": 128, "output_dim": 64},
         rngs=rngs,

@@ -15,7 +15,7 @@ import tqdm
 from simclr_jax import assembly, augment, data, evaluation, losses, plots, training
 from simclr_jax.core import checks, errors
 
-CPU_STEPS = 936  # about four minutes on two cores, evaluation included
+CPU_STEPS = 936  # four to five minutes on two cores, evaluation included
 DATASETS = ("mnist", "fashion_mnist", "kmnist", "mnist_sample")
 FIT = {"size": 24, "proportion": 0.8}  # preprocessing of a test image: 28 to 24 pixels
 
@@ -71,7 +71,7 @@ def choose_epochs(epochs, steps_per_epoch):
     """Returns the requested number of epochs; by default 30, fewer on a CPU."""
     if epochs is None and jax.default_backend() == "cpu":
         epochs = max(1, round(CPU_STEPS / steps_per_epoch))
-        print(f"No accelerator: {epochs} epochs, which takes about four minutes.")
+        print(f"No accelerator: {epochs} epochs, which takes four to five minutes.")
     epochs = 30 if epochs is None else epochs
     checks.check_positive_int("epochs", epochs)
     return epochs

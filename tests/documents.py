@@ -1,4 +1,4 @@
-"""The commands and the Python code in README.md, docs/ and the examples' docstrings.
+"""Commands and Python code in README.md, CONTRIBUTING.md, docs/ and the examples.
 
 A comment directly above a block says how it is treated:
 ``<!-- not run: REASON -->``, ``<!-- slow: REASON -->`` or ``<!-- file: PATH -->``, a
@@ -12,7 +12,11 @@ import re
 import shlex
 
 ROOT = pathlib.Path(__file__).parents[1]
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 PROGRAMS = ROOT / "simclr_jax" / "programs"
 
@@ -41,6 +45,11 @@ class Block:
         return f"{self.document}:{words[:60]}"
 
 
+def title(path):
+    """Returns the path of a document below the checkout, for test ids."""
+    return str(path.relative_to(ROOT))
+
+
 def blocks_of(path):
     """Yields the blocks of a document, in order; those without a language too."""
     lines = path.read_text().splitlines()
@@ -55,7 +64,7 @@ def blocks_of(path):
         start, language = opened
         comment = _COMMENT.fullmatch(lines[start - 1]) if start else None
         yield Block(
-            str(path.relative_to(ROOT)),
+            title(path),
             start + 1,
             language,
             "\n".join(lines[start + 1 : number]),

@@ -1,4 +1,4 @@
-"""A source of small image files that know their number; some of them are bad."""
+"""A source of small image files that know their number; some of them are corrupt."""
 
 import dataclasses
 import io
@@ -21,7 +21,7 @@ def encode(number, height, width):
 @dataclasses.dataclass(frozen=True)
 class Numbered:
     num_images: int
-    bad: tuple = ()
+    corrupt: tuple = ()
     image_shape: tuple | None = None
     name: str = "numbered"
     num_classes: int | None = 5
@@ -38,7 +38,7 @@ class Numbered:
         return [
             {
                 "image": b"no image"
-                if i in self.bad
+                if i in self.corrupt
                 else encode(i, *self.size_of(int(i))),
                 "label": int(i) % 5,
             }

@@ -5,6 +5,7 @@ are written, which make it small; what is written is passed on unchanged. pip ch
 that what it is asked to install exists, and installs nothing. No jax here.
 """
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -41,8 +42,8 @@ def main():
     name, *arguments = sys.argv[1:]
     if name == "pip":
         sys.exit(check_installable(arguments))
-    if name == "pytest":
-        sys.exit(print("pytest is what runs this test"))
+    if name in ("pytest", "ruff", "mkdocs"):  # CI runs them by themselves
+        sys.exit(None if importlib.util.find_spec(name) else f"{name} is missing")
     if name == "simclr":
         arguments = ["-m", "simclr_jax", *arguments]
     os.execv(sys.executable, [sys.executable, *shorten(arguments)])

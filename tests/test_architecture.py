@@ -53,7 +53,7 @@ WORKER_FILES = sorted(
 )
 
 TESTED_ELSEWHERE = {
-    "augment/taps.py": "augment/test_resample.py",
+    "augment/resizing/taps.py": "augment/resizing/test_resample.py",
     "core/errors.py": "programs/test_cli.py",
     "core/types.py": "test_conventions.py",
     "evaluation/hooks.py": "evaluation/test_evaluation_hooks.py",

@@ -46,7 +46,7 @@ RUN = once(block for block in SHELL if block.kind != "not run")
 def shell(tmp_path_factory):
     """Returns a function that runs a text in bash as a user does, but short."""
     root = tmp_path_factory.mktemp("documents")
-    for name in ("python", "pip", "pytest", "simclr"):
+    for name in ("python", "pip", "pytest", "simclr", "mkdocs", "ruff"):
         stub = root / "bin" / name
         stub.parent.mkdir(exist_ok=True)
         command = [sys.executable, str(TESTS / "shortened.py"), name]
@@ -173,7 +173,7 @@ def test_every_block_has_a_known_language():
         assert block.language or not list(documents.commands(block.text)), block
 
 
-@pytest.mark.parametrize("path", documents.DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", documents.DOCUMENTS, ids=documents.title)
 def test_every_comment_is_above_a_block(path):
     text = path.read_text()
     comments = re.findall(r"<!--.*", text)
@@ -211,7 +211,7 @@ def test_every_command_is_well_formed(program, arguments, monkeypatch, shown_fil
             paths.local_path(values[name].replace("$HOME", "~"), what=name)
 
 
-@pytest.mark.parametrize("path", documents.DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", documents.DOCUMENTS, ids=documents.title)
 def test_every_field_of_a_config_that_is_named_exists(path):
     for field in documents.config_fields(path.read_text()) - {"modules"}:
         config = assembly.load_config("cifar10")
@@ -222,7 +222,7 @@ def test_every_field_of_a_config_that_is_named_exists(path):
             assert "field of the config" not in str(error), f"{path.name}: {error}"
 
 
-@pytest.mark.parametrize("path", documents.DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", documents.DOCUMENTS, ids=documents.title)
 def test_every_link_leads_somewhere(path):
     for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
         target, _, anchor = link.partition("#")

@@ -1,4 +1,9 @@
-"""Images as planes, one for each channel."""
+"""Images as tuples of planes, one for each channel.
+
+Three channels side by side do not fill a vector register of a CPU. If each operation
+ends by stacking planes and the next begins by separating them, XLA removes both steps
+and the chain runs on planes.
+"""
 
 from collections.abc import Callable
 
@@ -12,15 +17,11 @@ def split(image: jax.Array) -> tuple[jax.Array, ...]:
 
 
 def map_planes(function: Callable[..., jax.Array], *images: jax.Array) -> jax.Array:
-    """Applies a function to each channel on its own.
-
-    Three channels side by side fill no vector register of a CPU. When each operation
-    ends by stacking planes and the next begins by taking them apart, XLA drops both,
-    and the chain runs on planes.
+    """Applies a function to each channel separately.
 
     Args:
-      function: takes planes [h w], one of each image, and returns a plane.
-      *images: of equal numbers of channels.
+      function: takes planes [h w], one from each image, and returns a plane.
+      *images: images with equal numbers of channels.
 
     Returns:
       The image [h' w' c] of the results.
@@ -32,14 +33,14 @@ def map_planes(function: Callable[..., jax.Array], *images: jax.Array) -> jax.Ar
 def apply_if(
     predicate: jax.Array, function: Callable[[jax.Array], jax.Array], image: jax.Array
 ) -> jax.Array:
-    """Returns ``function(image)`` where the predicate holds, else the image.
+    """Returns ``function(image)`` if the predicate holds, else the image.
 
-    Under ``vmap`` both are evaluated and one is selected, plane by plane; an image
-    alone, as a loop over images has it, is spared what it does not need.
+    Under ``vmap`` both are evaluated and one is selected, plane by plane. In a loop
+    over single images only the chosen branch is executed.
 
     Args:
       predicate: a boolean scalar.
-      function: keeps the shape and the dtype.
+      function: must keep the shape and the dtype.
       image: of shape [h w c].
 
     Returns:

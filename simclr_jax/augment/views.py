@@ -1,4 +1,4 @@
-"""Random views of every image of a batch, each from a key of its own."""
+"""Random views of a batch of images, each view from its own key."""
 
 import functools
 import math
@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from simclr_jax.augment import canvas as canvases
-from simclr_jax.augment import compose, resample
+from simclr_jax.augment import padded, transform
+from simclr_jax.augment.resizing import resample
 from simclr_jax.core import errors, types
 
 ViewBatch = Float[Array, "b out_h out_w c"]
@@ -20,30 +20,44 @@ _T = TypeVar("_T")
 
 
 def view_keys(keys: Key[Array, " b"], num_views: int) -> Key[Array, "b v"]:
-    """Returns the key of every view: those of an image are ``split`` from its key.
+    """Returns a key for every view, ``split`` from the key of its image.
 
     Args:
-      keys: a key for each image, as ``sample_keys`` makes them.
-      num_views: views of each.
+      keys: a key for each image, as returned by ``sample_keys``.
+      num_views: views of each image.
 
     Returns:
       Keys of shape [b, num_views].
+
+    Example:
+      >>> import jax
+      >>> from simclr_jax import augment
+      >>> keys = augment.sample_keys(jax.random.key(0), 4)
+      >>> augment.view_keys(keys, 2).shape
+      (4, 2)
     """
     return jax.vmap(lambda one: jax.random.split(one, num_views))(keys)
 
 
-def members(recipe: compose.Recipe) -> tuple[compose.Augmentation, ...]:
-    """Returns the augmentation of each view that a recipe makes of an image.
+def members(recipe: transform.Recipe) -> tuple[transform.Augmentation, ...]:
+    """Returns the augmentation of each view of a recipe.
 
     Args:
-      recipe: an augmentation, of which two views are made, or a tuple with one
-        augmentation for each view.
+      recipe: an augmentation, which makes two views, or a tuple with one augmentation
+        for each view.
 
     Returns:
       One augmentation for each view.
 
     Raises:
       UserError: if the tuple is empty.
+
+    Example:
+      >>> from simclr_jax import augment
+      >>> len(augment.members(augment.build("mnist"))), len(
+      ...     augment.members(augment.build("swav"))
+      ... )
+      (2, 8)
     """
     augmentations = recipe if isinstance(recipe, tuple) else (recipe, recipe)
     if not augmentations:
@@ -54,19 +68,19 @@ def members(recipe: compose.Recipe) -> tuple[compose.Augmentation, ...]:
 
 
 def views(
-    keys: Key[Array, " b"], images: Batch, recipe: compose.Recipe
+    keys: Key[Array, " b"], images: Batch, recipe: transform.Recipe
 ) -> tuple[Float[Array, "b v out_h out_w c"], ...]:
-    """Makes the views of a recipe of every image.
+    """Makes the views of a recipe for every image.
 
-    View v of image i has the key ``split(keys[i], n)[v]``, n being the number of views.
-    Views by equal augmentations are made in one batched computation.
+    View v of image i has the key ``split(keys[i], n)[v]`` for n views. Views by equal
+    augmentations are computed in one batch.
 
     Args:
-      keys: a key for each image, as ``sample_keys`` makes them.
+      keys: a key for each image, as returned by ``sample_keys``.
       images: float32 in [0, 1], or uint8 in [0, 255], which is divided by 255, of shape
-        [b h w c]; or a canvas of either.
+        [b h w c]; or padded images of either type.
       recipe: an augmentation ``(key, image) -> image``, which makes two views, or a
-        tuple of them, which makes one view for each.
+        tuple with one augmentation for each view.
 
     Returns:
       One array [b v h' w' c] for each size of view, in the order in which the sizes
@@ -75,8 +89,17 @@ def views(
 
     Raises:
       UserError: if there is not a key for each image, the recipe is an empty tuple, or
-        ``images`` is a canvas and an augmentation does not begin with a crop or a
+        the images are padded and an augmentation does not begin with a crop or a
         resize.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import augment
+      >>> keys = augment.sample_keys(jax.random.key(0), 4)
+      >>> crop = augment.RandomResizedCrop(size=8)
+      >>> (views,) = augment.views(keys, jnp.ones((4, 12, 12, 3)), crop)
+      >>> views.shape
+      (4, 2, 8, 8, 3)
     """
     augmentations = members(recipe)
     batch_size = jax.tree.leaves(images)[0].shape[0]
@@ -88,19 +111,19 @@ def views(
     keys = view_keys(keys, len(augmentations))
     by_size: dict[object, list[tuple[list[int], jax.Array]]] = {}
     for augmentation, indices in _positions(augmentations).items():
-        compose.check_takes(augmentation, images)
+        transform.as_transform(augmentation).check_accepts(images)
         made = _make(augmentation, _columns(keys, indices), images)
         by_size.setdefault((made.shape[2:], made.dtype), []).append((indices, made))
     return tuple(_in_order(groups) for groups in by_size.values())
 
 
 def two_views(
-    keys: Key[Array, " b"], images: Batch, recipe: compose.Recipe
+    keys: Key[Array, " b"], images: Batch, recipe: transform.Recipe
 ) -> tuple[ViewBatch, ViewBatch]:
     """Makes two random views of every image, for a method that compares pairs.
 
     Args:
-      keys: a key for each image, as ``sample_keys`` makes them.
+      keys: a key for each image, as returned by ``sample_keys``.
       images: see ``views``.
       recipe: an augmentation, or two of them that make views of one size.
 
@@ -108,7 +131,16 @@ def two_views(
       ``(a, b)``, each [b h' w' c]; rows ``a[i]`` and ``b[i]`` show the same image.
 
     Raises:
-      UserError: if the recipe makes anything but two views of one size.
+      UserError: if the recipe does not make two views of one size.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import augment
+      >>> keys = augment.sample_keys(jax.random.key(0), 4)
+      >>> crop = augment.RandomResizedCrop(size=8)
+      >>> a, b = augment.two_views(keys, jnp.ones((4, 12, 12, 3)), crop)
+      >>> a.shape, b.shape
+      ((4, 8, 8, 3), (4, 8, 8, 3))
     """
     made = views(keys, images, recipe)
     if len(made) != 1 or made[0].shape[1] != 2:
@@ -118,23 +150,23 @@ def two_views(
         )
         raise errors.UserError(
             "two_views needs a recipe that makes two views of one size; this one makes "
-            f"{kinds}. Take views, which returns every size."
+            f"{kinds}. Use augment.views, which returns every size."
         )
     return made[0][:, 0], made[0][:, 1]
 
 
 def _make(augmentation, keys, images):
-    """Returns the views [b v ...] with keys [b v]: one by one on a CPU, else at once.
+    """Makes views [b v ...] from keys [b v]: in a loop on a small CPU, else at once.
 
-    Many large images at once would leave the caches of a CPU, and a loop skips what a
-    view has not drawn. The loop itself uses about two cores, so many of them are better
-    off without it; over a sharded batch it would have to gather the images.
+    A batch of large images exceeds the caches of a CPU, and a loop skips the operations
+    that are not applied to a view. The loop uses about two cores, so it is slower on
+    machines with many; over a sharded batch it would have to gather the images.
     """
 
     def make(over, keys, images):
         def of_image(arguments):
             keys, image = arguments
-            image = canvases.as_float(image)
+            image = padded.as_float(image)
             return over(lambda key: augmentation(key, image), keys)
 
         return over(of_image, (keys, images))
@@ -159,7 +191,7 @@ _FEW_CORES = 4
 
 
 def _positions(items: tuple[_T, ...]) -> dict[_T, list[int]]:
-    """Returns where each distinct item stands, in the order of first appearance."""
+    """Returns the indices of each distinct item, in order of first appearance."""
     places: dict[_T, list[int]] = {}
     for index, item in enumerate(items):
         places.setdefault(item, []).append(index)

@@ -1,1 +1,1 @@
-"""What every other room uses: shapes, checks, errors, numerics, lookup by name."""
+"""Basics used by every package: types, checks, errors, keys, registry and sharding."""

@@ -1,12 +1,12 @@
-"""The errors a user can cause or meet, each with the exit code the programs return.
+"""Errors that a user can cause, and the exit code of each.
 
-Every message says what was got, what was expected and what to do. The programs print
-the message alone; a traceback means a bug of ours.
+Every message states what was given, what was expected and what to do. The programs
+print the message alone; a traceback indicates a bug in this library.
 """
 
 
 class UserError(ValueError):
-    """A wrong argument, flag, file or name: something the caller can put right."""
+    """A wrong argument, flag, file or name: something the caller can correct."""
 
     exit_code = 2
 
@@ -42,7 +42,7 @@ class WorkdirBusyError(UserError):
 
 
 class StoppedError(Exception):
-    """The process was asked to leave where there is nothing to be saved."""
+    """The process received a stop signal when there was nothing to save."""
 
 
 PREEMPTED_EXIT_CODE = 143

@@ -1,4 +1,4 @@
-"""The description of one field of a batch. No jax here: input workers import it."""
+"""Shape and type of one field of a batch. Does not import jax: input workers use it."""
 
 import dataclasses
 
@@ -15,6 +15,11 @@ class Field:
     Attributes:
       shape: the shape for one record, without the axis ``b`` of the batch.
       dtype: the type of the values; anything that ``np.dtype`` takes.
+
+    Example:
+      >>> from simclr_jax.core import fields
+      >>> fields.Field((), "int32").shape
+      ()
     """
 
     shape: tuple[int, ...]

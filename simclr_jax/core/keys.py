@@ -1,4 +1,4 @@
-"""Random keys of a run: independent streams by name, and a key for each image.
+"""Random keys: independent named streams, and one key for each image.
 
 Every random number of a run is a function of (seed, stream, step, index of the image in
 the global batch). Streams are separated first, so that no two uses share a key.
@@ -19,13 +19,19 @@ MAX_SEED = 2**32 - 1
 
 
 def check_seed(seed: object) -> int:
-    """Returns the seed if it is one.
+    """Returns the seed if it is valid.
 
     Args:
-      seed: a whole number from 0 to 2^32 - 1, the range that JAX's keys tell apart.
+      seed: a whole number from 0 to 2^32 - 1, in which every seed gives
+        another key.
 
     Raises:
       UserError: if it is anything else.
+
+    Example:
+      >>> from simclr_jax.core import keys
+      >>> keys.check_seed(42)
+      42
     """
     is_whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
     if not is_whole or not 0 <= int(seed) <= MAX_SEED:  # pyright: ignore
@@ -36,7 +42,7 @@ def check_seed(seed: object) -> int:
 
 
 def stream(seed: int, name: str) -> types.PRNGKey:
-    """Returns the key from which all keys of one kind derive.
+    """Returns the root key of a named stream.
 
     Args:
       seed: the seed of the run, from 0 to 2^32 - 1.
@@ -44,6 +50,11 @@ def stream(seed: int, name: str) -> types.PRNGKey:
 
     Raises:
       UserError: if the seed is out of range or the name unknown.
+
+    Example:
+      >>> from simclr_jax.core import keys
+      >>> keys.stream(0, "init") == keys.stream(0, "views")
+      Array(False, dtype=bool)
     """
     number = registry.lookup("stream of random numbers", name, STREAMS)
     # As an array: a Python number above 2^31 - 1 would be cut to 32 signed bits.
@@ -54,8 +65,8 @@ def stream(seed: int, name: str) -> types.PRNGKey:
 def sample_keys(key: types.PRNGKey, batch_size: int) -> Key[Array, " b"]:
     """Returns a key for each image of a batch: ``fold_in(key, i)`` for image i.
 
-    Made once, for the global batch, so that the key of an image is the same on any
-    number of devices and in any micro-batch.
+    Keys are made once for the global batch, so the key of an image does not depend on
+    the number of devices or on micro-batches.
 
     Args:
       key: the key of the training step.
@@ -63,6 +74,12 @@ def sample_keys(key: types.PRNGKey, batch_size: int) -> Key[Array, " b"]:
 
     Returns:
       Keys of shape [batch_size].
+
+    Example:
+      >>> import jax
+      >>> from simclr_jax.core import keys
+      >>> keys.sample_keys(jax.random.key(0), 4).shape
+      (4,)
     """
     indices = jnp.arange(batch_size, dtype=jnp.int32)
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)

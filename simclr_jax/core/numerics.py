@@ -1,4 +1,4 @@
-"""Numerics shared by losses, heads and evaluations. Always float32 inside."""
+"""Numerical functions shared by losses and evaluations, computed in float32."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ _LARGEST_EXPONENT = 253  # Biased; the inverse of a larger power of two is subno
 
 
 def l2_normalize(x: Float[Array, "*rows d"]) -> Float[Array, "*rows d"]:
-    """Scales each row to unit length, whatever its norm.
+    """Scales each row to unit length; exact for very large and very small norms.
 
     Each row is first multiplied by a power of two that brings its largest entry near 1,
     which is exact. So squares neither overflow nor vanish: value and gradient are right
@@ -26,6 +26,12 @@ def l2_normalize(x: Float[Array, "*rows d"]) -> Float[Array, "*rows d"]:
 
     Returns:
       Float32 rows of the same shape: ``x / sqrt(sum(x ** 2))``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.core import numerics
+      >>> numerics.l2_normalize(jnp.array([[3.0, 4.0]]))
+      Array([[0.6, 0.8]], dtype=float32)
     """
     x = x.astype(jnp.float32)
     largest = jnp.max(jnp.abs(jax.lax.stop_gradient(x)), axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Paths as users write them, made absolute in one place; files written as a whole.
+"""Resolution of paths given by the user, and atomic writing of files.
 
 Every path that a user gives passes through ``local_path`` (a file or a folder),
 ``output_file`` (a file to be written) or ``local_pattern`` (a path with wildcards).
@@ -29,7 +29,13 @@ _REMEDIES = {
 
 
 def url_scheme(text: str | os.PathLike[str]) -> str | None:
-    """Returns the scheme of a URL, ``"gs"`` of ``gs://bucket``; None of a path."""
+    """Returns the scheme of a URL, ``"gs"`` of ``gs://bucket``; None of a path.
+
+    Example:
+      >>> from simclr_jax.core import paths
+      >>> paths.url_scheme("gs://bucket/run")
+      'gs'
+    """
     match = _URL.match(os.fspath(text))
     return match["scheme"].lower() if match else None
 
@@ -47,6 +53,11 @@ def local_pattern(text: str | os.PathLike[str], *, what: str) -> str:
 
     Raises:
       UserError: for a URL, an empty path or an unknown user; says what to do.
+
+    Example:
+      >>> from simclr_jax.core import paths
+      >>> paths.local_pattern("photos/*.jpg", what="source")
+      'photos/*.jpg'
     """
     text = os.fspath(text)
     if not text:
@@ -81,6 +92,11 @@ def local_path(text: str | os.PathLike[str], *, what: str) -> pathlib.Path:
 
     Raises:
       UserError: for a URL, an empty path or an unknown user; says what to do.
+
+    Example:
+      >>> from simclr_jax.core import paths
+      >>> paths.local_path("runs/../mnist", what="workdir").name
+      'mnist'
     """
     path = pathlib.Path(local_pattern(text, what=what)).absolute()
     if ".." not in path.parts:
@@ -93,8 +109,7 @@ def local_path(text: str | os.PathLike[str], *, what: str) -> pathlib.Path:
 def output_file(text: str | os.PathLike[str], *, what: str) -> pathlib.Path:
     """Returns the path of a file to be written later; makes its folder now.
 
-    Call it before the work whose result goes there, so that an hour of it is not lost
-    to a wrong path.
+    Call it before a long computation, so that a wrong path is reported at the start.
 
     Args:
       text: the path, see ``local_pattern``.
@@ -105,6 +120,11 @@ def output_file(text: str | os.PathLike[str], *, what: str) -> pathlib.Path:
 
     Raises:
       UserError: if it is a folder or cannot be written to, or as ``local_path``.
+
+    Example:
+      >>> from simclr_jax.core import paths
+      >>> paths.output_file("new/folder/probe.json", what="output").parent.is_dir()
+      True
     """
     path = local_path(text, what=what)
     if os.path.isdir(path) or os.fspath(text).endswith("/"):
@@ -128,9 +148,9 @@ def output_file(text: str | os.PathLike[str], *, what: str) -> pathlib.Path:
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path, *, what: str) -> Iterator[pathlib.Path]:
-    """Gives a temporary file that takes the place of ``path`` at the end.
+    """Yields a temporary file that replaces ``path`` when the block ends.
 
-    ``path`` is either as it was or written as a whole. Where it is a symbolic link,
+    ``path`` is either unchanged or completely written. Where it is a symbolic link,
     the file behind the link is replaced; a pipe or a device is written to directly.
 
     Args:
@@ -142,6 +162,15 @@ def replacing(path: pathlib.Path, *, what: str) -> Iterator[pathlib.Path]:
 
     Raises:
       UserError: if it cannot be written.
+
+    Example:
+      >>> import pathlib
+      >>> from simclr_jax.core import paths
+      >>> with paths.replacing(pathlib.Path("a.txt"), what="output") as temporary:
+      ...     temporary.write_text("done")
+      4
+      >>> pathlib.Path("a.txt").read_text()
+      'done'
     """
     if _is_special(path):
         yield path
@@ -159,7 +188,7 @@ def replacing(path: pathlib.Path, *, what: str) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: pathlib.Path, text: str, *, what: str) -> None:
-    """Writes a text file as a whole, in UTF-8.
+    """Writes a text file atomically, in UTF-8.
 
     Args:
       path: the file to write.
@@ -168,13 +197,20 @@ def write_text(path: pathlib.Path, text: str, *, what: str) -> None:
 
     Raises:
       UserError: if it cannot be written.
+
+    Example:
+      >>> import pathlib
+      >>> from simclr_jax.core import paths
+      >>> paths.write_text(pathlib.Path("b.txt"), "done", what="output")
+      >>> pathlib.Path("b.txt").read_text()
+      'done'
     """
     with replacing(path, what=what) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def _is_special(path: pathlib.Path) -> bool:
-    """Returns whether something is there that is no regular file, such as a pipe."""
+    """Returns whether the path exists and is not a regular file, such as a pipe."""
     return os.path.exists(path) and not os.path.isfile(path)
 
 

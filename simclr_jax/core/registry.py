@@ -1,8 +1,8 @@
-"""Builders by name: options are checked before anything is built, errors list choices.
+"""Registry of builders by name, with checked options.
 
-A part of a config is a name and the options of the thing it names, as in
-``{"name": "resnet50", "width": 2}``. One ``Registry`` for each kind of part maps the
-name to its builder, a class or a function. Anybody may add to it:
+A part of a config is a name and options, as in ``{"name": "resnet50", "width": 2}``.
+One ``Registry`` for each kind of part maps the name to its builder, a class or a
+function. Users can register their own:
 
 >>> from simclr_jax.core import registry
 >>> GREETINGS = registry.Registry("greeting", supplied=("language",))
@@ -18,7 +18,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 from simclr_jax.core import errors
 
@@ -26,11 +26,12 @@ T = TypeVar("T")
 B = TypeVar("B", bound=Callable[..., Any])
 
 
+@final
 class Registry(Mapping[str, Callable[..., Any]]):
-    """A mapping from names to builders, with checked options.
+    """Mapping from names to builders that checks options before building.
 
-    The keyword-only parameters of a builder are its options, but for those that the
-    library supplies (``supplied``): of these a builder gets the ones that it names.
+    The keyword-only parameters of a builder are its options, except those that the
+    library supplies (``supplied``): a builder receives the ones that it declares.
 
     Attributes:
       kind: what the names stand for, e.g. ``"encoder"``; used in errors.
@@ -38,7 +39,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
     """
 
     def __init__(self, kind: str, *, supplied: Iterable[str] = ()):
-        """Starts empty.
+        """Creates an empty registry.
 
         Args:
           kind: what the names stand for.
@@ -74,7 +75,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
         return add
 
     def options(self, name: str) -> dict[str, inspect.Parameter]:
-        """Returns the options of a builder: its parameter of each name.
+        """Returns the options of a builder as ``inspect.Parameter`` by name.
 
         Args:
           name: a registered name.
@@ -86,7 +87,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
         return {key: p for key, p in keywords.items() if key not in self.supplied}
 
     def wanted(self, name: str) -> frozenset[str]:
-        """Returns which of the supplied values a builder names.
+        """Returns the names of the supplied values that a builder declares.
 
         Args:
           name: a registered name.
@@ -123,7 +124,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
         *positional: Any,
         **supplied: Any,
     ) -> Any:
-        """Builds what a name stands for.
+        """Builds the object with a given name.
 
         Args:
           name: a registered name.
@@ -154,7 +155,7 @@ class Registry(Mapping[str, Callable[..., Any]]):
 
 
 def unknown_name(kind: str, name: object, choices: Iterable[str]) -> str:
-    """Returns the message for a name that is none of the choices.
+    """Returns the error message for an unknown name.
 
     Args:
       kind: what the name stands for, e.g. ``"encoder"``.
@@ -163,6 +164,11 @@ def unknown_name(kind: str, name: object, choices: Iterable[str]) -> str:
 
     Returns:
       One or two sentences: what was got, the nearest match, the choices.
+
+    Example:
+      >>> from simclr_jax.core import registry
+      >>> registry.unknown_name("encoder", "resnet5", ("resnet18", "resnet50"))
+      "Unknown encoder 'resnet5'. Did you mean 'resnet50'? Choices: resnet18, resnet50."
     """
     choices = sorted(choices)
     near = difflib.get_close_matches(str(name), choices, n=1)
@@ -183,6 +189,11 @@ def lookup(kind: str, name: str, choices: Mapping[str, T]) -> T:
 
     Raises:
       UserError: if ``name`` is unknown; lists the choices and the nearest match.
+
+    Example:
+      >>> from simclr_jax.core import registry
+      >>> registry.lookup("platform", "cpu", {"cpu": 1, "gpu": 2})
+      1
     """
     if name not in choices:
         raise errors.UserError(unknown_name(kind, name, choices))
@@ -206,6 +217,12 @@ def check_options(
 
     Raises:
       UserError: lists the options that exist and the nearest match.
+
+    Example:
+      >>> from simclr_jax.core import registry
+      >>> def build(*, width=1):
+      ...     return width
+      >>> registry.check_options("builder", build, ["width"])
     """
     choices = _keywords(builder).keys() - set(supplied)
     for option in options:

@@ -18,16 +18,21 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """How a step is laid out over devices and time; a static argument of the step.
+    """Layout of a step over devices and micro-batches; a static argument of the step.
 
-    Methods hold no fact about hardware: what they need of it comes with this.
+    Methods store nothing about hardware; they receive this object instead.
 
     Attributes:
       mesh: devices over whose axis ``data`` the batch is split; None: one device.
-      accumulate: micro-batches that a batch is embedded in, one after the other, with
-        the loss and the gradient of the whole batch.
+      accumulate: number of micro-batches that a batch is split into. Loss and gradient
+        are those of the whole batch.
       loss_algorithm: how devices exchange embeddings for the loss, a key of
         ``losses.ALGORITHMS``.
+
+    Example:
+      >>> from simclr_jax.core import sharding
+      >>> sharding.Execution(accumulate=4).loss_algorithm
+      'auto'
     """
 
     mesh: jax.sharding.Mesh | None = None
@@ -39,7 +44,7 @@ class Execution:
 
 
 def make_mesh(*, num_devices: int | None = None) -> Mesh:
-    """Returns a mesh over the first devices.
+    """Returns a mesh over the first ``num_devices`` devices.
 
     Args:
       num_devices: how many; None: all of them.
@@ -50,6 +55,11 @@ def make_mesh(*, num_devices: int | None = None) -> Mesh:
 
     Raises:
       UserError: if there are fewer devices, or other processes would be left out.
+
+    Example:
+      >>> from simclr_jax.core import sharding
+      >>> sharding.make_mesh(num_devices=1).shape
+      OrderedDict([('data', 1)])
     """
     # In order of processes, so that the rows of each are contiguous.
     devices = sorted(jax.devices(), key=lambda one: (one.process_index, one.id))
@@ -69,17 +79,30 @@ def make_mesh(*, num_devices: int | None = None) -> Mesh:
 
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:
-    """Returns a mesh as ``make_mesh`` does, over devices that need not be attached."""
+    """Returns a mesh over given devices, which need not be attached.
+
+    Example:
+      >>> import jax
+      >>> from simclr_jax.core import sharding
+      >>> sharding.mesh_of(jax.devices()[:1]).axis_names
+      ('data',)
+    """
     return Mesh(np.asarray(devices), (types.DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of parameters and keys: a copy on every device."""
+    """Returns the sharding of parameters and keys: a copy on every device.
+
+    Example:
+      >>> from simclr_jax.core import sharding
+      >>> sharding.replicated(sharding.make_mesh(num_devices=1)).spec
+      P()
+    """
     return NamedSharding(mesh, PartitionSpec())
 
 
 def place(arrays: T, mesh: Mesh) -> T:
-    """Returns arrays that every process has, with a copy on every device.
+    """Copies arrays to every device of a mesh.
 
     Args:
       arrays: a tree of arrays (NumPy, JAX, keys), the same in all processes.
@@ -87,6 +110,12 @@ def place(arrays: T, mesh: Mesh) -> T:
 
     Returns:
       The tree, placed as ``replicated`` says.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax.core import sharding
+      >>> sharding.place({"w": np.ones(2)}, sharding.make_mesh(num_devices=1))
+      {'w': Array([1., 1.], dtype=float32)}
     """
     if jax.process_count() == 1:
         return jax.device_put(arrays, replicated(mesh))
@@ -94,12 +123,25 @@ def place(arrays: T, mesh: Mesh) -> T:
 
 
 def split(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of a batch: each device holds its part of the rows."""
+    """Returns the sharding of a batch: each device holds its part of the rows.
+
+    Example:
+      >>> from simclr_jax.core import sharding
+      >>> sharding.split(sharding.make_mesh(num_devices=1)).spec
+      P('data',)
+    """
     return NamedSharding(mesh, PartitionSpec(types.DATA_AXIS))
 
 
 def keep_replicated(tree: T, mesh: Mesh | None) -> T:
-    """Constrains arrays inside ``jax.jit`` to be replicated; None: no constraint."""
+    """Constrains arrays inside ``jax.jit`` to be replicated; None: no constraint.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.core import sharding
+      >>> sharding.keep_replicated(jnp.ones(2), None)
+      Array([1., 1.], dtype=float32)
+    """
     return (
         tree
         if mesh is None
@@ -108,7 +150,14 @@ def keep_replicated(tree: T, mesh: Mesh | None) -> T:
 
 
 def keep_split(tree: T, mesh: Mesh | None) -> T:
-    """Constrains the first axis inside ``jax.jit`` to be split; None: no constraint."""
+    """Constrains the first axis inside ``jax.jit`` to be split; None: no constraint.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax.core import sharding
+      >>> sharding.keep_split(jnp.ones(2), None)
+      Array([1., 1.], dtype=float32)
+    """
     return tree if mesh is None else jax.lax.with_sharding_constraint(tree, split(mesh))
 
 
@@ -122,6 +171,10 @@ def check_batch_size(batch_size: int, mesh: Mesh, *, accumulate: int = 1) -> Non
 
     Raises:
       UserError: if the batch cannot be split evenly; names the nearest that can.
+
+    Example:
+      >>> from simclr_jax.core import sharding
+      >>> sharding.check_batch_size(64, sharding.make_mesh(num_devices=1), accumulate=4)
     """
     num_devices = mesh.shape[types.DATA_AXIS]
     parts = num_devices * accumulate

@@ -1,8 +1,8 @@
-"""Signals that ask the process to leave, noticed at once. No heavy imports here.
+"""Immediate handling of stop signals. Imports nothing heavy.
 
-Python runs a signal's handler only when the C code under way returns: a compilation
-takes half a minute. So the interpreter writes the number of each signal to a socket
-(``signal.set_wakeup_fd``), and a thread reads it there.
+Python runs a signal handler only after the current C call returns, and a compilation
+can take half a minute. Therefore the interpreter writes the number of each signal to a
+socket (``signal.set_wakeup_fd``), and a thread reads it there.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _FLUSH_SECONDS = 0.5
 
 
 class _Watch:
-    """What is known of the signals of this process.
+    """State of the signal watcher of this process.
 
     Attributes:
       note: called in the watching thread at the first signal; None: leave at once.
@@ -57,6 +57,13 @@ def install(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> bool:
 
     Returns:
       Whether they are watched: Python allows it in the main thread alone.
+
+    Example:
+      >>> import signal
+      >>> from simclr_jax.core import signals
+      >>> signals.install(numbers=(signal.SIGTERM,))
+      True
+      >>> signals.uninstall()
     """
     if threading.current_thread() is not threading.main_thread():
         return False
@@ -76,7 +83,12 @@ def install(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> bool:
 
 
 def uninstall() -> None:
-    """Puts back what was there before ``install``, if anything is watched."""
+    """Restores the handlers from before ``install``.
+
+    Example:
+      >>> from simclr_jax.core import signals
+      >>> signals.uninstall()
+    """
     if _watch.sockets is None:
         return
     for number, handler in _watch.previous.items():
@@ -97,6 +109,13 @@ def watched(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> Iterator[boo
 
     Yields:
       Whether signals are watched; see ``install``.
+
+    Example:
+      >>> import signal
+      >>> from simclr_jax.core import signals
+      >>> with signals.watched(numbers=(signal.SIGTERM,)) as is_watched:
+      ...     print(is_watched)
+      True
     """
     was_watched = _watch.sockets is not None
     is_watched = install(numbers=numbers)
@@ -114,7 +133,7 @@ def noted(
     numbers: Sequence[signal.Signals] = tuple(NAMES),
     may_raise: bool = True,
 ) -> Iterator[bool]:
-    """Has the first signal noted; the second one ends the process at once.
+    """Records the first signal; the second one ends the process at once.
 
     Args:
       note: called with the signal, in another thread.
@@ -124,6 +143,12 @@ def noted(
 
     Yields:
       Whether signals are watched; see ``install``.
+
+    Example:
+      >>> import signal
+      >>> from simclr_jax.core import signals
+      >>> with signals.noted(print, numbers=(signal.SIGTERM,), may_raise=True):
+      ...     signals.leave_if_asked()
     """
     with watched(numbers=numbers) as is_watched:
         before, _watch.note = _watch.note, note if is_watched else None
@@ -136,10 +161,15 @@ def noted(
 
 @contextlib.contextmanager
 def waiting_for(what: str) -> Iterator[None]:
-    """Says what a first signal has to wait for while the ``with`` block lasts.
+    """Sets what the message for a first signal says it waits for, inside the block.
 
     Args:
       what: ends the sentence "Waiting for ...".
+
+    Example:
+      >>> from simclr_jax.core import signals
+      >>> with signals.waiting_for("the checkpoint"):
+      ...     pass
     """
     before, _watch.waiting_for = _watch.waiting_for, what
     try:
@@ -149,10 +179,14 @@ def waiting_for(what: str) -> Iterator[None]:
 
 
 def leave_if_asked() -> None:
-    """Raises if a signal was noted; called where there is nothing to be saved.
+    """Raises if a signal was recorded; called where there is nothing to save.
 
     Raises:
       StoppedError: after a first signal inside of ``noted``.
+
+    Example:
+      >>> from simclr_jax.core import signals
+      >>> signals.leave_if_asked()
     """
     if _watch.is_noted and _watch.may_raise:
         raise errors.StoppedError(
@@ -169,7 +203,7 @@ def _read(reader: socket.socket) -> None:
 
 
 def _handle(number: signal.Signals) -> None:
-    """Notes a first signal where it can be noted; else ends the process."""
+    """Records a first signal if possible; otherwise ends the process."""
     name, note = NAMES[number], _watch.note
     if note is None or _watch.is_noted:
         _tell(f"{name}: left at once.")
@@ -183,13 +217,13 @@ def _handle(number: signal.Signals) -> None:
 
 
 def _tell(text: str) -> None:
-    """Writes a line past the buffers, whose locks another thread may hold."""
+    """Writes a line unbuffered, since another thread may hold the buffer's lock."""
     with contextlib.suppress(OSError):
         os.write(2, f"\n{text}\n".encode())
 
 
 def _leave(code: int) -> NoReturn:
-    """Ends the process from any thread, whatever the others are in."""
+    """Ends the process from any thread."""
     flush = threading.Thread(target=sys.stdout.flush, daemon=True)
     flush.start()
     flush.join(_FLUSH_SECONDS)

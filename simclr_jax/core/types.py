@@ -1,4 +1,4 @@
-"""The shape alphabet and the array types, defined here and nowhere else.
+"""Array types, and the letters used for axes throughout the library.
 
 ========  =====================================================================
 letter    meaning
@@ -34,15 +34,23 @@ Scalar = Float[Array, ""]
 
 
 class PaddedImages(NamedTuple):
-    """Images of many sizes in arrays of one size.
+    """Images of different sizes, padded to a common size.
 
-    Each image lies in the upper left corner of its canvas; what is beyond its own
-    height and width is never looked at. Goes wherever one image, or a batch with a
-    leading axis ``b``, can go before it is cropped.
+    Each image occupies the upper left corner of its array; pixels outside its own
+    height and width are never read. Accepted in place of one image, or of a batch with
+    a leading axis ``b``, by operations that run before the crop.
 
     Attributes:
       pixels: uint8 in [0, 255] or float in [0, 1], shape [h w c] or [b h w c].
       size: the valid height and width in pixels, int32, shape [2] or [b 2].
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax.core import types
+      >>> pixels = np.zeros((16, 16, 3), np.uint8)
+      >>> image = types.PaddedImages(pixels, size=np.array([12, 9], np.int32))
+      >>> image.size.tolist()
+      [12, 9]
     """
 
     pixels: Float[Array, "*b h w c"] | UInt8[Array, "*b h w c"]

@@ -1,8 +1,9 @@
-"""Images in: sources, decoding, the order of the batches, their way to the device.
+"""Input pipeline: sources, decoding, batch order, and transfer to the devices.
 
-Nothing here downloads, and nothing here needs TensorFlow. A source yields image files
-or arrays by index; ``open_images`` makes arrays of one shape of them; ``Batches`` takes
-them to the devices. Only ``batches`` knows jax: worker processes run the rest.
+``open_source`` opens a data set: image files or arrays by index. ``open_images``
+decodes them to arrays of one shape, and ``Batches`` yields batches on the devices.
+Nothing is downloaded, and TensorFlow is not needed. Only ``batches`` imports JAX, since
+worker processes run the other modules.
 """
 
 from simclr_jax.core.fields import Field

@@ -1,15 +1,15 @@
-"""The way of a batch to the devices: gathered there, or streamed from the host.
+"""Batches on the devices: gathered from device memory, or streamed from the host.
 
-A set that fits is decoded once and kept on every device; a batch is then gathered by
-its image numbers, a few hundred bytes from the host. A larger set is read ahead
-(``prefetch``), each process its own part of every global batch. Both give the same
+A small data set is decoded once and kept on every device; the host then sends only the
+indices of each batch, a few hundred bytes. A larger data set is prefetched
+(``prefetch``): each process reads its part of every global batch. Both yield the same
 batches.
 """
 
 import dataclasses
 import functools
 from collections.abc import Generator, Iterable, Mapping
-from typing import Any
+from typing import Any, final
 
 import jax
 import numpy as np
@@ -22,29 +22,40 @@ from simclr_jax.data.sampler import BatchOrder, ProcessRows
 from simclr_jax.data.sources import base as sources
 
 RESIDENT_BYTES = 1 << 30
-"""Largest decoded set that is kept on the devices by default."""
+"""Default size of the largest decoded data set that is kept on the devices."""
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Batches:
-    """The batches of a run, each a function of (seed, step).
+    """The batches of a run on its devices, each a function of (seed, step).
 
-    A batch is a dict of the fields that are named, however the records reach the
-    devices; ``spec`` describes it.
+    A batch is a dict of the requested fields; ``spec`` describes it.
 
     Attributes:
-      images: the records.
+      images: the decoded records.
       order: which records are in which batch.
-      mesh: the devices; a batch is split over its axis ``data``.
-      resident_bytes: largest decoded set that is kept on the devices.
-      num_workers: processes that read and decode when the set is streamed; 0: threads
+      mesh: the devices; a batch is sharded over the axis ``data``.
+      resident_bytes: largest decoded data set in bytes that is kept on the devices.
+      num_workers: worker processes that read and decode a streamed data set; 0: threads
         of this process.
-      num_threads: threads that do so if there are no workers.
-      fields: what a batch holds: ``image``, ``label``, or any other field of the
-        records.
+      num_threads: reading threads if there are no workers.
+      fields: names of the fields in a batch: ``image``, ``label``, or any other field
+        of the records.
 
     Raises:
-      DataError: if the records have no field of a name.
+      DataError: if the records lack a field.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> from simclr_jax.core import sharding
+      >>> images = data.open_images(data.open_source("synthetic:8x8x3:32"))
+      >>> order = data.BatchOrder(num_images=32, batch_size=8, num_steps=4, seed=0)
+      >>> mesh = sharding.make_mesh(num_devices=1)
+      >>> batches = data.Batches(images, order, mesh, fields=("image", "label"))
+      >>> batch = next(batches.start_at(0))
+      >>> batch["image"].shape, batch["label"].shape
+      ((8, 8, 8, 3), (8,))
     """
 
     images: dataset.Dataset
@@ -61,7 +72,7 @@ class Batches:
 
     @property
     def spec(self) -> types.BatchSpec:
-        """What a global batch holds, without its axis ``b``."""
+        """The fields of a global batch, without the batch axis ``b``."""
         return batch_spec(
             self.fields,
             image_shape=self.images.image_shape,
@@ -71,7 +82,7 @@ class Batches:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What must be equal for a run to go on: the data and what is read of it."""
+        """The identity of the data; must be equal when a run is resumed."""
         digests = record_fields.digests_of(self.images, self.fields)
         return {
             "name": self.images.name,
@@ -81,13 +92,13 @@ class Batches:
 
     @property
     def is_decoded_once(self) -> bool:
-        """Whether the whole set is kept decoded."""
+        """Whether the whole data set is decoded once and kept."""
         return cache.num_decoded_bytes(self.images) <= self.resident_bytes
 
     @property
     def is_resident(self) -> bool:
-        """Whether the whole set is kept on the devices."""
-        # The devices of a CPU share one memory, in which each has its own copy.
+        """Whether the whole data set is kept on the devices."""
+        # CPU devices share one memory, and each of them has a copy there.
         local = [
             d for d in self.mesh.devices.flat if d.process_index == jax.process_index()
         ]
@@ -97,24 +108,23 @@ class Batches:
 
     @functools.cached_property
     def corrupt_images(self) -> dataset.CorruptImages:
-        """What is known of the images that could not be read."""
+        """The corrupt images found so far."""
         return dataset.CorruptImages(self.images)
 
     @property
     def _local_order(self) -> ProcessRows:
-        # Computed here, since a worker process does not know the other processes.
+        # Computed here, because a worker process does not know the other processes.
         return ProcessRows(self.order, jax.process_index(), jax.process_count())
 
     def start_at(self, step: int) -> Generator[types.Batch, None, None]:
         """Yields the batches ``step``, ``step + 1``, ... to the end of the run.
 
         Args:
-          step: number of the first batch, from 0.
+          step: index of the first batch, from 0.
 
         Yields:
-          The named fields, split over the devices: ``image`` is uint8 [b h w c], or
-          ``types.PaddedImages`` where the images have many sizes; ``label`` is int32
-          [b].
+          The requested fields, sharded over the devices: ``image`` is uint8 [b h w c],
+          or ``types.PaddedImages`` if image sizes differ; ``label`` is int32 [b].
         """
         return self._gathered(step) if self.is_resident else self._streamed(step)
 
@@ -146,7 +156,7 @@ class Batches:
     def _to_devices(
         self, samples: sources.Samples, sharding: NamedSharding
     ) -> types.Batch:
-        """Moves the named fields of decoded samples to the devices."""
+        """Transfers the requested fields of decoded samples to the devices."""
         batch: types.Batch = {}
         is_padded = self.images.is_padded
         for name in self.fields:
@@ -181,20 +191,26 @@ def batch_spec(
     is_padded: bool,
     extra: Mapping[str, types.Field] | None = None,
 ) -> types.BatchSpec:
-    """Describes a batch by its fields, without an array and without a data set.
+    """Returns the shapes and types of a batch, without reading data.
 
     Args:
       names: the fields of the batch.
-      image_shape: (h, w, c) of every stored image or canvas.
-      is_padded: whether the images have many sizes.
+      image_shape: (h, w, c) of every stored image or padded image.
+      is_padded: whether image sizes differ.
       extra: the fields other than ``image`` and ``label``.
 
     Returns:
-      A ``types.Field`` for each name, without the axis ``b``; for images of many sizes
-      a ``types.PaddedImages`` of two.
+      A ``types.Field`` for each name, without the batch axis ``b``; if image sizes
+      differ, ``image`` is a ``types.PaddedImages`` of two fields.
 
     Raises:
-      UserError: if a name is not described.
+      UserError: if a name is unknown.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> spec = data.batch_spec(["image"], image_shape=(8, 8, 3), is_padded=False)
+      >>> spec["image"].shape
+      (8, 8, 3)
     """
     pixels = types.Field(image_shape, np.uint8)
     known: dict[str, Any] = {**(extra or {})}
@@ -202,8 +218,8 @@ def batch_spec(
     known[record_fields.IMAGE] = pixels
     if is_padded:
         size: Any = types.Field((2,), np.int32)
-        canvas: Any = types.PaddedImages
-        known[record_fields.IMAGE] = canvas(pixels, size)
+        padded: Any = types.PaddedImages
+        known[record_fields.IMAGE] = padded(pixels, size)
     names = tuple(names)
     for name in names:
         if name not in known:
@@ -219,16 +235,21 @@ def to_devices(
     is_padded: bool,
     sharding: NamedSharding | None = None,
 ) -> types.StoredImages | types.PaddedImages:
-    """Moves decoded samples to the devices.
+    """Transfers the images of decoded samples to the devices.
 
     Args:
-      samples: of this process, if there are several.
-      is_padded: whether the images have many sizes, as ``Dataset`` says.
-      sharding: how the rows are split over devices; None: the default device.
+      samples: the samples of this process.
+      is_padded: whether image sizes differ; see ``Dataset``.
+      sharding: sharding of the rows over devices; None: the default device.
 
     Returns:
-      The images, uint8 [b h w c], as ``types.PaddedImages`` where they have many
-      sizes.
+      The images, uint8 [b h w c]; a ``types.PaddedImages`` if image sizes differ.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> source = data.open_source("synthetic:8x8x3:32")
+      >>> data.to_devices(source.read([3, 1]), is_padded=False).shape
+      (2, 8, 8, 3)
     """
     pixels = _place(samples["images"], sharding)
     if not is_padded:
@@ -237,10 +258,13 @@ def to_devices(
 
 
 def _place(array: np.ndarray, sharding: NamedSharding | None) -> jax.Array:
-    """Moves this process's part of an array to its devices, which is meant."""
+    """Transfers this process's shard of an array to its devices.
+
+    The transfer is intentional, so the transfer guard is lifted.
+    """
     if sharding is None:
         return jax.device_put(array)
-    # JAX takes it for an accident where there are several processes.
+    # With several processes JAX counts this as an implicit transfer.
     with jax.transfer_guard("allow"):
         return jax.make_array_from_process_local_data(sharding, array)
 

@@ -1,4 +1,4 @@
-"""Sets decoded once: in memory, or in a memory-mapped file that the next run opens."""
+"""Decodes a whole data set once, into memory or a memory-mapped cache file."""
 
 import collections
 import concurrent.futures
@@ -25,9 +25,9 @@ from simclr_jax.data.sources import base as sources
 _log = logging.getLogger("simclr_jax")
 
 _CHUNK = 256
-_FORMAT = 1  # of the cache file; a new number makes old files unused
+_FORMAT = 1  # version of the cache file; files of other versions are ignored
 _REPORT_SECONDS = 10.0
-_ABANDONED_SECONDS = 3600.0  # a temporary file of another host that nobody writes to
+_ABANDONED_SECONDS = 3600.0  # for temporary files of another host
 
 
 def read_all(
@@ -36,20 +36,26 @@ def read_all(
     cache_dir: pathlib.Path | None = None,
     num_threads: int = 4,
 ) -> sources.ArraySource:
-    """Decodes every record of a set.
+    """Decodes every record of a data set.
 
     Args:
       images: the records.
-      cache_dir: where a file of the decoded set is kept, named by the digest of its
-        encoded contents; it is memory-mapped, and made where it is not there. None: in
+      cache_dir: folder of the cache file, which is named after a digest of the encoded
+        records and is memory-mapped; it is created if it is missing. None: decode into
         memory.
-      num_threads: threads that decode.
+      num_threads: decoding threads.
 
     Returns:
-      The same records, decoded. Those that are bad are named in the log.
+      The decoded records. Corrupt images are logged.
 
     Raises:
-      DataError: if an image is bad and nothing takes its place.
+      DataError: if an image is corrupt and cannot be replaced.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> images = data.open_images(data.open_source("synthetic:8x8x3:32"))
+      >>> data.read_all(images).images.shape
+      (32, 8, 8, 3)
     """
     if isinstance(images, sources.ArraySource):
         return images
@@ -60,7 +66,7 @@ def read_all(
     shown = np.asarray(table["shown"])
     extra = record_fields.extra_fields(images)
     replaced = np.flatnonzero(shown != np.arange(len(shown)))
-    if len(replaced):  # read once more for the reasons, which the file does not hold
+    if len(replaced):  # read again for the reasons, which are not cached
         reasons = dataset.unpack_reasons(images.read(replaced)["reasons"])
         dataset.CorruptImages(images).note(replaced, shown[replaced], reasons)
     return sources.ArraySource(
@@ -79,7 +85,14 @@ def read_all(
 
 
 def num_decoded_bytes(images: dataset.Dataset) -> int:
-    """Returns the bytes that the whole set takes when it is decoded."""
+    """Returns the size in bytes of the whole data set once it is decoded.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> images = data.open_images(data.open_source("synthetic:8x8x3:32"))
+      >>> data.num_decoded_bytes(images)
+      6144
+    """
     return len(images) * math.prod(images.image_shape)
 
 
@@ -99,15 +112,15 @@ def _row_type(images: dataset.Dataset) -> np.dtype:
 
 
 def _column(name: str) -> str:
-    """Returns what an extra field is called in a table."""
+    """Returns the column name of an extra field in a table."""
     return f"field/{name}"
 
 
 def _decode_all(images: dataset.Dataset, num_threads: int) -> Iterator[np.ndarray]:
-    """Yields the rows of a set in chunks, in order; says how far it is.
+    """Yields the rows of a data set in chunks, in order, and logs the progress.
 
     Raises:
-      StoppedError: if the process is asked to leave.
+      StoppedError: if the process is requested to stop.
     """
     num_images, row_type = len(images), _row_type(images)
 
@@ -130,7 +143,7 @@ def _decode_all(images: dataset.Dataset, num_threads: int) -> Iterator[np.ndarra
     ):
         while True:
             signals.leave_if_asked()
-            for start in starts:  # a few chunks ahead, so that few are in memory
+            for start in starts:  # only a few chunks ahead, to bound memory
                 pending.append(pool.submit(read, start))
                 if len(pending) > 2 * num_threads:
                     break
@@ -158,7 +171,7 @@ def _read_into_memory(images: dataset.Dataset, num_threads: int) -> np.ndarray:
 def _cached_table(
     images: dataset.DecodedImages, cache_dir: pathlib.Path, num_threads: int
 ) -> np.ndarray:
-    """Maps the file of a set, after making it where it is missing or not whole."""
+    """Maps the cache file of a data set; writes it if it is missing or incomplete."""
     path = cache_dir / f"{_content_digest(images)}.npy"
     try:
         return _map(path, images)
@@ -167,15 +180,15 @@ def _cached_table(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone_with(path):
-            try:  # another run may have made it while this one waited
+            try:  # another run may have written it meanwhile
                 return _map(path, images)
             except (OSError, ValueError):
                 _write(path, images, num_threads)
             return _map(path, images)
     except OSError as error:
         _log.warning(
-            "The decoded images are not kept in %s (%s): they are decoded in memory, "
-            "now and at the next start.",
+            "The decoded images cannot be cached in %s (%s): they are decoded into "
+            "memory, now and at the next start.",
             cache_dir,
             error.strerror or error,
         )
@@ -184,10 +197,10 @@ def _cached_table(
 
 @contextlib.contextmanager
 def _alone_with(path: pathlib.Path) -> Iterator[None]:
-    """Waits until no other process is making a file.
+    """Holds the lock of a cache file, after waiting for other processes.
 
     Raises:
-      StoppedError: if the process is asked to leave meanwhile.
+      StoppedError: if the process is requested to stop while it waits.
     """
     lock = filelock.FileLock(path.with_suffix(".lock"))
     try:
@@ -201,7 +214,7 @@ def _alone_with(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # While it is held; those that wait notice and make another.
+        # Removed while it is held; waiting processes notice and create a new lock.
         with contextlib.suppress(OSError):
             os.unlink(lock.lock_file)
         lock.release()
@@ -215,13 +228,13 @@ def _map(path: pathlib.Path, images: dataset.DecodedImages) -> np.ndarray:
 
 
 def _write(path: pathlib.Path, images: dataset.DecodedImages, num_threads: int) -> None:
-    """Decodes a set into a file, which has its name only once it is whole.
+    """Decodes a data set into a file, which is renamed once it is complete.
 
-    It is written, not mapped: where the disk is full, the kernel ends a process that
-    writes to a map (SIGBUS), without a word.
+    The file is written, not mapped: on a full disk, the kernel kills a process that
+    writes to a map (SIGBUS) without a message.
 
     Raises:
-      OSError: if there is no space for it; no part of it is left.
+      OSError: if the disk has no space; the incomplete file is removed.
     """
     _remove_left_overs(path)
     row_type = _row_type(images)
@@ -242,17 +255,17 @@ def _write(path: pathlib.Path, images: dataset.DecodedImages, num_threads: int) 
             for rows in _decode_all(images, num_threads):
                 file.write(rows.tobytes())
             file.flush()
-            os.fsync(file.fileno())  # some disks tell only then that they are full
+            os.fsync(file.fileno())  # some disks report only here that they are full
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _reserve(file: BinaryIO, num_bytes: int) -> None:
-    """Takes the space of a file before the work, where the file system can.
+    """Reserves the disk space of a file, if the file system supports it.
 
     Raises:
-      OSError: if there is no such space.
+      OSError: if the disk has no space.
     """
     file.flush()
     if not hasattr(os, "posix_fallocate"):
@@ -265,9 +278,10 @@ def _reserve(file: BinaryIO, num_bytes: int) -> None:
 
 
 def _remove_left_overs(path: pathlib.Path) -> None:
-    """Removes temporary files of processes that are gone, called with the lock held.
+    """Removes temporary files of dead processes; called with the lock held.
 
-    Of this host the lock tells that they are; hosts need not share locks.
+    For files of this host the lock proves that their process is dead. Other hosts may
+    not share the lock, so their files must be old.
     """
     for temporary in path.parent.glob(f"{path.stem}.*.tmp"):
         with contextlib.suppress(OSError):
@@ -278,7 +292,7 @@ def _remove_left_overs(path: pathlib.Path) -> None:
 
 
 def _content_digest(images: dataset.DecodedImages) -> str:
-    """Returns a digest of the encoded records and of how they are decoded."""
+    """Returns a digest of the encoded records and the decoding options."""
     digest = hashlib.sha256(
         repr((_FORMAT, images.image_shape, *images.options)).encode()
     )

@@ -1,14 +1,15 @@
-"""Records of any source as arrays of one shape; images that are bad are replaced.
+"""Decoded records of a source as arrays of one shape; corrupt images are replaced.
 
-Images of one size are decoded as they are. Images of many sizes are decoded into the
-upper left corner of a square canvas, scaled down where they are larger (``decode``).
+If all images have the same size, they are decoded at that size. Otherwise each image is
+decoded into the upper left corner of a square padded image, and scaled down if it is
+larger (``decode``).
 """
 
 import dataclasses
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Literal, Protocol, cast, final, runtime_checkable
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from simclr_jax.data.sources import base as sources
 _log = logging.getLogger("simclr_jax")
 
 MAX_TRIES = 20
-"""Records after a bad one that are tried in its place."""
+"""Number of records after a corrupt one that are tried as its replacement."""
 
 ON_BAD_IMAGE = ("fail", "replace")
 
@@ -31,9 +32,15 @@ class Dataset(Protocol):
 
     Attributes:
       name: see ``sources.Source``.
-      image_shape: (h, w, c) of every image or canvas.
-      num_classes: number of classes, or None where there are no labels.
-      is_padded: whether an image may fill a part of the shape only.
+      image_shape: (h, w, c) of every image or padded image.
+      num_classes: number of classes, or None without labels.
+      is_padded: whether images may fill only part of the shape.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> images = data.open_images(data.open_source("synthetic:8x8x3:32"))
+      >>> isinstance(images, data.Dataset), images.image_shape
+      (True, (8, 8, 3))
     """
 
     @property
@@ -59,19 +66,20 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def title_of(self, index: int) -> str:
-        """Returns what to call a record in a message."""
+        """Returns the name of a record for messages."""
         ...
 
     def read(self, indices: Sequence[int] | np.ndarray) -> sources.Samples:
-        """Returns the records at ``indices``, decoded."""
+        """Returns the decoded records at ``indices``."""
         ...
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodedImages:
-    """A source whose records are decoded when they are read; see ``open_images``.
+    """A source whose records are decoded on access; see ``open_images``.
 
-    ``num_channels`` counts the channels before ``channels`` chooses among them.
+    ``num_channels`` is the number of channels before ``channels`` selects some of them.
     """
 
     source: sources.Source
@@ -94,12 +102,12 @@ class DecodedImages:
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The names of the classes by number; None where the source tells none."""
+        """The names of the classes by number; None if the source has none."""
         return getattr(self.source, "class_names", None)
 
     @property
     def fields(self) -> dict[str, Field]:
-        """The fields of the source beside the image and the label."""
+        """The fields of the source other than the image and the label."""
         return record_fields.extra_fields(self.source)
 
     @property
@@ -109,7 +117,7 @@ class DecodedImages:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """The shape (h, w, c) of every image or canvas."""
+        """The shape (h, w, c) of every image or padded image."""
         shape = self.source.image_shape
         height, width = shape[:2] if shape else (self.canvas, self.canvas)
         stored = shape[2] if shape else self.num_channels
@@ -117,7 +125,7 @@ class DecodedImages:
 
     @property
     def options(self) -> tuple[object, ...]:
-        """What decides the pixels beside the shape; empty with the defaults."""
+        """Options besides the shape that determine pixels; empty for the defaults."""
         chosen = (self.value_range, self.page or 0, self.channels)
         return () if chosen == (pixel_options.FULL_RANGE, 0, None) else chosen
 
@@ -125,24 +133,24 @@ class DecodedImages:
         return len(self.source)
 
     def title_of(self, index: int) -> str:
-        """Returns what the source calls the record."""
+        """Returns the name of a record for messages."""
         return self.source.title_of(index)
 
     def read(self, indices: Sequence[int] | np.ndarray) -> sources.Samples:
         """Reads and decodes records.
 
-        A record that cannot be decoded is replaced by the first after it that can, so
-        that the batch depends on nothing but the records.
+        A record that cannot be decoded is replaced by the first record after it that
+        can, so that the batch depends only on the records.
 
         Args:
-          indices: numbers of records, from 0.
+          indices: indices of the records, from 0.
 
         Returns:
-          The samples, in the order of the indices.
+          The samples, in the order of ``indices``.
 
         Raises:
-          DataError: if an image is bad and ``on_bad_image`` is ``"fail"``, or if none
-            of the ``MAX_TRIES`` records after it can be decoded.
+          DataError: if an image is corrupt and ``on_bad_image`` is ``"fail"``, or if
+            none of the ``MAX_TRIES`` records after it can be decoded.
         """
         wanted = [int(index) for index in indices]
         images = np.zeros((len(wanted), *self.image_shape), np.uint8)
@@ -214,7 +222,7 @@ class DecodedImages:
         title = f"{self.title_of(index)!r} of {self.name} cannot be read: {reason}"
         if self.on_bad_image == "fail":
             raise errors.DataError(
-                f"{title}. Mend or remove it, or set data.on_bad_image=replace."
+                f"{title}. Repair or remove it, or set data.on_bad_image=replace."
             )
         for step in range(1, MAX_TRIES + 1):
             candidate = (index + step) % len(self)
@@ -224,8 +232,8 @@ class DecodedImages:
             except decode.CorruptImage:
                 continue
         raise errors.DataError(
-            f"{title}. Neither can any of the {MAX_TRIES} images after it, so nothing "
-            "can take its place. Are these images?"
+            f"{title}. None of the {MAX_TRIES} images after it can be read either, so "
+            "it cannot be replaced. Are these images?"
         )
 
 
@@ -239,27 +247,34 @@ def open_images(
     page: int | str | None = None,
     channels: Sequence[int] | None = None,
 ) -> Dataset:
-    """Makes arrays of one shape of the records of a source.
+    """Decodes the records of a source to arrays of one shape.
 
     Args:
       source: the records.
-      canvas: side in pixels of the square that an image of any size is decoded into,
-        scaled down where it is larger. Not used where all images have one size.
-      num_channels: 1 (gray) or 3 (color) for images of many sizes; those of one size
-        keep theirs.
-      on_bad_image: ``"replace"`` takes the next good image in the place of one that
-        cannot be decoded; ``"fail"`` stops.
-      value_range: which stored values become black and white; see ``value_range``.
-      page: which page of a stack, from 0, or from the end if negative; ``"all"`` makes
-        one channel of each page, in place of ``num_channels``. None: the first, with a
-        warning where there are more.
-      channels: numbers of the channels that are kept, in their order; None: all.
+      canvas: side in pixels of the square padded image that images of different sizes
+        are decoded into; larger images are scaled down. Unused if all images have the
+        same size.
+      num_channels: 1 (gray) or 3 (color) for images of different sizes; images of one
+        size keep their channels.
+      on_bad_image: ``"replace"`` replaces a corrupt image by the next one that can be
+        decoded; ``"fail"`` raises an error.
+      value_range: which stored values become black and white; see ``pixel_options``.
+      page: page of a multi-page image, from 0, or from the end if negative; ``"all"``
+        turns each page into a channel and replaces ``num_channels``. None: the first
+        page, with a warning if there are more.
+      channels: indices of the channels to keep, in this order; None: all.
 
     Returns:
-      The source itself if it is in memory, else one that decodes when it is read.
+      The source itself if it is in memory, else a data set that decodes on access.
 
     Raises:
-      UserError: if an option is not one of the choices.
+      UserError: if an option has an invalid value.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> images = data.open_images(data.open_source("synthetic:8x8x3:32"))
+      >>> images.read([0, 5])["images"].shape
+      (2, 8, 8, 3)
     """
     checks.check_positive_int("canvas", canvas)
     if num_channels not in (1, 3):
@@ -289,23 +304,24 @@ def open_images(
 
 
 def pack_reasons(reasons: list[str]) -> np.ndarray:
-    """Returns the bytes of the reasons as ``Samples`` holds them."""
+    """Encodes the reasons as the bytes stored in ``Samples``."""
     return np.frombuffer(json.dumps(reasons).encode() if reasons else b"", np.uint8)
 
 
 def unpack_reasons(packed: np.ndarray) -> list[str]:
-    """Returns the reasons, in the order of the rows whose record is bad."""
+    """Decodes the reasons, in the order of the rows that were replaced."""
     return json.loads(packed.tobytes()) if packed.size else []
 
 
+@final
 class CorruptImages:
-    """What a run knows of its bad images."""
+    """Counts the corrupt images of a run and logs each of them once."""
 
     def __init__(self, images: Dataset):
-        """Starts with none.
+        """Starts with a count of zero.
 
         Args:
-          images: the records, for their titles.
+          images: the records, for the names in log messages.
         """
         self._images = images
         self._named: set[int] = set()
@@ -314,13 +330,13 @@ class CorruptImages:
     def note(
         self, requested: np.ndarray, shown: np.ndarray, reasons: list[str]
     ) -> None:
-        """Counts the images that others stand in for, and names the new ones.
+        """Counts the replaced images of a batch, and logs those that are new.
 
         Args:
-          requested: numbers of the records of a batch, shape [b].
-          shown: numbers of the records that stand there, shape [b].
-          reasons: why, for each place where the two differ; empty where the images were
-            named when they were
+          requested: indices of the requested records, shape [b].
+          shown: indices of the records actually returned, shape [b].
+          reasons: one reason for each position where the two differ; empty if these
+            images were logged before.
         """
         rows = np.flatnonzero(requested != shown)
         self._count += len(rows)
@@ -329,13 +345,13 @@ class CorruptImages:
             if index not in self._named:
                 self._named.add(index)
                 _log.warning(
-                    "Corrupt image %s: %s. %s takes its place.",
+                    "Corrupt image %s: %s. It is replaced by %s.",
                     self._images.title_of(index),
                     reason,
                     self._images.title_of(int(shown[row])),
                 )
 
     def take_count(self) -> int:
-        """Returns how many places were taken since the last call."""
+        """Returns the number of replaced images since the last call, and resets it."""
         count, self._count = self._count, 0
         return count

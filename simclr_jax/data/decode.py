@@ -1,8 +1,9 @@
-"""Image files to arrays: upright, of a bounded size, and bad ones told from good ones.
+"""Decoding of image files to upright arrays of bounded size; detects corrupt files.
 
-JPEG is decoded by libjpeg-turbo (simplejpeg) at the eighth of its size that the canvas
-needs; everything else, and every JPEG out of the ordinary, by Pillow. Nothing global is
-changed, so threads may decode at once; both libraries let others run meanwhile.
+JPEG files are decoded by libjpeg-turbo (simplejpeg), at the smallest multiple of an
+eighth of their size that fills the padded image. All other files, and unusual JPEG
+files, are decoded by Pillow. Decoding is thread-safe, and both libraries release the
+GIL.
 """
 
 import io
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_JPEG_PIXELS = 2**28
-"""Pixels of the largest JPEG, for those that are decoded row by row at a smaller scale:
-phones write 200 million. For every other file the limit is Pillow's, a third of it."""
+"""Largest number of pixels of a JPEG that is decoded row by row at a smaller scale:
+phones write 200 million. Other files have the limit of Pillow, a third of this."""
 
 MIN_FILL = 0.8
-"""The part of ``max_side`` that a JPEG decoded at a multiple of an eighth must reach to
-be kept as it is; four eighths or more always do. Below it the image is decoded one
-eighth larger and resampled to fill ``max_side``."""
+"""Smallest fraction of ``max_side`` that a JPEG decoded at a multiple of an eighth may
+have; four eighths or more always reach it. Otherwise the image is decoded one eighth
+larger and resampled to fill ``max_side``."""
 
 _SAMPLES_PER_PIXEL = 277
 
@@ -35,9 +36,9 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 
 class CorruptImage(Exception):
-    """Bytes that are no image we can or want to read.
+    """Raised for bytes that cannot be decoded as an image.
 
-    The message is a short reason, e.g. ``"truncated"``; only the caller knows the file.
+    The message is a short reason such as ``"truncated"``, without the file name.
     """
 
 
@@ -49,29 +50,30 @@ def decode(
     value_range: pixel_options.ValueRange = pixel_options.FULL_RANGE,
     page: int | Literal["all"] = 0,
 ) -> UInt8[np.ndarray, "h w c"]:
-    """Decodes the file of an image.
+    """Decodes an image file.
 
-    The orientation in its Exif block is applied; transparency lies over white; more
-    than 8 bits become 8 as ``value_range`` says. Gray is the luma of ITU-R 601.
+    The Exif orientation is applied, transparent images are composed over white, and
+    more than 8 bits are converted to 8 according to ``value_range``. Gray is the luma
+    of ITU-R 601.
 
     Args:
       encoded: the bytes of a JPEG (or MPO), PNG, WebP, BMP, TIFF or GIF file.
       num_channels: 3 (RGB) or 1 (gray).
-      max_side: the longest side in pixels that the result may have; None: as it is. A
-        larger image is scaled down, antialiased and with its aspect kept, so that its
-        longest side is ``max_side``, or for a JPEG at least ``MIN_FILL`` of it.
-      value_range: which values become 0 and 255; see ``value_range``.
-      page: which page of a TIFF or frame of an animation, from 0, or from the end if
-        negative; ``"all"`` makes one channel of each page, in place of
+      max_side: longest allowed side in pixels; None: no limit. A larger image is scaled
+        down, antialiased and with its aspect ratio, so that its longest side is
+        ``max_side``, or for a JPEG at least ``MIN_FILL`` of it.
+      value_range: which values become 0 and 255; see ``pixel_options``.
+      page: page of a TIFF or frame of an animation, from 0, or from the end if
+        negative; ``"all"`` turns each page into a channel and replaces
         ``num_channels``.
 
     Returns:
-      The pixels, uint8 in [0, 255]. Never larger than the image itself.
+      The pixels, uint8 in [0, 255]. Images are never enlarged.
 
     Raises:
-      CorruptImage: if the bytes cannot be decoded, or make more pixels than
+      CorruptImage: if the bytes cannot be decoded, or have more pixels than
         ``MAX_JPEG_PIXELS`` or ``PIL.Image.MAX_IMAGE_PIXELS``.
-      UserError: if an option is wrong.
+      UserError: if an option is invalid.
       DataError: if Pillow or simplejpeg is not installed.
     """
     if num_channels not in (1, 3):
@@ -95,7 +97,7 @@ def decode(
 def _decode_jpeg(
     encoded: bytes, num_channels: int, max_side: int | None
 ) -> np.ndarray | None:
-    """Returns the pixels, or None where it is not for libjpeg-turbo to decide."""
+    """Returns the pixels, or None if Pillow must decode the file."""
     import simplejpeg
 
     try:
@@ -106,7 +108,7 @@ def _decode_jpeg(
         return None
     height, width = int(header[0]), int(header[1])
     exif, is_sequential = _read_segments(encoded)
-    # Otherwise the memory needed grows with the image, however small the result.
+    # Otherwise memory is proportional to the image, however small the result.
     is_bounded = is_sequential and max_side is not None
     _check_pixels(height, width, MAX_JPEG_PIXELS if is_bounded else _pillow_limit())
     eighths = _eighths(max(height, width), max_side)
@@ -114,7 +116,7 @@ def _decode_jpeg(
         pixels = simplejpeg.decode_jpeg(
             encoded,
             "RGB" if num_channels == 3 else "GRAY",
-            min_height=-(-height * eighths // 8),  # as libjpeg rounds, so that it
+            min_height=-(-height * eighths // 8),  # rounded like libjpeg, so that it
             min_width=-(-width * eighths // 8),  # chooses exactly this scale
         )
     except Exception as error:
@@ -125,7 +127,7 @@ def _decode_jpeg(
 
 
 def _eighths(longest: int, max_side: int | None) -> int:
-    """Returns at how many eighths of its size a JPEG is decoded."""
+    """Returns the scale at which a JPEG is decoded, in eighths."""
     if max_side is None or longest <= max_side:
         return 8
     eighths = 8 * max_side // longest
@@ -133,11 +135,11 @@ def _eighths(longest: int, max_side: int | None) -> int:
 
 
 def _read_segments(jpeg: bytes) -> tuple[bytes, bool]:
-    """Walks the header of a JPEG, which takes a tenth of the time of a search.
+    """Reads the header segments of a JPEG, in a tenth of the time of a search.
 
     Returns:
-      Its Exif block, empty if there is none; and whether all of its colors come in one
-      sequential scan, so that no decoder has to hold the whole image.
+      The Exif block, empty if there is none; and whether one sequential scan holds all
+      colors, so that the decoder need not hold the whole image.
     """
     exif, num_colors, position = b"", None, 2
     while position + 10 <= len(jpeg) and jpeg[position] == 0xFF:
@@ -157,9 +159,9 @@ def _read_segments(jpeg: bytes) -> tuple[bytes, bool]:
 
 
 def _orientation(exif: object) -> int:
-    """Returns the orientation in an Exif block, 1 to 8; 1 (upright) if it tells none.
+    """Returns the orientation in an Exif block, 1 to 8; 1 (upright) if it is missing.
 
-    Pillow would take ten times as long, and warn of damage that matters to nobody.
+    Pillow would take ten times as long, and warn of irrelevant damage.
     """
     tiff = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
     value = _read_tag(tiff, 0x0112)
@@ -167,7 +169,7 @@ def _orientation(exif: object) -> int:
 
 
 def _read_tag(tiff: bytes, wanted: int) -> int | None:
-    """Returns the number in a tag of the first page of a TIFF; None without one."""
+    """Returns the value of a tag in the first page of a TIFF; None if it is missing."""
     try:
         order = {b"II": "<", b"MM": ">"}[tiff[:2]]
         (start,) = struct.unpack_from(order + "I", tiff, 4)
@@ -183,7 +185,7 @@ def _read_tag(tiff: bytes, wanted: int) -> int | None:
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undoes an orientation (Exif 2.32, section 4.6.4, tag 274)."""
+    """Rotates pixels to be upright (Exif 2.32, section 4.6.4, tag 274)."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -211,27 +213,27 @@ def _decode_with_pillow(
                 _flattened(frame, 1 if page == "all" else num_channels)
                 for frame in _pages(image, page)
             ]
-            # Known after loading; a TIFF tells none, since it has been turned already.
+            # Known only after loading; Pillow has already rotated TIFF files.
             orientation = _orientation(image.info.get("exif"))
             values = planes[0] if page != "all" else _stacked(planes)
             pixels = _fitted(to_bytes(values, value_range), max_side)
             return _upright(pixels, orientation)
     except CorruptImage:
         raise
-    # Decoders answer damage with a dozen kinds of exception, even IndexError.
+    # Decoders raise a dozen types of exceptions for damage, even IndexError.
     except Exception as error:
         raise CorruptImage(_reason(error, encoded)) from error
 
 
 def _pages(image: "Image.Image", page: int | Literal["all"]) -> Iterator["Image.Image"]:
-    """Yields the page that is asked for, or all of them, loaded."""
+    """Loads and yields the requested page, or all pages."""
     if page == 0:
         numbers = range(1)
     else:
         count = getattr(image, "n_frames", 1)
         numbers = range(count) if page == "all" else [page + count * (page < 0)]
         if not 0 <= numbers[0] < count:
-            raise CorruptImage(f"it has {count} pages, but page {page} is asked for")
+            raise CorruptImage(f"it has {count} pages, but page {page} was requested")
     for number in numbers:
         if number:
             image.seek(number)
@@ -241,11 +243,11 @@ def _pages(image: "Image.Image", page: int | Literal["all"]) -> Iterator["Image.
 
 
 def _flattened(image: "Image.Image", num_channels: int) -> np.ndarray:
-    """Returns an image as RGB or gray, over white where it is transparent.
+    """Converts an image to RGB or gray, composed over white if it is transparent.
 
     Returns:
-      uint8 [h w 3] or [h w 1]; gray of more than 8 bits as it is stored, repeated for
-      three channels.
+      uint8 [h w 3] or [h w 1]; gray of more than 8 bits keeps its type and is repeated
+      for three channels.
     """
     from PIL import Image
 
@@ -260,10 +262,10 @@ def _flattened(image: "Image.Image", num_channels: int) -> np.ndarray:
 
 
 def to_bytes(values: np.ndarray, value_range: pixel_options.ValueRange) -> np.ndarray:
-    """Brings the values of an image into [0, 255]; see ``pixel_options.to_bytes``.
+    """Converts the values of an image to [0, 255]; see ``pixel_options.to_bytes``.
 
     Raises:
-      CorruptImage: if they cannot be.
+      CorruptImage: if the values are invalid.
     """
     try:
         return pixel_options.to_bytes(values, value_range)
@@ -272,14 +274,14 @@ def to_bytes(values: np.ndarray, value_range: pixel_options.ValueRange) -> np.nd
 
 
 def _stacked(planes: list[np.ndarray]) -> np.ndarray:
-    """Returns gray pages as the channels of one image."""
+    """Stacks gray pages as the channels of one image."""
     if len({(plane.shape, plane.dtype) for plane in planes}) > 1:
         raise CorruptImage("its pages differ in size or in depth")
     return np.concatenate(planes, axis=2)
 
 
 def _fitted(pixels: np.ndarray, max_side: int | None) -> np.ndarray:
-    """Returns an image scaled down to a longest side; the same if it is no larger."""
+    """Scales an image down to a longest side; smaller images are returned unchanged."""
     from PIL import Image
 
     if max_side is None or max(pixels.shape[:2]) <= max_side:
@@ -299,7 +301,7 @@ def _pixels_of(image: "Image.Image", max_side: int) -> np.ndarray:
     from PIL.Image import Resampling
 
     if max(image.size) > max_side:
-        # Means over blocks first, then a triangle as wide as what becomes one pixel.
+        # Block means first, then a triangle filter as wide as one output pixel.
         image.thumbnail((max_side, max_side), Resampling.BILINEAR, reducing_gap=3.0)
     return np.array(image).reshape(image.height, image.width, -1)
 

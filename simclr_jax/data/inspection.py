@@ -1,45 +1,46 @@
-"""Looks at a few images of a set and says what of them would not reach the encoder.
+"""Samples images of a data set and warns of information lost by decoding.
 
-No jax here.
+Does not import JAX.
 """
 
 import dataclasses
 import io
 import logging
 import statistics
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from simclr_jax.core import errors
 
 NUM_SAMPLED = 16
-"""Images that are looked at; which ones depends on the number of images alone."""
+"""Number of sampled images; the choice depends only on the number of images."""
 
 SMALL_SPAN = 32
-"""Gray levels of 255: a set whose images span fewer is warned of."""
+"""Span in gray levels (of 255) below which a warning is logged."""
 
 _CONSTANT_SPAN = 4
 
 _OUTLIERS = (0.1, 99.9)
-"""Percentiles between which an image spans its levels, so that dust does not count."""
+"""Percentiles that define the span of an image, so that outliers are ignored."""
 
 _log = logging.getLogger("simclr_jax")
 
 _warned: set[str] = set()
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """What the file of an image holds.
+    """Properties of a stored image.
 
     Attributes:
       num_pages: pages of a TIFF, frames of an animation.
-      bits: of each value.
+      bits: bits per value.
       is_color: whether it has several channels.
-      is_transparent: whether some of it may be transparent.
-      low: least value of its first page, without outliers; None where not known.
-      high: greatest value, likewise.
+      is_transparent: whether it may have transparent pixels.
+      low: smallest value of the first page without outliers; None if unknown.
+      high: largest value, likewise.
     """
 
     num_pages: int = 1
@@ -51,7 +52,7 @@ class Stored:
 
 
 def describe(image: np.ndarray | bytes) -> Stored:
-    """Returns what an image holds as it is stored; the defaults if it is damaged.
+    """Returns the properties of a stored image; the defaults if it is damaged.
 
     Args:
       image: as in ``sources.Record``.
@@ -71,12 +72,12 @@ def describe(image: np.ndarray | bytes) -> Stored:
                 return Stored(num_pages, bits, is_color, opened.has_transparency_data)
             low, high = np.percentile(np.asarray(opened), _OUTLIERS)
             return Stored(num_pages, bits, low=float(low), high=float(high))
-    except Exception:  # Pillow answers damage with a dozen kinds of exception.
+    except Exception:  # Pillow raises a dozen types of exceptions for damage.
         return Stored()
 
 
 def warn_of_losses(images: Any) -> None:
-    """Warns once of images that are nearly constant, and of what decoding drops.
+    """Warns once of nearly constant images and of pages dropped by decoding.
 
     Args:
       images: a ``Dataset``; ``NUM_SAMPLED`` of its images are read.
@@ -94,7 +95,7 @@ def warn_of_losses(images: Any) -> None:
             samples = images.read([number])
             source = getattr(images, "source", None)
             image = source.__getitems__([number])[0]["image"] if source else None
-        except errors.DataError:  # Said again where the image is needed.
+        except errors.DataError:  # raised again when the image is used
             continue
         height, width = samples["sizes"][0]
         pixels = samples["images"][0, :height, :width]
@@ -109,7 +110,7 @@ def warn_of_losses(images: Any) -> None:
 def _warn_of_small_span(
     name: str, stored: list[Stored], spans: list[np.ndarray]
 ) -> None:
-    """Warns where most of the images use a few gray levels only."""
+    """Warns if most of the images use only a few gray levels."""
     widths = [float(high - low) for low, high in spans]
     median = statistics.median(widths)
     if median >= SMALL_SPAN:
@@ -124,7 +125,7 @@ def _warn_of_small_span(
     if known:
         least = min(s.low for s in known if s.low is not None)
         most = max(s.high for s in known if s.high is not None)
-        as_stored = f" Stored are values from {least:g} to {most:g}."
+        as_stored = f" Stored values range from {least:g} to {most:g}."
         proposed = f"{least:g}:{most if most > least else least + 1:g}"
     if any(s.bits > 8 and s.is_color for s in stored):
         as_stored += " Of 16-bit color the upper 8 bits are read."
@@ -132,14 +133,14 @@ def _warn_of_small_span(
         "%s: as the encoder sees them, the images %s. Half of %d sampled ones span at "
         "most %.0f of 255 levels; all lie in %.0f to %.0f.%s Set data.range=%s (one "
         "range for all), data.range=percentiles or data.range=image (each image by its "
-        "own), unless that is meant.",
+        "own), unless this is intended.",
         *(name, is_what, len(spans), median, low, high),
         *(as_stored, proposed),
     )
 
 
 def _warn_of_pages(images: Any, stored: list[Stored]) -> None:
-    """Warns where pages are dropped that nobody decided on."""
+    """Warns if pages are dropped by default."""
     counts = [s.num_pages for s in stored if s.num_pages > 1]
     if not counts or getattr(images, "page", 0) is not None:
         return
@@ -161,7 +162,7 @@ def _note_transparency(name: str, stored: list[Stored]) -> None:
 
 
 def _bits(opened: Any, encoded: bytes) -> int:
-    """Returns the bits of each value, which Pillow tells of gray only."""
+    """Returns the bits per value, which Pillow reports only for gray images."""
     if opened.format == "PNG":
         return encoded[24]
     if opened.format == "TIFF":

@@ -1,20 +1,20 @@
-"""The options that choose pixels: ``value_range``, ``page`` and ``channels``.
+"""Options that select pixels: ``value_range``, ``page`` and ``channels``.
 
-No module here imports jax but ``batches``.
-
-Cameras and microscopes write 12 or 14 bits into 16, or a small part of them: divided by
-the range of the type, such an image is black. The options:
+Cameras and microscopes store 12 or 14 bits in 16-bit files, or use a small part of the
+range: scaled by the range of the type, such images are black. ``value_range`` selects
+the values that become black and white:
 
 ===============  =======================================================================
-option           what becomes black and what white
+value            black and white
 ===============  =======================================================================
-``full``         the range of the type: 0 and 65,535 of 16 bits, 0 and 1 of floats
-``LOW:HIGH``     these values in all images, as in ``"0:4095"``
-``image``        the least and the greatest value of each image
+``full``         the range of the type: 0 and 65,535 for 16 bits, 0 and 1 for floats
+``LOW:HIGH``     these values for all images, as in ``"0:4095"``
+``image``        the smallest and the largest value of each image
 ``percentiles``  the 1st and the 99th percentile of each image
 ===============  =======================================================================
 
-What lies outside is clipped. All channels of an image share one range.
+Values outside the range are clipped. All channels of an image share one range. Does not
+import JAX.
 """
 
 import dataclasses
@@ -31,14 +31,14 @@ FULL_RANGE = "full"
 PER_IMAGE = {"image": (0.0, 100.0), "percentiles": (1.0, 99.0)}
 
 ValueRange = str | tuple[float, float]
-"""One of the names of the table, or the two values that become 0 and 255."""
+"""A name in the table above, or the two values that become 0 and 255."""
 
 
 def parse_value_range(option: str | tuple[float | int, float | int]) -> ValueRange:
-    """Returns a range as an option writes it: a name, ``"LOW:HIGH"``, or two numbers.
+    """Parses a range: a name, ``"LOW:HIGH"``, or a pair of numbers.
 
     Raises:
-      UserError: if it is none of them, or LOW is not below HIGH.
+      UserError: if the option has another form, or LOW is not below HIGH.
     """
     if option == FULL_RANGE or option in PER_IMAGE:
         return option
@@ -56,17 +56,16 @@ def parse_value_range(option: str | tuple[float | int, float | int]) -> ValueRan
 
 
 def to_bytes(values: np.ndarray, value_range: ValueRange = FULL_RANGE) -> np.ndarray:
-    """Brings the values of one image into [0, 255].
+    """Converts the values of one image to [0, 255].
 
     Args:
-      values: of any real type and shape.
-      value_range: as ``parse_value_range`` returns it. ``"full"`` takes whole numbers
-        as 16 bits, and floating-point numbers as [0, 1], or as [0, 255] if one
-        exceeds 1.
+      values: pixels of any real type and shape.
+      value_range: a result of ``parse_value_range``. ``"full"`` interprets integers as
+        16 bits, and floating-point numbers as [0, 1], or as [0, 255] if a value exceeds
+        1.
 
     Returns:
-      uint8, of the same shape; ``values`` themselves where they are that already and
-      the range is full.
+      uint8, of the same shape; ``values`` itself if it is uint8 and the range is full.
 
     Raises:
       ValueError: if a value is not finite or, with ``"full"``, beyond the type's range.
@@ -85,7 +84,7 @@ def to_bytes(values: np.ndarray, value_range: ValueRange = FULL_RANGE) -> np.nda
 
 
 def _full(values: np.ndarray) -> np.ndarray:
-    """Brings 16-bit, 32-bit and floating-point gray into [0, 255]."""
+    """Converts 16-bit, 32-bit and floating-point gray to [0, 255]."""
     low, high = values.min(), values.max()
     is_float = values.dtype.kind == "f"
     limit = 255 if is_float else 65535
@@ -100,14 +99,14 @@ def _full(values: np.ndarray) -> np.ndarray:
 
 
 _TRIED = 20
-"""Records that are looked at for one that tells the number of pages."""
+"""Number of records that are tried for one that has a number of pages."""
 
 
 def parse_page(page: int | str) -> int:
-    """Returns the number of a page, also where an option writes it as text.
+    """Parses the index of a page, a number or text.
 
     Raises:
-      UserError: if it is no whole number.
+      UserError: if it is not an integer.
     """
     try:
         return int(page)
@@ -118,10 +117,10 @@ def parse_page(page: int | str) -> int:
 
 
 def count_pages(source: sources.Source) -> int:
-    """Returns the number of pages of the first image of a source that can be opened.
+    """Counts the pages of the first image of a source that can be opened.
 
     Raises:
-      UserError: if the images are arrays, or all of one size: those have no pages.
+      UserError: if the images have one size or are arrays, which have no pages.
       DataError: if none of the first images can be opened.
     """
     from PIL import Image
@@ -138,25 +137,25 @@ def count_pages(source: sources.Source) -> int:
         try:
             with Image.open(io.BytesIO(image)) as opened:
                 return getattr(opened, "n_frames", 1)
-        except Exception:  # Of damage there are a dozen kinds; the next may be whole.
+        except Exception:  # Damaged (a dozen types); the next image may be intact.
             continue
     raise errors.DataError(
-        f"{source.name}: none of its first {_TRIED} images can be opened, so that the "
-        "number of pages is not known. Are these images?"
+        f"{source.name}: none of its first {_TRIED} images can be opened, so the "
+        "number of pages is unknown. Are these images?"
     )
 
 
 def check_channels(
     images: Any, channels: Sequence[int] | None
 ) -> tuple[int, ...] | None:
-    """Returns the numbers of channels as a tuple; None for all.
+    """Returns the indices of the selected channels as a tuple; None for all.
 
     Args:
       images: a ``Dataset`` with all its channels.
-      channels: their numbers, from 0.
+      channels: indices of channels, from 0.
 
     Raises:
-      UserError: if there is no such channel.
+      UserError: if a channel does not exist.
     """
     if channels is None:
         return None
@@ -176,15 +175,15 @@ def convert_arrays(
     value_range: ValueRange = FULL_RANGE,
     channels: Sequence[int] | None = None,
 ) -> sources.ArraySource:
-    """Applies a range and a choice of channels to images in memory.
+    """Applies a value range and a selection of channels to images in memory.
 
     Args:
-      source: the images. A range that made them bytes is not applied again.
-      value_range: see ``value_range``.
+      source: the images. A range that was already applied is not applied again.
+      value_range: see the module docstring.
       channels: see ``check_channels``.
 
     Returns:
-      The source itself where there is nothing to do.
+      The converted source; the source itself if nothing changes.
     """
     numbers = check_channels(source, channels)
     is_stretched = value_range not in (FULL_RANGE, source.value_range)
@@ -196,7 +195,7 @@ def convert_arrays(
         for number, image in enumerate(images):
             stretched[number] = to_bytes(image, value_range)
         images = stretched
-    # Not a copy of the source itself, which may read its images from a file again.
+    # Not dataclasses.replace: a subclass may read its images from a file again.
     kept = {
         field.name: getattr(source, field.name)
         for field in dataclasses.fields(sources.ArraySource)

@@ -1,8 +1,8 @@
-"""Decoded batches in order, read ahead by threads or by worker processes.
+"""Prefetching of decoded batches, in order, by threads or worker processes.
 
-A batch is read in pieces of a few megabytes, so that all workers share one batch and
-what is read ahead stays small however large a batch is. The batches do not depend on
-the number of workers: piece k holds the same records whoever reads it.
+A batch is read in pieces of a few megabytes, so that all workers share the work of one
+batch and the prefetch buffer stays small even for large batches. Piece k always holds
+the same records, so the batches do not depend on the number of workers.
 """
 
 import dataclasses
@@ -30,12 +30,12 @@ from simclr_jax.data import dataset
 from simclr_jax.data.sources import base as sources
 
 PIECE_BYTES = 1 << 22
-"""Decoded bytes that are read at a time."""
+"""Decoded size in bytes of one piece."""
 
 THREADS_PER_WORKER = 4
 
 _GRAIN = "grain-process-prefetch"
-"""How the names of grain's processes begin."""
+"""Prefix of the names of grain's worker processes."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -44,7 +44,7 @@ _log = logging.getLogger("simclr_jax")
 
 @runtime_checkable
 class Rows(Protocol):
-    """The record numbers of each batch, by its number; ``BatchOrder`` is one."""
+    """The record indices of each batch, by its index; ``BatchOrder`` is one."""
 
     def __len__(self) -> int: ...
 
@@ -52,7 +52,13 @@ class Rows(Protocol):
 
 
 def default_num_workers() -> int:
-    """Returns one worker for each four cores; none where there are fewer."""
+    """Returns one worker per four CPU cores; 0 on machines with fewer.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> data.default_num_workers() >= 0
+      True
+    """
     return (os.cpu_count() or 1) // THREADS_PER_WORKER
 
 
@@ -64,21 +70,28 @@ def iterate_batches(
     num_workers: int = 0,
     num_threads: int = 16,
 ) -> Generator[sources.Samples, None, None]:
-    """Yields batches of decoded records, in order, reading ahead.
+    """Yields batches of decoded records in order, with prefetching.
 
     Args:
       images: the records.
-      rows: which records are in which batch; every batch has as many.
-      start: number of the first batch.
-      num_workers: processes that read and decode; 0: threads of this process, which is
-        also what arrays in memory get, since there is nothing to decode.
-      num_threads: threads, if there are no workers.
+      rows: the record indices of each batch; all batches have the same size.
+      start: index of the first batch.
+      num_workers: worker processes that read and decode; 0: threads of this process.
+        Arrays in memory always use threads, as there is nothing to decode.
+      num_threads: number of threads if there are no workers.
 
     Yields:
-      The samples of batch ``start``, ``start + 1``, ... to the last.
+      The samples of batches ``start``, ``start + 1``, ... to the last.
 
     Raises:
-      DataError: if an image is bad and nothing takes its place, or a worker dies.
+      DataError: if an image is corrupt and cannot be replaced, or a worker dies.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> images = data.open_images(data.open_source("synthetic:8x8x3:32"))
+      >>> order = data.BatchOrder(num_images=32, batch_size=8, num_steps=3, seed=0)
+      >>> [len(samples["labels"]) for samples in data.iterate_batches(images, order)]
+      [8, 8, 8]
     """
     if start >= len(rows):
         return
@@ -107,8 +120,8 @@ def iterate_batches(
         code = str(error).split("exit code ")[-1].split(".")[0]
         raise errors.DataError(
             f"A worker process of the input pipeline ended (exit code {code}; -9 is a "
-            "kill, often for want of memory). The same command continues the run; with "
-            "--config.data.num_workers=0 the main process decodes by itself."
+            "kill, often for lack of memory). The same command continues the run; with "
+            "--config.data.num_workers=0 the main process decodes the images."
         ) from error
     finally:
         iterator.close()
@@ -119,14 +132,14 @@ def iterate_batches(
 
 @dataclasses.dataclass(frozen=True)
 class _Pieces:
-    """The batches cut into pieces, as a sequence that grain reads by index.
+    """The batches split into pieces, as a sequence that grain reads by index.
 
     Attributes:
       images: the records.
-      rows: which records are in which batch.
-      start: number of the first batch.
-      size: records in a piece; the last of a batch may have fewer.
-      per_batch: pieces in a batch.
+      rows: the record indices of each batch.
+      start: index of the first batch.
+      size: records per piece; the last piece of a batch may have fewer.
+      per_batch: pieces per batch.
     """
 
     images: dataset.Dataset
@@ -145,14 +158,14 @@ class _Pieces:
 
 
 def _cut(images: dataset.Dataset, rows: Rows, start: int) -> _Pieces:
-    """Chooses the size of the pieces."""
+    """Chooses the size of the pieces and splits the batches."""
     num_rows = len(rows[start])
     size = max(PIECE_BYTES // math.prod(images.image_shape), 1)
     return _Pieces(images, rows, start, size=size, per_batch=-(-num_rows // size))
 
 
 def _join(pieces: list[sources.Samples]) -> sources.Samples:
-    """Copies the pieces of a batch, which may be shared memory, into one."""
+    """Copies the pieces of a batch, which may be in shared memory, into one batch."""
     reasons = [dataset.unpack_reasons(piece["reasons"]) for piece in pieces]
     joined: Any = {
         name: np.concatenate([cast(Any, piece)[name] for piece in pieces])
@@ -167,16 +180,16 @@ def _join(pieces: list[sources.Samples]) -> sources.Samples:
 
 
 def _parse_flags() -> None:
-    """Lets grain read its own absl flags where nobody has parsed any."""
+    """Marks absl flags as parsed, so that grain can read its own."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
 
 
 def allowed_workers(num_workers: int) -> int:
-    """Returns how many workers may be started: none from within another worker.
+    """Returns the number of workers that may be started: 0 in a worker process.
 
-    Python lets no daemonic process have children. That is said once; threads then do
-    the work.
+    Python does not allow children of daemonic processes. A warning is logged once, and
+    threads are used instead.
     """
     if num_workers and multiprocessing.current_process().daemon:
         _warn_once()
@@ -185,12 +198,12 @@ def allowed_workers(num_workers: int) -> int:
 
 
 def keep_main_module_out() -> None:
-    """Lets grain's workers start without importing the script that runs.
+    """Prevents grain's workers from importing the main script.
 
-    ``multiprocessing`` imports it into each process that it spawns. A script without
-    ``if __name__ == "__main__"`` would run once more there, and standard input or a
-    cell of a notebook cannot be imported. What grain's workers need they get by value
-    (cloudpickle), so nothing is missed, and they need not import JAX.
+    ``multiprocessing`` imports it in each process that it spawns. A script without
+    ``if __name__ == "__main__"`` would run again there, and standard input or a
+    notebook cell cannot be imported. Grain's workers receive everything they need by
+    value (cloudpickle), so they do not need the import, nor JAX.
     """
     spawn: Any = multiprocessing.spawn
     original = spawn.get_preparation_data
@@ -212,12 +225,12 @@ def keep_main_module_out() -> None:
 
 
 def start_worker(parent: int, worker: int, num_workers: int) -> None:
-    """Leaves signals to the parent, a process number, and never outlives it.
+    """Initializes a worker: ignores signals, and exits when the parent does.
 
     Args:
-      parent: the process that started this one.
-      worker: number of this one.
-      num_workers: how many there are.
+      parent: process id of the parent.
+      worker: index of this worker.
+      num_workers: number of workers.
     """
     del worker, num_workers
     for number in _SIGNALS:
@@ -232,10 +245,10 @@ def start_worker(parent: int, worker: int, num_workers: int) -> None:
 
 
 def _block_signals() -> None:
-    """Keeps Ctrl-C from a worker whose imports are under way.
+    """Blocks Ctrl-C for a worker that is still importing modules.
 
-    It inherits what the thread that starts it blocks; ``start_worker`` follows later.
-    grain starts workers in threads of its own, never in the main one.
+    A worker inherits the signal mask of the thread that starts it; ``start_worker``
+    runs only later. Grain starts workers in its own threads, never in the main one.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if hasattr(signal, "pthread_sigmask") and not is_main:

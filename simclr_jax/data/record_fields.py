@@ -1,8 +1,8 @@
-"""The fields of a record beside its image: which a source has, and their digests.
+"""Fields of a record other than the image: their description and digests.
 
-A source with class labels has the field ``label``. It has others if its attribute
-``fields`` describes them by name; each of its records then holds an array of that shape
-under that name. No jax here.
+A source with class labels has the field ``label``. Other fields are described by name
+in its attribute ``fields``; each record then holds an array of that shape under that
+name. Does not import JAX.
 """
 
 import hashlib
@@ -17,44 +17,56 @@ from simclr_jax.core.fields import Field
 IMAGE = "image"
 LABEL = "label"
 LABEL_FIELD = Field((), np.int32)
-"""One class number; -1 for a record without a label."""
+"""A class number; -1 for a record without a label."""
 
 
 def extra_fields(images: Any) -> dict[str, Field]:
-    """Returns the fields of a source that are neither the image nor the label.
+    """Returns the fields of a source other than the image and the label.
 
     Args:
-      images: a ``Source`` or ``Dataset``; one without an attribute ``fields`` has none.
+      images: a ``Source`` or ``Dataset``; without an attribute ``fields`` there are
+        none.
+
+    Raises:
+      UserError: if ``fields`` describes the image or the label.
     """
     extra = dict(getattr(images, "fields", None) or {})
     for name in (IMAGE, LABEL):
         if name in extra:
             raise errors.UserError(
                 f"{images.name} describes {name!r} in its attribute 'fields'; expected "
-                "only fields beside the image and the label, which every record has."
+                "only fields other than image and label, which every record has."
             )
     return extra
 
 
 def available_fields(images: Any) -> dict[str, Field]:
-    """Returns every field of a source beside the image, by name.
+    """Returns all fields of a source other than the image, by name.
 
     Args:
       images: a ``Source`` or ``Dataset``.
+
+    Returns:
+      A ``Field`` for each name.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> list(data.available_fields(data.open_source("synthetic:8x8x3:32")))
+      ['label']
     """
     label = {} if images.num_classes is None else {LABEL: LABEL_FIELD}
     return label | extra_fields(images)
 
 
 def check_fields(images: Any, names: Iterable[str]) -> None:
-    """Raises unless a source has all the fields that are named.
+    """Raises an error unless a source has all requested fields.
 
     Args:
       images: a ``Source`` or ``Dataset``.
-      names: fields, ``image`` among them or not.
+      names: the requested fields; ``image`` is always available.
 
     Raises:
-      DataError: names the source, its fields and what to do.
+      DataError: if a field is missing.
     """
     wanted = [name for name in names if name != IMAGE]
     missing = [name for name in wanted if name not in available_fields(images)]
@@ -74,14 +86,14 @@ def check_fields(images: Any, names: Iterable[str]) -> None:
 
 
 def digests_of(images: Any, names: Iterable[str]) -> dict[str, str]:
-    """Returns what tells the contents of fields apart, for the fingerprint of a run.
+    """Returns digests of the contents of fields, for the fingerprint of a run.
 
-    Values that are in memory are summed up. For others the name of the source tells
-    which files they are in, so that the name of the column is enough.
+    Values in memory are hashed. For other values the name of the column suffices,
+    because the name of the source identifies the files.
 
     Args:
       images: a ``Source`` or ``Dataset`` that has the fields.
-      names: fields; the image, for which the name of the source stands, is left out.
+      names: the fields; the image is skipped, as the name of the source identifies it.
 
     Returns:
       Twelve hexadecimal digits, or the name of a column, for each field.
@@ -90,18 +102,25 @@ def digests_of(images: Any, names: Iterable[str]) -> dict[str, str]:
 
 
 def class_names(images: Any) -> tuple[str, ...]:
-    """Returns what to call every class of a source, by number; empty without labels.
+    """Returns the names of the classes of a source by number; empty without labels.
 
     Args:
-      images: a ``Source`` or ``Dataset``; where its classes have no names, those are
-        their numbers.
+      images: a ``Source`` or ``Dataset``.
+
+    Returns:
+      The names; the numbers as text if the classes have no names.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> data.class_names(data.open_source("synthetic:8x8x3:32"))[:3]
+      ('0', '1', '2')
     """
     names = getattr(images, "class_names", None)
     return names or tuple(str(number) for number in range(images.num_classes or 0))
 
 
 def stacked(samples: Mapping[str, Any], name: str) -> np.ndarray:
-    """Returns the values of a field, not the image, in decoded samples: [n, ...]."""
+    """Returns the values of a field other than the image, [n, ...]."""
     return samples["labels"] if name == LABEL else samples["fields"][name]
 
 

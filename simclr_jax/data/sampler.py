@@ -1,26 +1,40 @@
-"""Which images are in batch t: a function of (seed, t) alone. No jax here."""
+"""Batch order: the images of batch t as a function of (seed, t) only.
+
+Does not import JAX.
+"""
 
 import dataclasses
 import functools
+from typing import final
 
 import numpy as np
 
 from simclr_jax.core import errors
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class BatchOrder:
-    """The images of every batch, as a sequence that grain reads by index.
+    """The image indices of every batch, as a sequence that grain reads by index.
 
-    Each epoch is a fresh permutation. The ``num_images % batch_size`` images at its end
-    are left out, so that no batch holds one image twice: the second copy would be
-    its own negative.
+    Each epoch is a new permutation. The last ``num_images % batch_size`` images of an
+    epoch are dropped, so that no batch contains an image twice: two copies of an image
+    would be negatives of each other.
 
     Attributes:
-      num_images: images in the set.
+      num_images: images in the data set.
       batch_size: images in a global batch.
       num_steps: batches in the run.
-      seed: decides every permutation.
+      seed: seed of the permutations.
+
+    Raises:
+      UserError: if ``batch_size`` exceeds ``num_images``.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> order = data.BatchOrder(num_images=10, batch_size=4, num_steps=5, seed=0)
+      >>> order.steps_per_epoch, order[3].shape
+      (2, (4,))
     """
 
     num_images: int
@@ -37,28 +51,29 @@ class BatchOrder:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch."""
+        """Number of complete batches in an epoch."""
         return self.num_images // self.batch_size
 
     def __len__(self) -> int:
         return self.num_steps
 
     def __getitem__(self, step: int) -> np.ndarray:
-        """Returns the image numbers of batch ``step`` (from 0), int32 [batch_size]."""
+        """Returns the image indices of batch ``step`` (from 0), int32 [batch_size]."""
         epoch, position = divmod(int(step), self.steps_per_epoch)
         start = position * self.batch_size
         order = _permutation(self.num_images, self.seed, epoch)
         return order[start : start + self.batch_size]
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class ProcessRows:
-    """The contiguous part of every global batch that one process reads.
+    """The contiguous rows of every global batch that one process reads.
 
     Attributes:
       order: the global batches.
-      process: number of the process, from 0.
-      num_processes: processes in the run; must divide the batch.
+      process: index of the process, from 0.
+      num_processes: number of processes; must divide the batch size.
     """
 
     order: BatchOrder
@@ -69,7 +84,7 @@ class ProcessRows:
         return len(self.order)
 
     def __getitem__(self, step: int) -> np.ndarray:
-        """Returns the image numbers of this process in batch ``step``, int32."""
+        """Returns the image indices of this process in batch ``step``, int32."""
         numbers = self.order[step]
         per_process = len(numbers) // self.num_processes
         start = self.process * per_process

@@ -41,7 +41,7 @@ for _depth in BLOCKS_PER_GROUP:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What an encoder was built from: enough to build it again.
+    """Arguments an encoder was built with, sufficient to rebuild it.
 
     Attributes:
       name: a key of ``ENCODERS``.
@@ -49,6 +49,13 @@ class Spec:
       image_shape: (h, w, c) of the views that it was built for, or None.
       num_channels: c, where no shape was given, or None.
       dtype: type of the activations.
+
+    Example:
+      >>> from flax import nnx
+      >>> from simclr_jax import encoders
+      >>> encoder = encoders.build("convnet", image_shape=(8, 8, 1), rngs=nnx.Rngs(0))
+      >>> encoder.spec.name, encoder.spec.image_shape
+      ('convnet', (8, 8, 1))
     """
 
     name: str
@@ -70,11 +77,11 @@ def build(
     """Builds an encoder by name.
 
     Args:
-      name: ``"convnet"`` or ``"resnet18"``, 34, 50, 101, 152, 200, or what else was
+      name: ``"convnet"`` or ``"resnet18"``, 34, 50, 101, 152, 200, or any name
         registered in ``ENCODERS``.
       image_shape: (h, w, c) of the views that it will be trained on. A ResNet takes its
         channels and its default stem from them, and then images of any size; the
-        convnet takes images of that shape alone.
+        convnet takes images of that shape only.
       num_channels: c, for an encoder that needs no size; that of ``image_shape``
         where there is one.
       dtype: type of the activations; parameters and statistics are float32.
@@ -83,11 +90,19 @@ def build(
 
     Returns:
       A module with ``feature_dim`` that maps [b h w c] to [b feature_dim]; its
-      attribute ``spec`` says what it was built from.
+      attribute ``spec`` records the arguments.
 
     Raises:
       UserError: if the name or an option is unknown (lists the choices), or the encoder
         needs an image shape and there is none.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from simclr_jax import encoders
+      >>> encoder = encoders.build("convnet", image_shape=(8, 8, 1), rngs=nnx.Rngs(0))
+      >>> encoder(jnp.ones((2, 8, 8, 1))).shape
+      (2, 256)
     """
     if image_shape is not None:
         height, width, num_channels = image_shape

@@ -1,10 +1,10 @@
-"""Calling an encoder with per-sample keys, where it takes any.
+"""Calls of encoders, with one key per image if the encoder accepts keys.
 
 An encoder that draws random numbers in training, for dropout or drop path, takes a
 keyword ``keys``: one PRNG key for each image, or None for no randomness (evaluation).
-What it draws for an image must depend on the key of that image alone, as by
-``jax.vmap`` over the keys; then the result does not depend on how a batch is laid out
-over devices or micro-batches.
+The random numbers for an image must depend only on the key of that image, e.g. by
+``jax.vmap`` over the keys. The result is then independent of devices and
+micro-batches.
 """
 
 import inspect
@@ -18,7 +18,7 @@ from simclr_jax.core import types
 def apply(
     encoder: Any, images: types.Images, *, keys: jax.Array | None = None
 ) -> types.Embedding:
-    """Returns the features of images; hands the keys on if the encoder takes them.
+    """Returns the features of images; passes the keys on if the encoder accepts them.
 
     Args:
       encoder: maps images [b h w c] to features [b d]; its ``__call__`` may take a
@@ -28,6 +28,14 @@ def apply(
 
     Returns:
       The features, shape [b d].
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import encoders
+      >>> def encoder(images):
+      ...     return images.mean((1, 2))
+      >>> encoders.apply(encoder, jnp.ones((2, 8, 8, 3))).shape
+      (2, 3)
     """
     if takes_keys(encoder):
         return encoder(images, keys=keys)
@@ -35,13 +43,18 @@ def apply(
 
 
 def takes_keys(encoder: Any) -> bool:
-    """Returns whether an encoder names ``keys`` among its keyword arguments.
+    """Returns whether an encoder accepts the keyword argument ``keys``.
 
     Args:
       encoder: a module or a function of images.
 
     Returns:
-      True if ``apply`` hands keys on to it.
+      True if ``apply`` passes keys to it.
+
+    Example:
+      >>> from simclr_jax import encoders
+      >>> encoders.takes_keys(lambda images, *, keys=None: images)
+      True
     """
     parameter = inspect.signature(encoder).parameters.get("keys")
     return parameter is not None and parameter.kind in (

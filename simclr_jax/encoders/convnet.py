@@ -1,6 +1,7 @@
-"""A small convolutional encoder for digits and thumbnails, fit for a laptop."""
+"""Small convolutional encoder for digits and thumbnails."""
 
 import math
+import typing
 
 import jax.numpy as jnp
 from flax import nnx
@@ -15,24 +16,30 @@ class _PooledLayer(rematerialization.Block, layers.ConvNormReLU):
     """Convolution, BatchNorm, ReLU and 2x2 max-pooling."""
 
     def forward(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        """Applies the four in turn."""
+        """Applies convolution, BatchNorm, ReLU and max-pooling."""
         return convolution.max_pool_2x2(layers.ConvNormReLU.__call__(self, x))
 
 
+@typing.final
 class ConvNet(nnx.Module):
     """Two convolutions with pooling, then two residual blocks; features flattened.
 
     3x3 convolution to 32 channels, BatchNorm, ReLU, 2x2 max-pooling; the same to 64
-    channels; two basic residual blocks of 64 channels. The features keep their place
-    in the image: at this width, averaging over the positions loses 7 points of linear
-    accuracy on MNIST. The last BatchNorm of a block starts at scale 1, not 0: in a run
-    of a few hundred steps the blocks have no time to wake up.
+    channels; two basic residual blocks of 64 channels. The features are not averaged
+    over positions: at this width, averaging costs 7 points of linear accuracy on MNIST.
+    The last BatchNorm of a block starts at scale 1, not 0, since a run of a few hundred
+    steps is too short for the blocks to depart from the identity.
 
     Attributes:
       feature_dim: ``h / 4 * w / 4 * 64``.
-      image_shape: the (h, w, c) that the encoder takes; as the features keep their
-        place, it takes no other.
+      image_shape: the (h, w, c) of the images; fixed, since features are not averaged.
       num_channels: c.
+
+    Example:
+      >>> from flax import nnx
+      >>> from simclr_jax import encoders
+      >>> encoders.ConvNet(image_shape=(24, 24, 1), rngs=nnx.Rngs(0)).feature_dim
+      2304
     """
 
     def __init__(
@@ -78,7 +85,7 @@ class ConvNet(nnx.Module):
         return self.endpoints(images)["features"]
 
     def endpoints(self, images: types.Images) -> dict[str, Float[Array, "b ..."]]:
-        """Returns every stage: ``first``, ``second``, ``block1``, ..., ``features``.
+        """Returns the stages: ``first``, ``second``, ``block1``, ..., ``features``.
 
         Args:
           images: shape [b h w c], values in [0, 1].

@@ -1,4 +1,4 @@
-"""ResNet 18 to 200 as SimCLR uses them: stride on the 3x3, any width, two stems.
+"""ResNet-18 to ResNet-200 with a width multiplier and two stems.
 
 He et al. 2015, https://arxiv.org/abs/1512.03385, table 1, with the stride of a
 bottleneck on its 3x3 convolution (known as v1.5). Two details follow the original
@@ -6,6 +6,7 @@ SimCLR code rather than torchvision: the first block of *every* group has a
 convolutional shortcut, and max-pooling pads as "SAME" does.
 """
 
+import typing
 import warnings
 
 import jax.numpy as jnp
@@ -31,13 +32,23 @@ SMALL_IMAGE_LIMIT = 64
 """Images up to this height or width get the small-image stem by default, in pixels."""
 
 
+@typing.final
 class ResNet(nnx.Module):
-    """A residual network; the features are the mean over positions of the last group.
+    """ResNet; the features are the mean over positions of the last group.
 
     Attributes:
       feature_dim: ``512 * width`` for 18 and 34, ``2048 * width`` for the deeper ones.
       num_channels: channels of the images, the only part of their shape that is fixed.
       stem_name: ``"imagenet"`` or ``"small_image"``.
+
+    Example:
+      >>> from flax import nnx
+      >>> from simclr_jax import encoders
+      >>> encoder = nnx.eval_shape(
+      ...     lambda: encoders.ResNet(18, image_shape=(32, 32, 3), rngs=nnx.Rngs(0))
+      ... )
+      >>> encoder.feature_dim, encoder.stem_name
+      (512, 'small_image')
     """
 
     def __init__(
@@ -107,7 +118,7 @@ class ResNet(nnx.Module):
         return self.endpoints(images)["features"]
 
     def endpoints(self, images: types.Images) -> dict[str, Float[Array, "b ..."]]:
-        """Returns every named stage: ``stem``, ``group1`` to ``group4``, ``features``.
+        """Returns the stages: ``stem``, ``group1`` to ``group4``, ``features``.
 
         Args:
           images: shape [b h w c], values in [0, 1].
@@ -129,7 +140,7 @@ class ResNet(nnx.Module):
 
 
 def choose_stem(stem: str, image_shape: tuple[int, int, int] | None) -> str:
-    """Returns the stem to build, with a warning where the choice looks wrong.
+    """Returns the stem to build; warns if the choice does not suit the image size.
 
     Args:
       stem: ``"auto"``, ``"imagenet"`` or ``"small_image"``.

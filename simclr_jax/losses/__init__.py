@@ -1,4 +1,10 @@
-"""Pure functions of arrays: losses in nats and what is read beside them."""
+"""Loss functions: pure functions of embeddings that return a float32 scalar.
+
+``ntxent`` is the loss of SimCLR, ``supcon`` of SupCon, ``info_nce`` of MoCo and CLIP,
+``negative_cosine`` of BYOL and SimSiam. The ``..._with_metrics`` variants also return
+diagnostics. The ``..._reference`` variants are dense, follow the papers' equations line
+by line, and serve as the oracle in tests.
+"""
 
 from simclr_jax.losses.bounds import chance_loss, floor_loss
 from simclr_jax.losses.contrastive import ntxent, ntxent_with_metrics

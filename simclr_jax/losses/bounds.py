@@ -1,4 +1,4 @@
-"""The two values between which the NT-Xent of a healthy run moves."""
+"""Expected range of the NT-Xent loss: its value at chance and its practical minimum."""
 
 import math
 
@@ -6,10 +6,11 @@ from simclr_jax.core import checks, errors
 
 
 def chance_loss(batch_size: int) -> float:
-    """The NT-Xent of embeddings that say nothing about the image.
+    """Returns the NT-Xent loss of embeddings that carry no information.
 
-    With equal similarities the positive is one of ``2b - 1`` equal candidates. A run
-    that stays at this value has learned nothing; a collapsed encoder is exactly there.
+    If all similarities are equal, the positive is one of ``2b - 1`` equally likely
+    candidates. A run that stays at this value has learned nothing; a collapsed encoder
+    has exactly this loss.
 
     Args:
       batch_size: images in the (global) batch, b >= 2.
@@ -18,17 +19,22 @@ def chance_loss(batch_size: int) -> float:
       ``ln(2b - 1)``, in nats.
 
     Raises:
-      UserError: if ``batch_size`` is not a whole number of at least two.
+      UserError: if ``batch_size`` is not an integer of at least two.
+
+    Example:
+      >>> from simclr_jax import losses
+      >>> round(losses.chance_loss(256), 3)
+      6.236
     """
     _check_batch_size(batch_size)
     return math.log(2 * batch_size - 1)
 
 
 def floor_loss(batch_size: int, *, temperature: float) -> float:
-    """The NT-Xent of positives at cosine 1 among orthogonal negatives.
+    """Returns the NT-Xent loss of identical positives among orthogonal negatives.
 
-    It is no strict minimum (negatives can lie beyond 90 degrees), but with embeddings
-    of usual width a run does not come below it.
+    This is not a strict minimum, since negatives can be more than 90 degrees apart, but
+    with embeddings of common width the loss of a run stays above it.
 
     Args:
       batch_size: images in the (global) batch, b >= 2.
@@ -39,6 +45,11 @@ def floor_loss(batch_size: int, *, temperature: float) -> float:
 
     Raises:
       UserError: if ``batch_size`` is below two or ``temperature`` is not positive.
+
+    Example:
+      >>> from simclr_jax import losses
+      >>> round(losses.floor_loss(256, temperature=0.1), 3)
+      0.023
     """
     _check_batch_size(batch_size)
     checks.check_positive("temperature", temperature)
@@ -49,5 +60,5 @@ def _check_batch_size(batch_size: int) -> None:
     checks.check_positive_int("batch_size", batch_size)
     if batch_size < 2:
         raise errors.UserError(
-            "batch_size must be at least 2, or there is no negative; got 1."
+            "batch_size must be at least 2, or there are no negatives; got 1."
         )

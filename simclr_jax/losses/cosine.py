@@ -1,4 +1,4 @@
-"""The negative cosine of predictions and targets, as BYOL and SimSiam use it."""
+"""Negative cosine similarity, the loss of BYOL and SimSiam."""
 
 import jax.numpy as jnp
 
@@ -11,20 +11,27 @@ def negative_cosine(p: types.Embedding, z: types.Embedding) -> types.Scalar:
 
       -mean_i <p_i, z_i> / (|p_i| |z_i|)
 
-    The loss of BYOL for one direction is ``2 + 2 * negative_cosine(p, z)``, that of
-    SimSiam ``negative_cosine(p, z)``. The gradient reaches both arguments; stop it with
-    ``jax.lax.stop_gradient`` where the method does. The mean over a batch divided over
-    devices is that over all of it.
+    The loss of BYOL for one direction is ``2 + 2 * negative_cosine(p, z)``, the loss of
+    SimSiam is ``negative_cosine(p, z)``. Both arguments receive a gradient; apply
+    ``jax.lax.stop_gradient`` to the targets as the method requires. If the batch is
+    sharded over devices, the mean is over the global batch.
 
     Args:
       p: predictions, [b d], of any float type; need not be normalized.
-      z: targets, [b d]; row i belongs to ``p[i]``.
+      z: targets, [b d]; row i is the target of ``p[i]``.
 
     Returns:
-      A float32 scalar in [-1, 1]. Rows of zeros count as 0, with a gradient of zero.
+      A float32 scalar in [-1, 1]. A row of zeros contributes 0 and has a gradient of 0.
 
     Raises:
       UserError: if the shapes differ, the rank is not 2, or a type is not float.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import losses
+      >>> predictions = jnp.array([[3.0, 0.0], [0.0, 1.0]])
+      >>> print(losses.negative_cosine(predictions, jnp.eye(2)))
+      -1.0
 
     References:
       Grill et al., "Bootstrap your own latent", 2020, equation 2.

@@ -1,4 +1,4 @@
-"""What is read beside a contrastive loss, off the tiles that it computes anyway."""
+"""Metrics of the contrastive losses, computed from the tiles of the loss."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from simclr_jax.core import types
 from simclr_jax.losses import similarity
 
 _TIE = 4e-6
-"""Cosines closer than this are equal: they come from sums in different order."""
+"""Cosines closer than this count as equal: rounding depends on the summation order."""
 
 
 def of_rows(
@@ -17,16 +17,16 @@ def of_rows(
     *,
     temperature: jax.Array,
 ) -> dict[str, jax.Array]:
-    """Computes what ``metrics`` wants the means of, for rows with one positive each.
+    """Computes per-row terms of ``metrics``, for rows with one positive each.
 
     Args:
       positive: the logit of each row's positive, [1 n].
-      squared_distance: of the scaled row to its positive, [1 n].
-      found: what the rows see of the negatives, with neighbors, [g n].
+      squared_distance: distance^2 from each scaled row to its positive, [1 n].
+      found: the reductions over the negatives, with neighbors, [g n].
       temperature: tau, a float32 scalar.
 
     Returns:
-      Float32 [g n] by name, constants to a gradient.
+      Float32 [g n] by name, without gradient.
     """
     positive, squared_distance, logsumexp, neighbors, temperature = (
         jax.lax.stop_gradient(
@@ -41,7 +41,7 @@ def of_rows(
     )
     is_nearest = positive - neighbors.largest > _TIE / temperature
     margin = positive - logsumexp  # log odds of the positive
-    # The chain rule of entropy: positive or not, and if not, which.
+    # Chain rule of entropy: H(positive or not) + P(not) H(which negative).
     entropy = jax.nn.sigmoid(margin) * jax.nn.softplus(-margin) + jax.nn.sigmoid(
         -margin
     ) * (jax.nn.softplus(margin) + neighbors.entropy)
@@ -57,8 +57,8 @@ def of_rows(
 def loss_and_means(
     of_rows: dict[str, jax.Array],
 ) -> tuple[types.Scalar, dict[str, jax.Array]]:
-    """Returns the mean of ``loss``, [g n], and those of all others by name."""
-    # One mean for all: several devices exchange one small vector, and only once.
+    """Returns the mean of ``loss`` [g n] and the means of all other entries by name."""
+    # One stacked mean, so that the devices run a single collective.
     means = jnp.mean(jnp.stack([*of_rows.values()]), axis=(1, 2))
     of_batch = dict(zip(of_rows, means, strict=True))
     return of_batch.pop("loss"), of_batch
@@ -67,11 +67,11 @@ def loss_and_means(
 def metrics(
     means: dict[str, jax.Array], num_negatives: int, *, temperature: jax.Array
 ) -> types.Metrics:
-    """Turns the means over all rows into metrics.
+    """Computes the metrics from the means over all rows.
 
     Args:
-      means: of what ``of_rows`` returns, float32 scalars.
-      num_negatives: of each row, in the batch of all devices.
+      means: means of the entries of ``of_rows``, float32 scalars.
+      num_negatives: negatives of each row, in the global batch.
       temperature: tau, a float32 scalar.
 
     Returns:
@@ -91,15 +91,16 @@ def metrics(
 def of_anchors(
     found: similarity.Found, *, temperature: jax.Array
 ) -> dict[str, jax.Array]:
-    """Computes what ``anchor_metrics`` wants the sums of, for any number of positives.
+    """Computes per-row terms of ``anchor_metrics``, for any number of positives.
 
     Args:
-      found: what the rows see of all others, with positives and neighbors, [g n].
+      found: the reductions over all other rows, with positives and neighbors, [g n].
       temperature: tau, a float32 scalar.
 
     Returns:
-      Float32 [g n] by name, constants to a gradient; ``is_anchor`` is 1 for rows with
-      positives, and all but it and the entries for all rows are 0 elsewhere.
+      Float32 [g n] by name, without gradient. ``is_anchor`` is 1 for rows with
+      positives and 0 elsewhere; ``contrastive_accuracy``, ``alignment`` and
+      ``floor_loss`` are 0 where ``is_anchor`` is.
     """
     found, temperature = jax.lax.stop_gradient((found, temperature))
     total, count, largest = found.positives
@@ -122,11 +123,11 @@ def of_anchors(
 
 
 def anchor_metrics(sums: dict[str, jax.Array], num_rows: int) -> types.Metrics:
-    """Turns the sums over all rows into the metrics of ``supcon_with_metrics``.
+    """Computes the metrics of ``supcon_with_metrics`` from the sums over all rows.
 
     Args:
-      sums: of what ``of_anchors`` returns, float32 scalars.
-      num_rows: n, in the batch of all devices.
+      sums: sums of the entries of ``of_anchors``, float32 scalars.
+      num_rows: n, the rows of the global batch.
 
     Returns:
       Float32 scalars by name.

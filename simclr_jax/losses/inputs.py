@@ -1,4 +1,4 @@
-"""Checks of the arguments that the losses share."""
+"""Argument checks shared by the loss functions."""
 
 import jax
 import jax.numpy as jnp
@@ -7,14 +7,14 @@ from simclr_jax.core import checks, errors, types
 
 
 def check_views(name: str, a: jax.Array, b: jax.Array, *, fewest: int = 2) -> None:
-    """Raises unless ``a``, ``b`` are float, of one shape [b d], with b >= fewest."""
+    """Raises unless ``a`` and ``b`` are float of equal shape [b d] with b >= fewest."""
     if a.ndim != 2 or a.shape != b.shape:
         raise errors.UserError(
             f"{name} needs two batches of views of the same shape [b d]; "
             f"got a {tuple(a.shape)}, b {tuple(b.shape)}."
         )
     if a.shape[0] < fewest:
-        why = ", or there is no negative" if fewest > 1 else ""
+        why = ", or there are no negatives" if fewest > 1 else ""
         raise errors.UserError(
             f"{name} needs at least {fewest} images{why}; got {a.shape[0]}."
         )
@@ -26,7 +26,7 @@ def check_labeled_views(
 ) -> None:
     """Raises unless ``views`` are float [b v d] with b v >= 2, ``labels`` integer [b].
 
-    Raises, too, unless the mesh divides b, as ``check_mesh`` does.
+    Also raises unless the size of the mesh divides b, like ``check_mesh``.
     """
     if views.ndim != 3 or 0 in views.shape:
         raise errors.UserError(
@@ -58,8 +58,8 @@ def check_queries(
 ) -> None:
     """Raises unless ``query``, ``key`` are float [n d], ``negatives`` [m d] or None.
 
-    Raises, too, if there is no negative, or unless the mesh divides n, as
-    ``check_mesh`` does.
+    Also raises if there are no negatives or the size of the mesh does not divide n,
+    like ``check_mesh``.
     """
     check_views(name, query, key, fewest=2 if negatives is None else 1)
     check_mesh(name, query, mesh)
@@ -76,9 +76,9 @@ def check_queries(
 
 
 def check_temperature(temperature: float | types.Scalar) -> types.Scalar:
-    """Returns ``temperature`` as a float32 scalar; raises if a number is not above 0.
+    """Returns ``temperature`` as a float32 scalar; raises for numbers that are <= 0.
 
-    A traced scalar is taken as it is: its value is not known here.
+    A traced scalar is not checked: its value is unknown while tracing.
     """
     if not isinstance(temperature, jax.Array):
         checks.check_positive("temperature", temperature)
@@ -98,7 +98,7 @@ def check_mesh(name: str, a: jax.Array, mesh: jax.sharding.Mesh | None) -> None:
         f"the batch size of {name}",
         a.shape[0],
         by=mesh.shape[types.DATA_AXIS],
-        remedy="Each device of the mesh's axis 'data' holds as many images.",
+        remedy="Every device along the mesh axis 'data' holds equally many images.",
     )
 
 

@@ -1,4 +1,4 @@
-"""InfoNCE of queries and keys, against a queue of negatives or the batch's own."""
+"""InfoNCE, the loss of MoCo and CLIP: queries against keys of a queue or the batch."""
 
 import jax
 import jax.numpy as jnp
@@ -17,39 +17,46 @@ def info_nce(
     mesh: jax.sharding.Mesh | None = None,
     algorithm: str = "auto",
 ) -> types.Scalar:
-    """Computes InfoNCE of queries with one positive key each, in memory O((n + m) d).
+    """Computes InfoNCE for queries with one positive key each, in O((n + m) d) memory.
 
     With s the cosine similarity, the loss of query i with key i and negatives N is
 
       l(i) = -log( e^(s_ii / tau) / (e^(s_ii / tau) + sum_{j in N} e^(s_ij / tau)) )
 
-    and the loss is its mean over the queries. The negatives are those given, the same
-    for every query, as MoCo's queue; or, with None, the keys of all other queries of
-    the (global) batch, as in CLIP in one direction.
+    and the loss is the mean over the queries. Every query has the same ``negatives``,
+    such as MoCo's queue. If ``negatives`` is None, they are the keys of all other
+    queries in the global batch, as in one direction of CLIP.
 
-    The gradient reaches all arguments; stop it with ``jax.lax.stop_gradient`` where the
-    method does, and what is stopped is not computed either. Forward-mode
+    All arguments receive a gradient; apply ``jax.lax.stop_gradient`` as the method
+    requires, and gradients that are stopped are not computed. Forward-mode
     differentiation is not supported.
 
     Args:
       query: queries, [n d], of any float type; need not be normalized.
       positive: keys, [n d]; row i is the positive of ``query[i]``.
-      negatives: [m d] with m >= 1 of any size, the same on every device of the mesh; or
-        None, with n >= 2.
-      temperature: tau > 0, dimensionless; a number, or a traced scalar, with respect to
-        which the gradient is right too.
-      mesh: the mesh over whose axis "data" queries and keys are divided, n a multiple
-        of its size; None for one device.
-      algorithm: how queries are compared with the keys of other devices, a name in
-        ``ALGORITHMS``; does not affect results. Given negatives need no exchange.
+      negatives: [m d] with m >= 1, replicated on every device of the mesh; or None,
+        which requires n >= 2.
+      temperature: tau > 0, dimensionless; a Python number, or a traced scalar, which
+        also receives a gradient.
+      mesh: the mesh over whose axis "data" queries and keys are sharded; n must be a
+        multiple of the size of that axis. None for one device.
+      algorithm: how queries are compared with the keys of other devices, a key of
+        ``ALGORITHMS``; does not affect results. Unused if ``negatives`` are given.
 
     Returns:
       A float32 scalar in nats; ``ln(m + 1)`` or ``ln(n)`` at chance.
 
     Raises:
-      UserError: if a shape or type is wrong, there is no negative, ``temperature`` is a
-        number that is not positive, the mesh has no axis "data" or that does not divide
-        n, or ``algorithm`` is unknown.
+      UserError: if a shape or type is wrong, there are no negatives, ``temperature``
+        is a number that is not positive, the mesh has no axis "data" or its size does
+        not divide n, or ``algorithm`` is unknown.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import losses
+      >>> query, queue = jnp.ones((2, 4)), jnp.ones((7, 4))  # all alike: ln(7 + 1)
+      >>> print(f"{losses.info_nce(query, query, queue, temperature=0.2):.3f}")
+      2.079
 
     References:
       van den Oord et al., "Representation Learning with Contrastive Predictive Coding",
@@ -72,7 +79,7 @@ def info_nce_with_metrics(
     mesh: jax.sharding.Mesh | None = None,
     algorithm: str = "auto",
 ) -> tuple[types.Scalar, types.Metrics]:
-    """Computes the loss of ``info_nce``, with what tells whether the run is healthy.
+    """Computes the loss of ``info_nce`` and metrics that reveal a collapsed encoder.
 
     Args:
       query: queries, [n d], as for ``info_nce``.
@@ -83,12 +90,21 @@ def info_nce_with_metrics(
       algorithm: as for ``info_nce``.
 
     Returns:
-      The loss, and the float32 scalars of ``ntxent_with_metrics`` by name, constants to
-      a gradient. They are means over the queries, compared with their key and their
-      negatives; ``uniformity`` is that of queries and negatives.
+      The loss, and the metrics of ``ntxent_with_metrics`` by name, float32 scalars
+      without gradient. They are means over the queries, each compared with its key and
+      its negatives; ``uniformity`` is between queries and negatives.
 
     Raises:
-      UserError: as ``info_nce``.
+      UserError: as for ``info_nce``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import losses
+      >>> loss, metrics = losses.info_nce_with_metrics(
+      ...     jnp.eye(4), jnp.eye(4), None, temperature=0.2
+      ... )
+      >>> print(metrics["contrastive_accuracy"])
+      1.0
     """
     inputs.check_queries("info_nce_with_metrics", query, positive, negatives, mesh)
     tau = jax.lax.stop_gradient(jnp.asarray(temperature, jnp.float32))
@@ -108,14 +124,14 @@ def info_nce_with_metrics(
 
 
 def _scaled(query, key, temperature, mesh):
-    """Returns queries and keys in one group, [1 n d]."""
+    """Returns scaled queries and keys as one group of rows each, [1 n d]."""
     tau = inputs.check_temperature(temperature)
     q, k = scaling.divided(query, mesh), scaling.divided(key, mesh)
     return scaling.scaled(q, tau)[None], scaling.scaled(k, tau)[None]
 
 
 def _compare(q, k, negatives, temperature, mesh, **options):
-    """Returns what the queries see of their negatives, and the number of those."""
+    """Returns the reductions over each query's negatives, and how many there are."""
     num_queries = q.shape[1]
     query_id = jnp.arange(num_queries, dtype=jnp.int32)[None]
     if negatives is None:
@@ -138,5 +154,5 @@ def _compare(q, k, negatives, temperature, mesh, **options):
 
 
 def _row_losses(q, k, found):
-    """Returns l of every query, [1 n]."""
+    """Returns the loss of every query, [1 n]: ``softplus(L_i - s_ii / tau)``."""
     return jax.nn.softplus(found.logsumexp - jnp.sum(q * k, axis=-1))

@@ -1,4 +1,4 @@
-"""Losses as one reads them in the paper: dense forms that the others are tested by."""
+"""Dense reference losses that follow the papers' equations; the oracle in tests."""
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,15 @@ from simclr_jax.losses import inputs
 def ntxent_reference(
     a: types.Embedding, b: types.Embedding, *, temperature: float | types.Scalar
 ) -> types.Scalar:
-    """Normalized temperature-scaled cross entropy (NT-Xent), dense form.
+    """Computes the normalized temperature-scaled cross entropy (NT-Xent), dense form.
 
     Row i of the 2b rows has one positive, the other view of the same image, and
     2b - 2 negatives, all other rows of the batch:
 
       l(i, j) = -log( exp(s_ij / tau) / sum_{k != i} exp(s_ik / tau) )
 
-    with s the cosine similarity. Memory is O(b^2): it holds the 2b x 2b matrix several
-    times. Training uses ``ntxent``, which is equal to it in value and gradient.
+    with s the cosine similarity. Memory is O(b^2): several 2b x 2b matrices are
+    materialized. Training uses ``ntxent``, which has the same value and gradient.
 
     Args:
       a: first views, [b d], of any float type; need not be normalized.
@@ -33,6 +33,13 @@ def ntxent_reference(
     Raises:
       UserError: if the shapes differ, the rank is not 2, b < 2, or ``temperature`` is
         a number that is not positive.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import losses
+      >>> views = jnp.eye(4)  # identical positives, orthogonal negatives
+      >>> print(f"{losses.ntxent_reference(views, views, temperature=0.5):.3f}")
+      0.594
 
     References:
       Chen et al., "A Simple Framework for Contrastive Learning of Visual
@@ -58,13 +65,13 @@ def supcon_reference(
     *,
     temperature: float | types.Scalar,
 ) -> types.Scalar:
-    """Computes the supervised contrastive loss L_out by the dense formula.
+    """Computes the supervised contrastive loss (SupCon), L_out, dense form.
 
       l(i) = -1 / |P(i)| sum_{p in P(i)} log p_ip
       p_ij = exp(s_ij / tau) / sum_{a != i} exp(s_ia / tau)
 
-    with P(i) the other rows with the label of row i. Memory is O((b v)^2). Training
-    uses ``supcon``, which is equal to it in value and gradient.
+    with P(i) the other rows that have the label of row i. Memory is O((b v)^2).
+    Training uses ``supcon``, which has the same value and gradient.
 
     Args:
       views: embeddings of v >= 1 views of each image, [b v d], of any float type.
@@ -72,12 +79,20 @@ def supcon_reference(
       temperature: tau > 0, dimensionless; a number or a traced scalar.
 
     Returns:
-      The mean of l over the rows with a positive, a float32 scalar in nats; 0 if there
-      are none.
+      The mean of l over the rows that have a positive, a float32 scalar in nats; 0 if
+      no row has one.
 
     Raises:
       UserError: if a shape or type is wrong, there are fewer than 2 rows, or
         ``temperature`` is a number that is not positive.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import losses
+      >>> views = jnp.eye(4)[:, None]  # one view of each of four images
+      >>> labels = jnp.array([0, 0, 1, 1])
+      >>> print(f"{losses.supcon_reference(views, labels, temperature=0.5):.3f}")
+      1.099
 
     References:
       Khosla et al., "Supervised Contrastive Learning", 2020, equation 2.

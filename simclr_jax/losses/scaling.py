@@ -1,4 +1,4 @@
-"""From embeddings to rows whose products are logits: ``x y^T = s / tau``."""
+"""Scaling of embeddings so that products of rows are logits: ``x y^T = s / tau``."""
 
 import jax
 import jax.numpy as jnp
@@ -13,20 +13,20 @@ def scaled(x: jax.Array, temperature: types.Scalar) -> jax.Array:
 
 
 def bound_on_logits(temperature: float | types.Scalar) -> float | None:
-    """Returns ``1 / temperature``, which no logit exceeds; None if it is traced."""
+    """Returns ``1 / temperature``, the largest possible logit; None if it is traced."""
     return None if isinstance(temperature, jax.Array) else 1 / float(temperature)
 
 
 def divided(x: jax.Array, mesh: Mesh | None) -> jax.Array:
-    """Returns ``x`` with its first axis divided over the mesh's axis "data".
+    """Returns ``x`` with its first axis sharded over the mesh axis "data".
 
-    Only where the mesh has explicit axes: elsewhere the compiler does it.
+    A no-op unless the mesh has explicit axes: otherwise the compiler shards ``x``.
     """
     return _placed(x, mesh, PartitionSpec(types.DATA_AXIS))
 
 
 def replicated(x: jax.Array, mesh: Mesh | None) -> jax.Array:
-    """Returns ``x`` on every device of the mesh; as ``divided`` does it."""
+    """Returns ``x`` replicated on every device of a mesh with explicit axes."""
     return _placed(x, mesh, PartitionSpec())
 
 

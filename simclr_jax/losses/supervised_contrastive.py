@@ -1,4 +1,4 @@
-"""SupCon, the supervised contrastive loss: every view of a class is a positive."""
+"""SupCon, the supervised contrastive loss, for training: exact, tiled, sharded."""
 
 import jax
 import jax.numpy as jnp
@@ -16,32 +16,32 @@ def supcon(
     mesh: jax.sharding.Mesh | None = None,
     algorithm: str = "auto",
 ) -> types.Scalar:
-    """Computes the supervised contrastive loss (SupCon), L_out, in memory O(n d).
+    """Computes the supervised contrastive loss (SupCon), L_out, tiled.
 
     Each of the n = b v rows is an anchor. With s the cosine similarity and P(i) the
-    other rows with the label of row i, its loss is
+    other rows that have the label of row i, the loss of row i is
 
       l(i) = log sum_{a != i} e^(s_ia / tau) - 1 / |P(i)| sum_{p in P(i)} s_ip / tau
 
     and the loss is the mean of l over the anchors that have a positive. Anchors without
-    (a label that occurs once in the batch, with v = 1) have no loss of their own: they
-    are left out of the mean and are negatives of the others. If no anchor has a
-    positive, the loss is 0 with a gradient of 0.
+    a positive (v = 1 and a label that occurs once in the batch) are left out of the
+    mean but remain negatives of the others. If no anchor has a positive, the loss is 0
+    with a gradient of 0.
 
-    With v = 2 and labels that all differ this is NT-Xent, in value and gradient. The
-    sum is computed by tiles, forward and backward, as for ``ntxent``; with a mesh,
-    value and gradient are those of one device, and forward-mode differentiation is
-    not supported.
+    With v = 2 and distinct labels this equals NT-Xent in value and gradient. As for
+    ``ntxent``, the sums are computed in tiles, forward and backward, so memory is
+    O(n d); with a mesh, value and gradient equal those of one device; forward-mode
+    differentiation is not supported.
 
     Args:
       views: embeddings of v >= 1 views of each image, [b v d], of any float type; need
-        not be normalized. b v must be at least 2; every other size is allowed.
+        not be normalized. b v must be at least 2.
       labels: the class of each image, [b], any integers that fit into int32.
-      temperature: tau > 0, dimensionless; a number, or a traced scalar, with respect to
-        which the gradient is right too.
-      mesh: the mesh over whose axis "data" the images are divided, b a multiple of its
-        size; None for one device.
-      algorithm: how rows are compared across devices, a name in ``ALGORITHMS``, as for
+      temperature: tau > 0, dimensionless; a Python number, or a traced scalar, which
+        also receives a gradient.
+      mesh: the mesh over whose axis "data" the images are sharded; b must be a multiple
+        of the size of that axis. None for one device.
+      algorithm: how rows are compared across devices, a key of ``ALGORITHMS``, as for
         ``ntxent``; does not affect results.
 
     Returns:
@@ -50,7 +50,15 @@ def supcon(
     Raises:
       UserError: if a shape or type is wrong, there are fewer than 2 rows,
         ``temperature`` is a number that is not positive, the mesh has no axis "data" or
-        that does not divide b, or ``algorithm`` is unknown.
+        its size does not divide b, or ``algorithm`` is unknown.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import losses
+      >>> views = jnp.eye(4)[:, None]  # one view of each of four images
+      >>> labels = jnp.array([0, 0, 1, 1])
+      >>> print(f"{losses.supcon(views, labels, temperature=0.5):.3f}")
+      1.099
 
     References:
       Khosla et al., "Supervised Contrastive Learning", 2020, equation 2.
@@ -72,7 +80,7 @@ def supcon_with_metrics(
     mesh: jax.sharding.Mesh | None = None,
     algorithm: str = "auto",
 ) -> tuple[types.Scalar, types.Metrics]:
-    """Computes the loss of ``supcon``, with what tells whether the run is healthy.
+    """Computes the loss of ``supcon`` and metrics that reveal a collapsed encoder.
 
     Args:
       views: embeddings, [b v d], as for ``supcon``.
@@ -82,22 +90,30 @@ def supcon_with_metrics(
       algorithm: as for ``supcon``.
 
     Returns:
-      The loss, and float32 scalars by name, constants to a gradient:
+      The loss, and float32 scalars by name, without gradient:
 
-      * ``contrastive_accuracy``: the part of the anchors with positives whose nearest
-        other row has their label. A tie counts as wrong.
-      * ``entropy``: the mean entropy of the rows' distributions over all n - 1 others,
-        in nats, at most ``chance_loss``.
-      * ``alignment``: the mean squared distance of anchors to their positives on the
+      * ``contrastive_accuracy``: the fraction of the anchors with positives whose
+        nearest other row has their label. A tie counts as wrong.
+      * ``entropy``: the mean entropy of the rows' distributions over the n - 1 other
+        rows, in nats, at most ``chance_loss``.
+      * ``alignment``: the mean squared distance from anchors to positives on the
         unit sphere, in [0, 4]; lower is better.
       * ``uniformity``: the log of the mean of ``exp(-2 ||x - y||^2)`` over pairs of
-        different labels, in [-8, 0]; lower is better; 0 without such pairs.
-      * ``anchors_without_positives``: the part of the rows left out of the mean.
+        different labels, in [-8, 0]; lower is better; 0 if there are no such pairs.
+      * ``anchors_without_positives``: the fraction of rows left out of the mean.
       * ``chance_loss``: ln(n - 1), the loss of a collapsed encoder.
       * ``floor_loss``: the loss of positives at cosine 1 among orthogonal negatives.
 
     Raises:
-      UserError: as ``supcon``.
+      UserError: as for ``supcon``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import losses
+      >>> views, labels = jnp.eye(3)[:, None], jnp.array([0, 0, 1])
+      >>> loss, metrics = losses.supcon_with_metrics(views, labels, temperature=0.5)
+      >>> print(f"{metrics['anchors_without_positives']:.2f}")
+      0.33
     """
     inputs.check_labeled_views("supcon_with_metrics", views, labels, mesh)
     rows, bound = _rows(views, labels, temperature, mesh)
@@ -113,7 +129,7 @@ def supcon_with_metrics(
 
 
 def _rows(views, labels, temperature, mesh):
-    """Returns the rows, in v groups of b, and a bound on the logits."""
+    """Returns the rows as v groups of b, and an upper bound on the logits."""
     tau = inputs.check_temperature(temperature)
     x = scaling.scaled(jnp.swapaxes(scaling.divided(views, mesh), 0, 1), tau)
     num_views, num_images, _ = x.shape
@@ -125,12 +141,15 @@ def _rows(views, labels, temperature, mesh):
 
 
 def _row_losses(found):
-    """Returns l of every row, [v b], 0 where there is no positive."""
+    """Returns the loss of every row, [v b]: ``L_i - mean_p s_ip / tau``.
+
+    It is 0 for rows without positives.
+    """
     count = found.positives.num_positives
     mean_positive = found.positives.total / jnp.maximum(count, 1)
     return jnp.where(count > 0, found.logsumexp - mean_positive, 0.0)
 
 
 def _sums(of_rows):
-    """Returns the sums over all rows; one exchange between devices for all."""
+    """Returns the sum over all rows of each array, with a single collective."""
     return jnp.sum(jnp.stack(of_rows), axis=(1, 2))

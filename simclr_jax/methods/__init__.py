@@ -1,4 +1,8 @@
-"""Methods: what trains an encoder, each one file behind one small interface."""
+"""Self-supervised methods: SimCLR, SupCon, BYOL and MoCo, one file each.
+
+``base.Method`` is the interface and says how to add a method; ``METHODS`` is the
+registry by name.
+"""
 
 from simclr_jax.methods.base import (
     METHODS,

@@ -1,4 +1,12 @@
-"""MoCo v2: contrast with a queue of keys from a slowly moving encoder.
+"""MoCo v2: contrasts queries with a queue of keys from a momentum encoder.
+
+One view of each image is embedded as a query q by the online network, the other as a
+key k+ by the target network, an exponential moving average of the online one. The
+negatives are the keys of past batches, kept in a queue of K rows (equation 1):
+
+  l(q) = -log( exp(q k+ / tau) / (exp(q k+ / tau) + sum_{k in queue} exp(q k / tau)) )
+
+So the number of negatives does not depend on the batch size.
 
 He et al. 2019, "Momentum Contrast", https://arxiv.org/abs/1911.05722, algorithm 1;
 Chen et al. 2020, "Improved Baselines with Momentum Contrastive Learning",
@@ -19,33 +27,48 @@ from simclr_jax.methods import base, target
 from simclr_jax.nn import normalization, shuffle
 
 HEAD = {"output_dim": 128, "batch_norm": False}
-"""Options of the head in version 2; its hidden layer is as wide as the features."""
+"""Default options of the head (v2); its hidden layer is as wide as the features."""
 
 
 class Queue(nnx.Variable):
-    """Keys of past batches; written by ``after_update`` alone."""
+    """Keys of past batches; written only in ``after_update``."""
 
 
-_SHUFFLE = 2_000_000  # beyond the number of any view, whose keys are ``split``
+_SHUFFLE = 2_000_000  # larger than any view index, so that keys never coincide
 
 
 @final
 @base.METHODS.register("moco")
 class MoCo(base.Method):
-    """Finds the key of an image's other view among the keys of past batches.
+    """Identifies the key of an image's other view among the keys of past batches.
 
-    The keys come from the target, a moving average of encoder and head. Step t writes
-    its b keys to the rows (t b) mod K of the queue, so the queue is a function of the
-    steps: a resumed run has the same.
+    Keys are computed by the target, a moving average of encoder and head. Step t writes
+    its b keys to the queue from row (t b) mod K on, so the queue depends only on the
+    step: a resumed run has the same queue.
 
-    BatchNorm over the whole batch would tell a key of this batch from the queue's, and
-    the loss would find the positive by it. So BatchNorms take their statistics over
-    fixed groups of the batch, and the target sees the images in a shuffled order.
+    With BatchNorm over the whole batch, the statistics would reveal which key belongs
+    to the current batch. BatchNorm therefore uses statistics over fixed groups of the
+    batch, and the target embeds the images in shuffled order.
 
     Attributes:
-      head: h [b d] to z [b d'].
+      head: maps h [b d] to z [b d'].
       target: the moving average of encoder and head.
       queue: normalized keys, float32 [K d'].
+
+    Example:
+      >>> from flax import nnx
+      >>> from simclr_jax import augment, encoders, methods
+      >>> rngs = nnx.Rngs(0)
+      >>> method = methods.MoCo(
+      ...     encoders.ConvNet(image_shape=(8, 8, 1), rngs=rngs),
+      ...     augmentation=augment.mnist(size=8),
+      ...     batch_size=8,
+      ...     queue_size=64,
+      ...     head={"output_dim": 4},
+      ...     rngs=rngs,
+      ... )
+      >>> method.queue.shape
+      (64, 4)
     """
 
     trainable = target.EXCEPT_TARGET
@@ -65,27 +88,28 @@ class MoCo(base.Method):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        """Puts the parts together; the queue starts with random directions.
+        """Builds the head, the target network, and a queue of random unit vectors.
 
         Args:
-          encoder: images [b h w c] in [0, 1] to features [b d]; the groups of its
-            BatchNorms are set.
-          augmentation: makes two views of one size.
-          batch_size: images in a global batch; divides the queue, twice if symmetric.
+          encoder: maps images [b h w c] in [0, 1] to features [b d]; the number of
+            groups of its BatchNorm layers is changed.
+          augmentation: recipe of two views of one size.
+          batch_size: images in a global batch. ``queue_size`` must be a multiple of it,
+            of twice this number if ``symmetric``.
           temperature: of the loss, > 0, dimensionless.
-          queue_size: K, how many keys are kept.
-          decay: of the moving average, in [0, 1].
-          symmetric: whether each view is the query of the other, and both are queued;
-            the loss is the mean of both directions.
-          norm_groups: groups of the batch that BatchNorms take their statistics over;
-            1: the whole batch, without a shuffle.
-          head: h to z, or options of ``nn.ProjectionHead`` over ``HEAD``.
+          queue_size: K, the number of keys in the queue.
+          decay: EMA decay of the target, in [0, 1].
+          symmetric: use each view as query and as key, and queue the keys of both; the
+            loss is the mean of both directions.
+          norm_groups: number of groups of the batch for BatchNorm statistics, a divisor
+            of ``batch_size``; 1 uses the whole batch, without shuffling.
+          head: maps h to z, or options of ``nn.ProjectionHead`` that override ``HEAD``.
           dtype: of the head's activations.
           rngs: source of the initial weights and of the queue.
 
         Raises:
-          UserError: if the queue is not a multiple of the batch, the batch not of the
-            groups, or another option is wrong.
+          UserError: if ``queue_size`` is not a multiple of the keys per step,
+            ``norm_groups`` does not divide ``batch_size``, or another option is wrong.
         """
         checks.check_positive("temperature", temperature)
         checks.check_in_range("decay", decay, low=0.0, high=1.0)
@@ -96,7 +120,7 @@ class MoCo(base.Method):
             "batch_size",
             batch_size,
             by=norm_groups,
-            remedy="It is split into norm_groups parts for BatchNorm.",
+            remedy="The batch is split into norm_groups groups for BatchNorm.",
         )
         self.encoder = encoder
         self.head = nn.build_head(head, encoder, default=HEAD, dtype=dtype, rngs=rngs)
@@ -113,11 +137,10 @@ class MoCo(base.Method):
         self.norm_groups = norm_groups
 
     def forward(self, batch, keys):
-        """Embeds one view of each image as a query, the other as a key.
+        """Embeds one view of each image as the query and the other as the key.
 
         Returns ``h`` [b d] of the first view, ``query`` and ``key``, both [b s d'] with
-        s = 2 if symmetric (each view is both), else 1. Row i of ``key[:, j]`` is the
-        other view of row i of ``query[:, j]``.
+        s = 2 if symmetric, else 1. ``key[i, j]`` is the positive of ``query[i, j]``.
         """
         views = augment.two_views(keys, batch["image"], self.augmentation)
         sides = (0, 1) if self.symmetric else (0,)
@@ -136,7 +159,7 @@ class MoCo(base.Method):
         }
 
     def _embed_keys(self, images: jax.Array, keys: jax.Array, *, side: int):
-        """Returns the target's normalized embeddings; it sees the images shuffled."""
+        """Returns the target's normalized embeddings, computed in shuffled order."""
         drawn = base.encoder_keys(keys, view=1 - side)
         if self.norm_groups == 1:
             return numerics.l2_normalize(self.target(images, keys=drawn))
@@ -146,7 +169,7 @@ class MoCo(base.Method):
         return numerics.l2_normalize(found)
 
     def loss(self, outputs, batch, *, step, execution):
-        """Computes InfoNCE in nats against the queue, the mean of the directions."""
+        """Computes InfoNCE against the queue in nats, the mean over directions."""
         del batch, step
         found = [
             losses.info_nce_with_metrics(
@@ -162,7 +185,7 @@ class MoCo(base.Method):
         return jax.tree.map(lambda *values: sum(values) / len(values), *found)
 
     def after_update(self, outputs, *, step):
-        """Moves the target, then replaces the oldest keys by those of this batch."""
+        """Updates the target, then overwrites the oldest keys with the new ones."""
         self.target.follow(self.encoder, self.head, decay=self.decay)
         new = jnp.swapaxes(outputs["key"], 0, 1).reshape(-1, self.queue.shape[1])
         start = (step * new.shape[0]) % self.queue.shape[0]
@@ -171,7 +194,7 @@ class MoCo(base.Method):
         )
 
     def after_load(self, loaded):
-        """Starts the target from the loaded encoder, unless it was loaded itself."""
+        """Copies the loaded weights to the target, unless it was loaded as well."""
         target.restart(self, loaded)
 
 

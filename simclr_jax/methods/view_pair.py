@@ -1,4 +1,4 @@
-"""What methods share that embed two views of each image with one encoder and head."""
+"""Base class of methods that embed two views with one encoder and one head."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,28 @@ from simclr_jax.methods import base
 
 
 class ViewPairMethod(base.Method):
-    """Two views of each image, one encoder, one head, a loss with a temperature.
+    """Embeds two views of each image; subclasses define a loss with a temperature.
 
     Attributes:
-      head: h [b d] to z [b d'].
+      head: maps h [b d] to z [b d'].
+      augmentation: recipe of the two views.
+      temperature: of the loss, > 0, dimensionless.
+
+    Example:
+      >>> from flax import nnx
+      >>> from simclr_jax import augment, encoders, losses, methods
+      >>> class Aligned(methods.ViewPairMethod):
+      ...     def loss(self, outputs, batch, *, step, execution):
+      ...         z = outputs["z"]  # [b 2 d]
+      ...         return losses.negative_cosine(z[:, 0], z[:, 1]), {}
+      >>> rngs = nnx.Rngs(0)
+      >>> method = Aligned(
+      ...     encoders.ConvNet(image_shape=(8, 8, 1), rngs=rngs),
+      ...     augmentation=augment.mnist(size=8),
+      ...     rngs=rngs,
+      ... )
+      >>> method.temperature
+      0.1
     """
 
     def __init__(
@@ -29,16 +47,16 @@ class ViewPairMethod(base.Method):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs | None = None,
     ):
-        """Puts the parts together.
+        """Builds the head.
 
         Args:
-          encoder: images [b h w c] in [0, 1] to features [b d].
-          augmentation: makes two views of one size; comparable and hashable.
+          encoder: maps images [b h w c] in [0, 1] to features [b d].
+          augmentation: recipe of two views of one size; must be hashable.
           temperature: of the loss, > 0, dimensionless.
-          head: features [b d] to embeddings [b d'], or the options of
+          head: maps features [b d] to embeddings [b d'], or options of
             ``nn.ProjectionHead``.
           dtype: of the head's activations.
-          rngs: source of the head's initial weights; not needed with a module.
+          rngs: source of the head's initial weights; unused if ``head`` is a module.
 
         Raises:
           UserError: if the temperature is not positive, or an option of the head is
@@ -51,7 +69,10 @@ class ViewPairMethod(base.Method):
         self.temperature = temperature
 
     def forward(self, batch, keys):
-        """Embeds two views of each image: ``h`` [b d] of the first, ``z`` [b 2 d']."""
+        """Embeds two views of each image.
+
+        Returns ``h`` [b d] of the first view and ``z`` [b 2 d'].
+        """
         views = augment.two_views(keys, batch["image"], self.augmentation)
         h = base.embed_together(self.encoder, views, keys)
         z = self.head(h.reshape(-1, h.shape[-1]))

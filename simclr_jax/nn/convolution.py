@@ -1,4 +1,4 @@
-"""Convolution and pooling that are fast on CPUs too; pure functions of arrays.
+"""Convolution and 2 x 2 max-pooling with gradients that are fast on CPUs.
 
 On GPU and TPU ``conv2d`` is XLA's native operation, forward and backward. On CPU the
 forward pass and the input gradient are native as well, but not the weight gradient:
@@ -62,6 +62,13 @@ def conv2d(
 
     Raises:
       UserError: if a rank, the channels or the padding do not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import nn
+      >>> x, kernel = jnp.ones((1, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
+      >>> nn.conv2d(x, kernel, strides=(2, 2)).shape
+      (1, 4, 4, 4)
     """
     checks.check_rank("x", x, 4, shape="b h w c")
     checks.check_rank("kernel", kernel, 4, shape="kh kw c d")
@@ -76,7 +83,7 @@ def conv2d(
 
 
 def max_pool_2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """Takes the maximum of every 2 x 2 block of pixels.
+    """Computes the maximum of every 2 x 2 block of pixels.
 
     Pixels of a block that tie share the gradient: half of it for each of two, a quarter
     for each of four. (XLA's select-and-scatter gives all of it to the first.)
@@ -89,6 +96,12 @@ def max_pool_2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
 
     Raises:
       UserError: if the rank is not 4, or h or w is odd.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import nn
+      >>> nn.max_pool_2x2(jnp.ones((1, 8, 8, 3))).shape
+      (1, 4, 4, 3)
     """
     checks.check_rank("x", x, 4, shape="b h w c")
     if x.shape[1] % 2 or x.shape[2] % 2:
@@ -154,7 +167,7 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def _patch_gradient(x, g, kernel_shape, strides, pads):
-    """Returns patches^T g, with one row per output pixel; what 1 x 1 kernels are."""
+    """Returns patches^T g, with one row per output pixel (exact for 1 x 1 kernels)."""
     kh, kw, c, d = kernel_shape
     _, h2, w2, _ = g.shape
     margins = ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0))

@@ -1,9 +1,10 @@
-"""Convolutions and the blocks made of them, shared by the encoders.
+"""Convolution layers and residual blocks shared by the encoders.
 
 Parameters and running statistics are float32 always; ``dtype`` is the type that the
 activations are computed in.
 """
 
+import typing
 from collections.abc import Sequence
 
 import jax
@@ -25,11 +26,20 @@ CONVOLUTION_INIT = nnx.initializers.variance_scaling(1.0, "fan_in", "truncated_n
 """As in the original implementation (LeCun's scale, not He's)."""
 
 
+@typing.final
 class Conv(nnx.Module):
-    """A 2-d convolution without bias, since a BatchNorm follows it everywhere.
+    """2-d convolution without bias; every use is followed by BatchNorm.
 
     Attributes:
       kernel: float32, shape [kernel_size, kernel_size, in_channels, out_channels].
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from simclr_jax import nn
+      >>> conv = nn.Conv(3, 8, kernel_size=3, rngs=nnx.Rngs(0))
+      >>> conv(jnp.ones((1, 8, 8, 3))).shape
+      (1, 8, 8, 8)
     """
 
     def __init__(
@@ -64,7 +74,7 @@ class Conv(nnx.Module):
     def apply(
         self, x: Float[Array, "b h w c"], kernel: Float[Array, "k k c c2"]
     ) -> Float[Array, "b h2 w2 c2"]:
-        """Convolves with a kernel made from its own."""
+        """Convolves with a function of the kernel in place of the kernel."""
         margin = kernel.shape[0] // 2
         return convolution.conv2d(
             x.astype(self.dtype),
@@ -75,7 +85,16 @@ class Conv(nnx.Module):
 
 
 class ConvNormReLU(nnx.Module):
-    """Convolution, BatchNorm and ReLU."""
+    """Convolution, BatchNorm and ReLU.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from simclr_jax import nn
+      >>> layer = nn.ConvNormReLU(3, 8, kernel_size=3, rngs=nnx.Rngs(0))
+      >>> layer(jnp.ones((2, 8, 8, 3))).shape
+      (2, 8, 8, 8)
+    """
 
     def __init__(
         self,
@@ -87,7 +106,7 @@ class ConvNormReLU(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        """See ``Conv`` for the arguments."""
+        """Builds the three layers; arguments as for ``Conv``."""
         self.conv = Conv(
             in_channels,
             out_channels,
@@ -99,16 +118,16 @@ class ConvNormReLU(nnx.Module):
         self.norm = normalization.BatchNorm(out_channels, dtype=dtype)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        """Applies the three in turn."""
+        """Applies convolution, BatchNorm and ReLU."""
         return jax.nn.relu(self.norm(self.conv(x)))
 
     def pooled(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h3 w3 c2"]:
-        """Applies the three, then ``pooling.max_pool_3x3``."""
+        """Applies convolution, BatchNorm, ReLU and 3 x 3 max-pooling with stride 2."""
         if self.norm.use_running_average or self.norm.num_groups > 1:
             return pooling.max_pool_3x3(self(x))
         scale, bias = self.norm.scale_and_bias()
-        # A channel of negative scale is computed with both signs turned, which changes
-        # nothing but that its maxima can be taken before the normalization.
+        # For a channel of negative scale, kernel and scale change sign. The result is
+        # the same, and its maxima can be computed before the normalization.
         sign = jax.lax.stop_gradient(jnp.where(scale < 0, -1.0, 1.0))
         y, mean, variance = pooling.batch_norm_max_pool(
             self.conv.apply(x, self.conv.kernel[...] * sign[None, None, None, :]),
@@ -121,12 +140,22 @@ class ConvNormReLU(nnx.Module):
         return jax.nn.relu(y)
 
 
+@typing.final
 class ResidualBlock(rematerialization.Block):
-    """Two or three convolutions plus a shortcut, with the ReLU after the sum.
+    """Residual block of two or three convolutions, with the ReLU after the sum.
 
     The basic block has two 3x3 convolutions; the bottleneck 1x1, 3x3, 1x1. The stride
     is on the (first) 3x3. By default the scale of the last BatchNorm starts at zero, so
-    that the block starts as its shortcut (Goyal et al. 2017, section 5.1).
+    that the block is initially its shortcut (Goyal et al. 2017, section 5.1).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from simclr_jax import nn
+      >>> options = {"stride": 2, "use_projection": True}
+      >>> block = nn.ResidualBlock(4, 8, **options, rngs=nnx.Rngs(0))
+      >>> block(jnp.ones((2, 8, 8, 4))).shape
+      (2, 4, 4, 8)
     """
 
     def __init__(
@@ -188,7 +217,7 @@ class ResidualBlock(rematerialization.Block):
 
 
 def _normalize(norm, conv, x):
-    """Returns ``norm(conv(x))``, in one operation where that reads and writes less."""
+    """Returns ``norm(conv(x))``, fused where that saves memory traffic."""
     kernel = conv.kernel[...]
     is_pointwise = kernel.shape[:2] == (1, 1) and conv.stride == 1
     if norm.use_running_average or norm.num_groups > 1 or not is_pointwise:

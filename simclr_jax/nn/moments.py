@@ -1,10 +1,10 @@
-"""Mean and variance of channels in one pass over the data, accurate at any mean.
+"""Mean and variance of channels, accurate for channels with a large mean.
 
 ``E[(x - p)^2] - E[x - p]^2`` loses digits where the pivot p is many standard deviations
-away from the mean. The running mean is a pivot that every device has already, so that
-the first and second moments need one all-reduce together; where it turns out to be too
-far away, as in the first steps of a run, a second pass about the mean follows. Which of
-the two it is depends on sums over the global batch alone.
+away from the mean. The running mean serves as pivot: every device already has it, so
+that both moments need a single all-reduce. If the pivot is too far from the mean, as in
+the first steps of a run, a second pass about the mean follows. The choice depends only
+on sums over the global batch, so it is the same on every device.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ SECOND_PASS = "second_pass"
 
 
 class Moments(NamedTuple):
-    """The moments of each channel; the mean in two parts, of which one is small.
+    """Moments of each channel. The mean is stored as pivot plus offset.
 
     Attributes:
       pivot: a number near the mean, float32, shape [*g c].
@@ -49,9 +49,8 @@ def moments(
 
     Args:
       x: any float type, shape [*g rows c]; with g, each group has its own moments.
-      pivot: where to expect the mean, float32, shape [*g c]; the same on all devices.
-      epsilon: what a variance is compared with, in the unit of the variance: an error
-        far below it does not count.
+      pivot: estimate of the mean, float32, shape [*g c]; the same on all devices.
+      epsilon: added to the variance by the caller; errors far below it are ignored.
 
     Returns:
       The moments, float32, through which no gradient is defined.
@@ -138,7 +137,8 @@ def row_axes(vector: Float[Array, "*g c"], x: Float[Array, "*rows c"]) -> tuple:
 def _about(x, pivot):
     """Returns the mean less the pivot, and the variance, both of x - pivot."""
     wide, axes = x.astype(jnp.float32), row_axes(pivot, x)
-    # In two forms, since XLA writes out on a CPU what two sums have in common.
+    # Written in two forms, since XLA on a CPU materializes a common subexpression of
+    # two reductions.
     offset = (wide + like(-pivot, x)).mean(axes)
     squares = jnp.square(wide - like(pivot, x)).mean(axes)
     return offset, jnp.maximum(squares - jnp.square(offset), 0.0)

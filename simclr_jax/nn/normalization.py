@@ -1,4 +1,4 @@
-"""BatchNorm as every encoder and head here uses it, with a gradient that keeps little.
+"""BatchNorm with global-batch or group statistics and a memory-saving gradient.
 
 Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167. ``nnx.BatchNorm`` gives the same
 numbers; its gradient keeps ``x - mean`` beside ``x``, which on a CPU costs a tenth of a
@@ -6,7 +6,7 @@ training step, and it computes in the type of the activations.
 """
 
 import functools
-from typing import Any, cast
+from typing import Any, cast, final
 
 import jax
 import jax.numpy as jnp
@@ -23,22 +23,31 @@ DECAY = 0.9
 EPSILON = 1e-5
 
 
+@final
 class BatchNorm(nnx.Module):
-    """Normalizes channels by the batch in training, by running statistics when frozen.
+    """BatchNorm: batch statistics in training, running statistics in evaluation.
 
     Under ``jax.jit`` with a sharded batch the statistics are those of the global batch,
     or of each of ``num_groups`` groups of its consecutive rows, see
-    ``set_batch_norm_groups``. They are as accurate as two passes over the data, however
-    far the mean of a channel is from zero, see ``nn/moments.py``.
+    ``set_batch_norm_groups``. They are as accurate as a two-pass computation for any
+    mean of a channel, see ``nn/moments.py``.
 
     Attributes:
       scale: float32, shape [c].
       bias: float32, shape [c], or None.
       mean: running mean, float32, shape [c].
       var: running (biased) variance, float32, shape [c].
-      use_running_average: whether it is frozen; ``nnx.view`` sets it.
+      use_running_average: whether running statistics are used; set by ``nnx.view``.
       num_groups: groups of rows with statistics of their own; ``nnx.view`` or
         ``set_batch_norm_groups`` sets it.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import nn
+      >>> norm = nn.BatchNorm(2)
+      >>> norm(jnp.array([[0.0, 10.0], [2.0, 30.0]])).round(2)
+      Array([[-1., -1.],
+             [ 1.,  1.]], dtype=float32)
     """
 
     def __init__(
@@ -114,13 +123,13 @@ class BatchNorm(nnx.Module):
 
 
 def set_batch_norm_groups(module: nnx.Module, num_groups: int) -> None:
-    """Sets the groups of every BatchNorm of a module, for its forward passes from now.
+    """Sets the number of statistics groups of every BatchNorm in a module.
 
     Group i of g holds the rows ``i * b / g`` to ``(i + 1) * b / g`` of the *global*
     batch, so the result does not depend on the number of devices; with a multiple of
     that number no statistics are exchanged. Each group is normalized by its own mean
     and variance. The running statistics move towards the mean over the groups of both,
-    as if the groups had been so many batches whose updates are averaged.
+    as if each group were a batch and their updates were averaged.
 
     ``nnx.view(module, num_groups=...)`` is the same for a second view of the module
     that shares its variables, and leaves the module as it is.
@@ -131,6 +140,13 @@ def set_batch_norm_groups(module: nnx.Module, num_groups: int) -> None:
 
     Raises:
       UserError: if ``num_groups`` is not a whole number above zero.
+
+    Example:
+      >>> from simclr_jax import nn
+      >>> norm = nn.BatchNorm(2)
+      >>> nn.set_batch_norm_groups(norm, 4)
+      >>> norm.num_groups
+      4
     """
     checks.check_positive_int("num_groups", num_groups)
     for _, part in nnx.iter_modules(module):
@@ -157,8 +173,8 @@ def batch_norm(
       scale: float32, shape [c].
       bias: float32, shape [c].
       epsilon: added to the variance.
-      pivot: where the mean is expected, such as a running mean, float32, shape [c];
-        saves time where it is near and affects the result by rounding only. None: 0.
+      pivot: estimate of the mean, such as the running mean, float32, shape [c]. A close
+        one saves time; it affects the result by rounding only. None: 0.
       num_groups: groups of consecutive rows with statistics of their own.
 
     Returns:
@@ -168,6 +184,14 @@ def batch_norm(
 
     Raises:
       UserError: if ``num_groups`` does not divide the rows.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import nn
+      >>> x, one = jnp.array([[0.0], [2.0]]), jnp.ones(1)
+      >>> y, mean, variance = nn.batch_norm(x, one, 0 * one, epsilon=1e-5)
+      >>> mean, variance
+      (Array([1.], dtype=float32), Array([1.], dtype=float32))
     """
     grouped = x
     pivot = jnp.zeros_like(scale) if pivot is None else pivot
@@ -193,7 +217,7 @@ def input_gradient(
     d_bias: Float[Array, "*g c"],
     count: float,
 ) -> tuple[Float[Array, "*g c"], Float[Array, "*g c"], Float[Array, "*g c"]]:
-    """Returns what makes the gradient of the input x from that of the result, g.
+    """Returns the coefficients that map the output gradient g to the input gradient.
 
     ``scale * inverse * (g - E[g] - x_hat E[g x_hat])`` without a temporary of the size
     of x.
@@ -204,7 +228,7 @@ def input_gradient(
       inverse: ``1 / sqrt(variance + epsilon)`` of the batch, float32, shape [*g c].
       d_scale: gradient of the scale, ``sum(g x_hat)``.
       d_bias: gradient of the bias, ``sum(g)``.
-      count: how many values each statistic was taken over.
+      count: number of values in each statistic.
 
     Returns:
       ``(slope, a, b)``, float32 [*g c] each: the gradient is
@@ -243,8 +267,8 @@ def _backward(epsilon, residuals, cotangents):
     axes = moments.row_axes(scale, x)
     count = float(x.size // scale.size)  # an int would have to fit 32 bits
     d_bias = g.sum(axes)
-    # A sum of its own, not x - pivot as in the forward pass: what a sum shares with
-    # other operations, XLA writes out on a CPU.
+    # Not written as x - pivot as in the forward pass, since XLA on a CPU materializes
+    # what a reduction shares with other operations.
     total = (g * (wide + minus_pivot)).sum(axes)
     d_scale = (total - found.offset * d_bias) * inverse
     vectors = input_gradient(

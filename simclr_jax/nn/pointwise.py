@@ -1,15 +1,15 @@
-"""A 1x1 convolution and its BatchNorm as one operation that never stores their middle.
+"""Fused 1x1 convolution and BatchNorm that does not materialize the intermediate.
 
 For ``c = x W`` the statistics of ``c`` follow from the few moments of ``x``,
 
     mean(c) = mean(x) W        var(c)_k = W_k^T Cov(x) W_k
 
 and so does its gradient: with ``M = x^T g`` for the cotangent ``g`` of the result,
-``sum(g c)_k = W_k^T M_k``. So the forward pass can normalize in the same sweep that
-convolves, and the backward pass reads ``x`` and ``g`` alone. In a bottleneck, where x
+``sum(g c)_k = W_k^T M_k``. So the forward pass normalizes in the same pass as the
+convolution, and the backward pass reads only ``x`` and ``g``. In a bottleneck, where x
 has a quarter of the channels of c, this saves the largest array of the block, written
-once and read four times. The numbers are those of ``normalization.batch_norm`` after
-``convolution.conv2d``, but for rounding.
+once and read four times. The result equals ``normalization.batch_norm`` after
+``convolution.conv2d`` up to rounding.
 """
 
 import functools
@@ -36,7 +36,7 @@ def pointwise_batch_norm(
     *,
     epsilon: float,
 ) -> tuple[Float[Array, "b h w d"], Float[Array, " d"], Float[Array, " d"]]:
-    """Multiplies every pixel by a matrix and normalizes the result over all pixels.
+    """Applies a 1x1 convolution followed by BatchNorm.
 
     Statistics are float32 whatever the type of ``x``. The batch may be sharded over a
     mesh; the statistics are those of the global batch.
@@ -54,6 +54,17 @@ def pointwise_batch_norm(
 
     Raises:
       UserError: if a rank or the channels do not fit.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import nn
+      >>> x = jax.random.normal(jax.random.key(0), (2, 4, 4, 3))
+      >>> kernel = jnp.ones((3, 8))
+      >>> y, mean, variance = nn.pointwise_batch_norm(
+      ...     x, kernel, jnp.ones(8), jnp.zeros(8), epsilon=1e-5
+      ... )
+      >>> y.shape
+      (2, 4, 4, 8)
     """
     checks.check_rank("x", x, 4, shape="b h w c")
     checks.check_rank("kernel", kernel, 2, shape="c d")

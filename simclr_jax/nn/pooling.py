@@ -1,9 +1,9 @@
-"""BatchNorm and max-pooling as one operation that never stores their middle.
+"""Fused BatchNorm and 3x3 max-pooling that does not materialize the intermediate.
 
-With a scale that is not negative BatchNorm keeps the order of the values, so maxima can
-be taken first and normalized after: 3 x 3 windows with stride 2 leave a quarter of the
-values. The sums of the backward pass run over the maxima alone, too: ``sum(g x)`` over
-the pixels that were chosen is ``sum(g max)``.
+With a scale that is not negative BatchNorm preserves the order of the values, so the
+maxima are computed first and only they are normalized: 3 x 3 windows with stride 2
+leave a quarter of the values. The sums of the backward pass also run over the maxima
+only: ``sum(g x)`` over the selected pixels is ``sum(g max)``.
 """
 
 import functools
@@ -25,7 +25,7 @@ def batch_norm_max_pool(
     epsilon: float,
     pivot: Float[Array, " c"] | None = None,
 ) -> tuple[Float[Array, "b h2 w2 c"], Float[Array, " c"], Float[Array, " c"]]:
-    """Normalizes every channel over all pixels, then takes maxima of 3 x 3 windows.
+    """Applies BatchNorm followed by max-pooling of 3 x 3 windows.
 
     ``max_pool(normalization.batch_norm(x, scale, bias))`` with stride 2 and the padding
     "SAME". Of pixels that tie, the first gets the gradient.
@@ -35,12 +35,19 @@ def batch_norm_max_pool(
       scale: float32, shape [c], not negative.
       bias: float32, shape [c].
       epsilon: added to the variance.
-      pivot: where the mean is expected, as for ``normalization.batch_norm``.
+      pivot: estimate of the mean, as for ``normalization.batch_norm``.
 
     Returns:
       The result, shape [b, ceil(h / 2), ceil(w / 2), c], of the type of ``x``; the mean
       and the biased variance of the batch before pooling, float32 [c], through which no
       gradient flows.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import nn
+      >>> x, one = jnp.ones((2, 8, 8, 3)), jnp.ones(3)
+      >>> nn.batch_norm_max_pool(x, one, 0 * one, epsilon=1e-5)[0].shape
+      (2, 4, 4, 3)
     """
     pivot = jnp.zeros_like(scale) if pivot is None else pivot
     y, mean, variance = cast(Any, _pooled(epsilon, x, scale, bias, pivot))
@@ -48,7 +55,14 @@ def batch_norm_max_pool(
 
 
 def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """Takes the maximum of 3 x 3 windows with stride 2 and the padding "SAME"."""
+    """Computes the maximum of 3 x 3 windows with stride 2 and the padding "SAME".
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import nn
+      >>> nn.max_pool_3x3(jnp.ones((1, 8, 8, 3))).shape
+      (1, 4, 4, 3)
+    """
     return nnx.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
 
 

@@ -1,9 +1,9 @@
-"""The projection head g of SimCLR, which maps h to the z that the loss sees."""
+"""Projection heads, which map encoder features h to the embeddings z of the loss."""
 
 import itertools
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -18,19 +18,28 @@ HEADS = registry.Registry("head", supplied=("dtype", "rngs"))
 """Every head: ``builder(input_dim, *, dtype, rngs, **options)``."""
 
 
+@final
 @HEADS.register("projection")
 class ProjectionHead(nnx.Module):
-    """A small multi-layer perceptron, thrown away after pretraining.
+    """Multi-layer perceptron from h to z, discarded after pretraining.
 
-    With ``batch_norm`` it is the original's: every linear map, the last one too, is
-    followed by BatchNorm (the last without a shift) and has no bias of its own.
-    Without, every linear map has a bias. ReLU stands between the layers. Without
+    With ``batch_norm`` it is as in the original code: every linear map, including the
+    last, is followed by BatchNorm (the last without a shift) and has no bias of its
+    own. Without, every linear map has a bias. ReLU stands between the layers. Without
     ``last_batch_norm`` the last linear map has a bias and no BatchNorm, as in BYOL.
 
     Chen et al. 2020, section 4.2, and the original code for the BatchNorms.
 
     Attributes:
       output_dim: width of z.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from simclr_jax import nn
+      >>> head = nn.ProjectionHead(16, output_dim=8, rngs=nnx.Rngs(0))
+      >>> head(jnp.ones((4, 16))).shape
+      (4, 8)
     """
 
     def __init__(
@@ -113,13 +122,13 @@ def build_head(
     dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs | None = None,
 ) -> Any:
-    """Returns a head that stands behind another module.
+    """Builds a head for the output of another module.
 
     Args:
-      head: a module, which is returned as it is; or options of ``ProjectionHead``;
+      head: a module, which is returned unchanged; or options of ``ProjectionHead``;
         None: no options.
       before: an encoder (with ``feature_dim``) or another head (with ``output_dim``).
-      default: options that hold where ``head`` does not set them.
+      default: defaults of the options.
       dtype: of the activations.
       rngs: source of the initial weights; needed unless ``head`` is a module.
 
@@ -128,6 +137,13 @@ def build_head(
 
     Raises:
       UserError: if an option is unknown, or there is no ``rngs``.
+
+    Example:
+      >>> from flax import nnx
+      >>> from simclr_jax import nn
+      >>> first = nn.ProjectionHead(16, output_dim=8, rngs=nnx.Rngs(0))
+      >>> nn.build_head({"output_dim": 4}, before=first, rngs=nnx.Rngs(1)).output_dim
+      4
     """
     if isinstance(head, nnx.Module):
         return head
@@ -142,7 +158,7 @@ def build_head(
 
 
 def check_same_width(name: str, head: Any, other_name: str, other: Any) -> None:
-    """Raises unless two heads have outputs of one width.
+    """Raises unless two heads have outputs of the same width.
 
     Args:
       name: of the first, for the message.
@@ -152,6 +168,12 @@ def check_same_width(name: str, head: Any, other_name: str, other: Any) -> None:
 
     Raises:
       UserError: with both widths.
+
+    Example:
+      >>> from flax import nnx
+      >>> from simclr_jax import nn
+      >>> head = nn.ProjectionHead(16, output_dim=8, rngs=nnx.Rngs(0))
+      >>> nn.check_same_width("head", head, "predictor", head)
     """
     if head.output_dim != other.output_dim:
         raise errors.UserError(

@@ -1,10 +1,10 @@
-"""Trading time for memory: what the forward pass of an encoder keeps for the backward.
+"""Rematerialization: which activations are saved for the backward pass.
 
 Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost",
 https://arxiv.org/abs/1604.06174.
 
-Compiled for a CPU this saves nothing: XLA drops there the barriers between the two
-computations of a value before it merges equal ones.
+On a CPU this saves no memory: XLA removes the barriers between the two computations
+of a value and then merges them.
 """
 
 import abc
@@ -39,23 +39,32 @@ the input alone and computes all once more.
 
 
 class Block(nnx.Module, abc.ABC):
-    """Base class of the parts of an encoder whose activations may be recomputed.
+    """Base class of encoder parts whose activations can be recomputed.
 
     A subclass defines ``forward(x)``; calling the block calls it. An encoder made of
     blocks need not know about rematerialization: ``set_remat`` finds its blocks.
 
     Attributes:
-      remat: what is kept for the backward pass, a name in ``REMAT``.
+      remat: what is saved for the backward pass, a name in ``REMAT``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import nn
+      >>> class Double(nn.Block):
+      ...     def forward(self, x):
+      ...         return 2 * x
+      >>> Double()(jnp.ones(2))
+      Array([2., 2.], dtype=float32)
     """
 
     remat: str = "none"
 
     @abc.abstractmethod
     def forward(self, x: jax.Array) -> jax.Array:
-        """Returns the output of the block; defined by the subclass."""
+        """Returns the output of the block; subclasses define it."""
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Returns ``forward(x)``; the backward pass may compute parts of it again.
+        """Returns ``forward(x)``; the backward pass may recompute parts of it.
 
         Values, gradients and the paths of variables are the same for every choice.
         Running statistics are updated by the forward pass alone, not again when it is
@@ -71,11 +80,11 @@ class Block(nnx.Module, abc.ABC):
 
 
 def set_remat(encoder: nnx.Module, remat: str) -> int:
-    """Sets what the blocks of an encoder keep for the backward pass.
+    """Sets which activations the blocks of an encoder save for the backward pass.
 
     Args:
-      encoder: any module, built or abstract; changed in place. Its ``Block`` parts are
-        those that the choice is for.
+      encoder: any module, built or abstract; changed in place. The choice applies to
+        its ``Block`` parts.
       remat: a name in ``REMAT``.
 
     Returns:
@@ -84,6 +93,13 @@ def set_remat(encoder: nnx.Module, remat: str) -> int:
 
     Raises:
       UserError: if the choice is unknown; lists the choices.
+
+    Example:
+      >>> from flax import nnx
+      >>> from simclr_jax import encoders, nn
+      >>> encoder = encoders.build("convnet", image_shape=(8, 8, 1), rngs=nnx.Rngs(0))
+      >>> nn.set_remat(encoder, "blocks")
+      4
     """
     registry.lookup("remat", remat, REMAT)
     blocks = [part for _, part in nnx.iter_modules(encoder) if isinstance(part, Block)]

@@ -1,9 +1,9 @@
-"""A keyed shuffle of the rows of the global batch, and the way back.
+"""Keyed shuffle of the rows of the global batch, and its inverse.
 
 MoCo's key encoder normalizes groups of rows by themselves; rows are shuffled before it
-and put back after, so that no query shares its statistics with its own key (He et al.
-2020, https://arxiv.org/abs/1911.05722, section 3.3). The order depends on the key and
-the number of rows alone, so that it is the same on any number of devices.
+and restored after it, so that no query shares its statistics with its own key (He et
+al. 2020, https://arxiv.org/abs/1911.05722, section 3.3). The order depends on the key
+and the number of rows alone, so that it is the same on any number of devices.
 """
 
 from typing import TypeVar
@@ -26,7 +26,7 @@ def permutation(key: types.PRNGKey, num_rows: int) -> Int[Array, " b"]:
       num_rows: how many rows there are.
 
     Returns:
-      The row that each place of the shuffled batch takes.
+      The index of the row at each position of the shuffled batch.
     """
     return jax.random.permutation(key, jnp.arange(num_rows, dtype=jnp.int32))
 
@@ -34,8 +34,7 @@ def permutation(key: types.PRNGKey, num_rows: int) -> Int[Array, " b"]:
 def shuffle_rows(key: types.PRNGKey, rows: T, *, mesh: Mesh | None = None) -> T:
     """Shuffles the leading axis of arrays.
 
-    Of a batch that is split over devices each device receives all rows for a moment
-    and keeps its own.
+    If the batch is split over devices, each device temporarily receives all rows.
 
     Args:
       key: PRNG key of the order, see ``permutation``.
@@ -43,13 +42,20 @@ def shuffle_rows(key: types.PRNGKey, rows: T, *, mesh: Mesh | None = None) -> T:
       mesh: devices over whose axis ``data`` the result is split; None: XLA decides.
 
     Returns:
-      The tree, in another order.
+      The tree with shuffled rows.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import nn
+      >>> key, rows = jax.random.key(0), jnp.arange(4)
+      >>> nn.unshuffle_rows(key, nn.shuffle_rows(key, rows))
+      Array([0, 1, 2, 3], dtype=int32)
     """
     return _take(rows, permutation(key, _num_rows(rows)), mesh)
 
 
 def unshuffle_rows(key: types.PRNGKey, rows: T, *, mesh: Mesh | None = None) -> T:
-    """Puts rows back where they were before ``shuffle_rows`` with the same key.
+    """Inverts ``shuffle_rows`` with the same key.
 
     Args:
       key: the key of the shuffle.
@@ -58,7 +64,14 @@ def unshuffle_rows(key: types.PRNGKey, rows: T, *, mesh: Mesh | None = None) -> 
       mesh: as for ``shuffle_rows``.
 
     Returns:
-      The tree, in the order of before.
+      The tree in its original order.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from simclr_jax import nn
+      >>> key, rows = jax.random.key(1), jnp.arange(3)
+      >>> nn.unshuffle_rows(key, nn.shuffle_rows(key, rows))
+      Array([0, 1, 2], dtype=int32)
     """
     return _take(rows, jnp.argsort(permutation(key, _num_rows(rows))), mesh)
 

@@ -1,4 +1,4 @@
-"""The optimizers by name: LARS as in the original, SGD, Adam and AdamW.
+"""Optimizers by name: LARS, SGD, Adam and AdamW.
 
 Each builder makes the transformation of one group of parameters (``rules.Group``);
 ``build`` partitions the parameters by their groups.
@@ -27,7 +27,7 @@ def lars(
     momentum: float = 0.9,
     trust_coefficient: float = 0.001,
 ) -> optax.GradientTransformation:
-    """Builds LARS as the original SimCLR code has it.
+    """Builds LARS as in the original SimCLR code.
 
     For a kernel w with gradient g: ``g += weight_decay * w``; its step is
     ``trust_coefficient * |w| / |g|`` times the learning rate; the momentum buffer holds
@@ -73,7 +73,7 @@ def sgd(
       group: how its parameters are treated.
       weight_decay: coefficient of the L2 term.
       momentum: decay of the buffer.
-      nesterov: whether to look ahead, as Nesterov's form does.
+      nesterov: whether to use Nesterov momentum.
 
     Returns:
       The transformation.
@@ -155,6 +155,15 @@ def build(
 
     Raises:
       UserError: if the name, an option or a rule is wrong; lists the choices.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from simclr_jax import optim
+      >>> params = {"kernel": jnp.ones((2, 2)), "bias": jnp.zeros(2)}
+      >>> lars = optim.build("lars", 0.3, params=params, weight_decay=1e-4)
+      >>> updates, _ = lars.update(params, lars.init(params), params)
+      >>> updates["bias"]
+      Array([0., 0.], dtype=float32)
     """
     groups = rules_lib.resolve(params, rules=rules)
     by_label = {group.label: group for group in jax.tree.leaves(groups)}

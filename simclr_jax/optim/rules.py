@@ -1,4 +1,4 @@
-"""Rules by parameter path: which parameters are decayed, adapted, slowed or held.
+"""Optimizer rules by parameter path: decay, trust ratio, learning rate and freezing.
 
 Every parameter belongs to a ``Group``, which says how the optimizer treats it. By
 default kernels are decayed and, by LARS, adapted; parameters with one axis at most
@@ -26,7 +26,7 @@ Rules = Sequence[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """How the optimizer treats some parameters.
+    """Optimizer settings of a group of parameters.
 
     Attributes:
       decay: factor of the optimizer's weight decay; 0: none.
@@ -73,6 +73,13 @@ def resolve(params: Any, *, rules: Rules = ()) -> Any:
     Raises:
       UserError: if a rule is not a pair, its pattern is no regular expression, it sets
         an unknown field, or it matches no parameter.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import optim
+      >>> params = {"kernel": np.ones((2, 2)), "bias": np.zeros(2)}
+      >>> optim.resolve(params, rules=[("kernel", {"rate": 10})])["kernel"].rate
+      10.0
     """
     parsed = [_parse(rule) for rule in rules]
     flat, structure = jax.tree_util.tree_flatten_with_path(params)
@@ -93,7 +100,7 @@ def resolve(params: Any, *, rules: Rules = ()) -> Any:
 
 
 def table(params: Any, *, rules: Rules = ()) -> list[str]:
-    """Returns a line for each group of parameters, the largest first.
+    """Returns a description of each group of parameters, the largest first.
 
     Args:
       params: the parameters, a tree of arrays or shapes in dicts.
@@ -101,6 +108,15 @@ def table(params: Any, *, rules: Rules = ()) -> list[str]:
 
     Returns:
       Lines such as ``"54 arrays, 23,454,912 numbers: decay 1, trust"``.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import optim
+      >>> params = {"kernel": np.ones((2, 2)), "bias": np.zeros(2)}
+      >>> for line in optim.table(params):
+      ...     print(line)
+      1 arrays, 4 numbers: decay 1, trust
+      1 arrays, 2 numbers: decay 0, no trust
     """
     arrays: collections.Counter[str] = collections.Counter()
     sizes: collections.Counter[str] = collections.Counter()
@@ -115,7 +131,14 @@ def table(params: Any, *, rules: Rules = ()) -> list[str]:
 
 
 def path_names(tree: Any) -> list[str]:
-    """Returns the path of every leaf, as in ``"encoder/stem/norm/scale"``."""
+    """Returns the path of every leaf, as in ``"encoder/stem/norm/scale"``.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import optim
+      >>> optim.path_names({"head": {"kernel": np.ones((2, 2))}})
+      ['head/kernel']
+    """
     return [_join(path) for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
 
 

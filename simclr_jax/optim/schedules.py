@@ -1,4 +1,4 @@
-"""The learning rate: its scaling with the batch, its course over the run."""
+"""Learning-rate scaling with the batch size, and the warm-up cosine schedule."""
 
 import math
 
@@ -29,6 +29,11 @@ def scale_learning_rate(base: float, *, batch_size: int, scaling: str) -> float:
 
     Raises:
       UserError: if ``base`` is not positive or the scaling is unknown.
+
+    Example:
+      >>> from simclr_jax import optim
+      >>> optim.scale_learning_rate(base=0.3, batch_size=512, scaling="linear")
+      0.6
     """
     checks.check_positive("learning_rate", base)
     scale = registry.lookup("learning-rate scaling", scaling, _SCALINGS)
@@ -38,7 +43,7 @@ def scale_learning_rate(base: float, *, batch_size: int, scaling: str) -> float:
 def warmup_cosine(
     peak: float, *, num_steps: int, warmup_steps: int = 0
 ) -> optax.Schedule:
-    """Rises linearly from 0 to ``peak``, then falls as a half cosine to 0.
+    """Returns a linear warm-up from 0 to ``peak`` followed by a cosine decay to 0.
 
     Args:
       peak: the largest learning rate.
@@ -50,6 +55,12 @@ def warmup_cosine(
 
     Raises:
       UserError: if the warm-up is as long as the run.
+
+    Example:
+      >>> from simclr_jax import optim
+      >>> rate = optim.warmup_cosine(1.0, num_steps=100, warmup_steps=10)
+      >>> [float(rate(step)) for step in (0, 5, 10)]
+      [0.0, 0.5, 1.0]
     """
     if not 0 <= warmup_steps < num_steps:
         raise errors.UserError(

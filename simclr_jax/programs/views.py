@@ -1,4 +1,4 @@
-"""Draws the views that a recipe makes of some images, with what was drawn for each."""
+"""Plots the views that a recipe makes of some images, with their parameters."""
 
 import functools
 import textwrap
@@ -70,8 +70,8 @@ def draw_tiles(
 
     Args:
       key: the key of a step.
-      images: float images or canvases, [b h w c].
-      recipe: what makes the views.
+      images: float images or padded images, [b h w c].
+      recipe: of the views.
 
     Returns:
       For each image its views, in the order of the recipe.
@@ -82,10 +82,10 @@ def draw_tiles(
     keys = augment.view_keys(sample_keys, len(augmentations))
     columns = []
     for number, augmentation in enumerate(augmentations):
-        pictures, drawn = _draw(augmentation, keys[:, number], images)
+        pictures, named = _make(augmentation, keys[:, number], images)
         columns.append(
             [
-                _tile(pictures[i], {name: float(drawn[name][i]) for name in drawn})
+                _tile(pictures[i], {name: float(named[name][i]) for name in named})
                 for i in range(batch_size)
             ]
         )
@@ -93,27 +93,29 @@ def draw_tiles(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _draw(
+def _make(
     augmentation: augment.Augmentation,
     keys: jax.Array,
     images: jax.Array | types.PaddedImages,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Returns one view of every image and the random numbers that made it."""
-    report = functools.partial(augment.drawn_parameters, augmentation=augmentation)
-    return jax.vmap(augmentation)(keys, images), jax.vmap(report)(keys, images)
+    """Returns one view of every image and the parameters that were applied."""
+    transform = augment.as_transform(augmentation)
+    params = jax.vmap(transform.sample)(keys, images)
+    pictures = jax.vmap(transform.apply)(params, images)
+    return pictures, transform.report(params)
 
 
-def _tile(picture: jax.Array, drawn: dict[str, float]) -> plots.Tile:
+def _tile(picture: jax.Array, named: dict[str, float]) -> plots.Tile:
     box, words = None, []
-    if "crop_top" in drawn:
-        top, left = drawn["crop_top"], drawn["crop_left"]
-        height, width = drawn["crop_height"], drawn["crop_width"]
+    if "crop_top" in named:
+        top, left = named["crop_top"], named["crop_left"]
+        height, width = named["crop_height"], named["crop_width"]
         box, words = (top, left, height, width), [f"crop {height:.0f} x {width:.0f}"]
-    words += [name for name in _FLAGS if drawn.get(name)]
-    if drawn.get("jitter_applied", 1.0):
-        words += [f"{name} {drawn[name]:.2f}" for name in _JITTER if name in drawn]
-    if drawn.get("blurred"):
-        words.append(f"blur {drawn['blur_sigma']:.2f}")
+    words += [name for name in _FLAGS if named.get(name)]
+    if named.get("jitter_applied", 1.0):
+        words += [f"{name} {named[name]:.2f}" for name in _JITTER if name in named]
+    if named.get("blurred"):
+        words.append(f"blur {named['blur_sigma']:.2f}")
     caption = textwrap.fill(", ".join(words), width=34)
     return plots.Tile(np.asarray(picture, np.float32), caption, box)
 

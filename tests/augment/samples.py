@@ -1,4 +1,4 @@
-"""Small recipes by name, and images on canvases, for several test files."""
+"""Small recipes by name, and padded images, for several test files."""
 
 import jax
 import jax.numpy as jnp
@@ -17,19 +17,19 @@ SMALL = {
     "supervised": {"size": 16},
     "swav": {"sizes": (20, 12), "counts": (2, 3)},
 }
-"""Options that make every recipe of the catalog cheap; blurs keep three taps."""
+"""Options that make every recipe of the catalog cheap; blurs have three taps."""
 
 RANDOM = sorted(set(SMALL) - {"evaluation"})
 
 
 FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
-"""LLVM takes most of the time of these tests, and changes roundings only."""
+"""LLVM takes most of the time of these tests and affects only roundings."""
 
 views = jax.jit(augment.views, static_argnums=2, compiler_options=FAST_TO_COMPILE)
 """One jitted function for all files, so that each recipe is compiled once."""
 
-IMAGES = (16, 24, 24, 3)
-"""Shape of the batch that most tests use, for the same reason."""
+IMAGES = (8, 24, 24, 3)
+"""Shape of the batch in most tests; one shape, so that compilations are shared."""
 
 
 def keys(key):
@@ -40,8 +40,8 @@ def small(name, **options):
     return augment.build(name, **SMALL[name], **options)
 
 
-def on_canvas(rng, image, height, width):
-    """Puts a float image on a canvas that is garbage where the image is not."""
+def pad(rng, image, height, width):
+    """Pads a float image with arbitrary values below and to the right."""
     pixels = rng.uniform(-1e4, 1e4, (height, width, image.shape[-1]))
     pixels[: image.shape[0], : image.shape[1]] = image
     size = jnp.asarray(image.shape[:2], jnp.int32)

@@ -7,7 +7,7 @@ from simclr_jax.augment import planes
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_planes_and_back(rng, channels):
+def test_map_planes_keeps_the_channels(rng, channels):
     image = jnp.asarray(rng.uniform(size=(4, 5, channels)), jnp.float32)
     assert [band.shape for band in planes.split(image)] == [(4, 5)] * channels
     doubled = planes.map_planes(lambda a, b: a + b, image, image)
@@ -15,7 +15,7 @@ def test_planes_and_back(rng, channels):
 
 
 @pytest.mark.parametrize("transform", [jax.lax.map, lambda f, x: jax.vmap(f)(x)])
-def test_only_where_the_predicate_holds(rng, transform):
+def test_apply_if_applies_only_where_the_predicate_holds(rng, transform):
     images = jnp.asarray(rng.uniform(size=(4, 3, 2, 3)), jnp.float32)
     chosen = jnp.asarray([True, False, False, True])
     invert = lambda arguments: planes.apply_if(

@@ -20,7 +20,7 @@ def batches(mesh, *, resident_bytes=1 << 20):
 
 @pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
 @pytest.mark.parametrize("num_devices", [1, 8])
-def test_batches_are_those_of_the_order(make_mesh, num_devices, resident_bytes):
+def test_batches_follow_the_order(make_mesh, num_devices, resident_bytes):
     source, made = batches(make_mesh(num_devices), resident_bytes=resident_bytes)
     assert made.is_resident == (resident_bytes > 0)
     got = list(made.start_at(0))
@@ -32,7 +32,7 @@ def test_batches_are_those_of_the_order(make_mesh, num_devices, resident_bytes):
         assert batch["image"].addressable_shards[0].data.shape[0] == 8 // num_devices
 
 
-def test_the_devices_of_a_cpu_share_one_memory(make_mesh):
+def test_cpu_devices_share_one_memory(make_mesh):
     source, one = batches(make_mesh(1), resident_bytes=600)
     _, many = batches(make_mesh(8), resident_bytes=600)
     assert source.images.nbytes == 592
@@ -43,7 +43,7 @@ def test_the_devices_of_a_cpu_share_one_memory(make_mesh):
 
 
 @pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
-def test_starting_later_gives_the_same_batches(make_mesh, resident_bytes):
+def test_starting_later_yields_the_same_batches(make_mesh, resident_bytes):
     _, made = batches(make_mesh(1), resident_bytes=resident_bytes)
     whole = [np.asarray(batch["image"]) for batch in made.start_at(0)]
     later = [np.asarray(batch["image"]) for batch in made.start_at(7)]
@@ -51,15 +51,15 @@ def test_starting_later_gives_the_same_batches(make_mesh, resident_bytes):
 
 
 @pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
-def test_nothing_is_transferred_by_accident(make_mesh, resident_bytes):
+def test_makes_no_implicit_transfers(make_mesh, resident_bytes):
     _, made = batches(make_mesh(8), resident_bytes=resident_bytes)
     with jax.transfer_guard("disallow"):
         assert len(list(made.start_at(0))) == 11
 
 
 @pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
-def test_images_of_many_sizes_travel_with_their_sizes(make_mesh, resident_bytes):
-    source = numbered.Numbered(37, bad=(5,))
+def test_images_of_many_sizes_come_with_their_sizes(make_mesh, resident_bytes):
+    source = numbered.Numbered(37, corrupt=(5,))
     order = data.BatchOrder(37, 8, 9, seed=3)
     images = data.open_images(source, canvas=8)
     made = data.Batches(images, order, make_mesh(8), resident_bytes=resident_bytes)
@@ -72,7 +72,7 @@ def test_images_of_many_sizes_travel_with_their_sizes(make_mesh, resident_bytes)
     assert step == 8
 
 
-def test_samples_on_the_default_device():
+def test_to_devices_uses_the_default_device():
     images = data.open_images(numbered.Numbered(4), canvas=8)
     canvas = data.to_devices(images.read([0, 3]), is_padded=True)
     assert isinstance(canvas, types.PaddedImages)
@@ -87,11 +87,11 @@ NAMES = ("image", "label", "text")
 @pytest.mark.parametrize(
     ("resident_bytes", "num_workers"), [(1 << 20, 0), (0, 0), (0, 2)]
 )
-def test_every_named_field_reaches_the_devices(
+def test_every_requested_field_reaches_the_devices(
     make_mesh, resident_bytes, num_workers, monkeypatch
 ):
     monkeypatch.setattr(prefetch, "PIECE_BYTES", 3 * 8 * 8 * 3)  # 3 pieces a batch
-    images = data.open_images(numbered.Worded(37, bad=(5,)), canvas=8)
+    images = data.open_images(numbered.Worded(37, corrupt=(5,)), canvas=8)
     order = data.BatchOrder(37, 8, 5, seed=3)
     made = data.Batches(
         images,
@@ -122,7 +122,7 @@ def check_spec(batch, spec, *, batch_size):
 
 
 @pytest.mark.parametrize("resident_bytes", [0, 1 << 20])
-def test_labels_of_arrays_and_no_image(make_mesh, resident_bytes):
+def test_batches_may_hold_only_labels(make_mesh, resident_bytes):
     source = data.open_source("synthetic:4x4x1:37")
     order = data.BatchOrder(37, 8, 2, seed=3)
     made = data.Batches(
@@ -133,14 +133,14 @@ def test_labels_of_arrays_and_no_image(make_mesh, resident_bytes):
         check_spec(batch, made.spec, batch_size=8)
 
 
-def test_a_source_without_labels_is_refused_at_once(make_mesh):
+def test_rejects_a_source_without_labels(make_mesh):
     images = data.open_images(numbered.Numbered(37, num_classes=None), canvas=8)
     order = data.BatchOrder(37, 8, 2, seed=3)
     with pytest.raises(errors.DataError, match=r"numbered has no field 'label'"):
         data.Batches(images, order, make_mesh(1), fields=("image", "label"))
 
 
-def test_the_fingerprint_covers_what_is_read(make_mesh):
+def test_fingerprint_depends_on_the_requested_fields(make_mesh):
     source, made = batches(make_mesh(1))
     assert made.fingerprint == {
         "name": source.name,
@@ -155,7 +155,7 @@ def test_the_fingerprint_covers_what_is_read(make_mesh):
     assert dataclasses.replace(made, images=other).fingerprint == made.fingerprint
 
 
-def test_a_batch_is_described_without_a_data_set():
+def test_batch_spec_needs_no_data():
     spec = data.batch_spec(("image", "label"), image_shape=(8, 9, 3), is_padded=True)
     assert spec == {
         "image": types.PaddedImages(

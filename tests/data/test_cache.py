@@ -15,7 +15,7 @@ from simclr_jax import data
 from simclr_jax.core import errors, signals
 from simclr_jax.data import cache, dataset
 
-SOURCE = numbered.Numbered(300, bad=(7, 8, 299))
+SOURCE = numbered.Numbered(300, corrupt=(7, 8, 299))
 
 
 def check(read):
@@ -32,7 +32,7 @@ def check(read):
     np.testing.assert_array_equal(samples["sizes"], read.sizes[[7, 20]])
 
 
-def test_the_order_is_kept_and_the_bad_are_named(caplog):
+def test_keeps_the_order_and_logs_corrupt_images(caplog):
     with caplog.at_level(logging.WARNING):
         check(data.read_all(data.open_images(SOURCE, canvas=8)))
     assert [r.getMessage().split(":")[0] for r in caplog.records] == [
@@ -40,7 +40,7 @@ def test_the_order_is_kept_and_the_bad_are_named(caplog):
     ]
 
 
-def test_the_second_run_maps_the_file_of_the_first(tmp_path, caplog, monkeypatch):
+def test_second_run_maps_the_file_of_the_first(tmp_path, caplog, monkeypatch):
     images = data.open_images(SOURCE, canvas=8)
     check(data.read_all(images, cache_dir=tmp_path / "decoded"))
     (file,) = (tmp_path / "decoded").iterdir()
@@ -60,24 +60,24 @@ def test_the_second_run_maps_the_file_of_the_first(tmp_path, caplog, monkeypatch
     [
         data.open_images(SOURCE, canvas=9),
         data.open_images(SOURCE, canvas=8, num_channels=1),
-        data.open_images(numbered.Numbered(300, bad=(7, 8, 298)), canvas=8),
-        data.open_images(numbered.Numbered(299, bad=(7, 8)), canvas=8),
+        data.open_images(numbered.Numbered(300, corrupt=(7, 8, 298)), canvas=8),
+        data.open_images(numbered.Numbered(299, corrupt=(7, 8)), canvas=8),
     ],
 )
-def test_other_contents_are_another_file(tmp_path, changed):
+def test_other_contents_use_another_file(tmp_path, changed):
     data.read_all(data.open_images(SOURCE, canvas=8), cache_dir=tmp_path)
     data.read_all(changed, cache_dir=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, caplog):
+def test_decodes_into_memory_if_the_cache_cannot_be_written(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     images = data.open_images(SOURCE, canvas=8)
     check(data.read_all(images, cache_dir=tmp_path / "file"))
-    assert "decoded in memory" in caplog.text
+    assert "decoded into memory" in caplog.text
 
 
-def test_a_file_cut_short_is_made_anew(tmp_path):
+def test_rewrites_a_truncated_file(tmp_path):
     images = data.open_images(SOURCE, canvas=8)
     data.read_all(images, cache_dir=tmp_path)
     (file,) = tmp_path.iterdir()
@@ -91,7 +91,7 @@ def test_a_file_cut_short_is_made_anew(tmp_path):
         assert list(tmp_path.iterdir()) == [file]
 
 
-def test_nothing_is_left_of_a_set_that_is_refused(tmp_path):
+def test_leaves_no_file_after_an_error(tmp_path):
     images = data.open_images(SOURCE, canvas=8, on_bad_image="fail")
     with pytest.raises(errors.DataError, match=r"numbered/7.png"):
         data.read_all(images, cache_dir=tmp_path)
@@ -106,15 +106,15 @@ def test_images_of_one_size_have_no_sizes():
     assert read.shown is None
 
 
-def test_arrays_are_not_read_again(tmp_path):
+def test_does_not_copy_arrays(tmp_path):
     source = data.open_source("synthetic:4x4x1:12")
     assert data.read_all(source, cache_dir=tmp_path) is source
     assert not list(tmp_path.iterdir())
 
 
-def test_other_fields_are_kept_in_the_file_too(tmp_path):
-    images = data.open_images(numbered.Worded(30, bad=(7,)), canvas=8)
-    plain = data.open_images(numbered.Numbered(30, bad=(7,)), canvas=8)
+def test_caches_other_fields(tmp_path):
+    images = data.open_images(numbered.Worded(30, corrupt=(7,)), canvas=8)
+    plain = data.open_images(numbered.Numbered(30, corrupt=(7,)), canvas=8)
     for _ in range(2):
         read = data.read_all(images, cache_dir=tmp_path)
         expected = [numbered.text_of(8 if n == 7 else n) for n in range(30)]
@@ -126,13 +126,13 @@ def test_other_fields_are_kept_in_the_file_too(tmp_path):
 
 def check_said(caplog, reason):
     said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
-    assert said[0].startswith("The decoded images are not kept in")
+    assert said[0].startswith("The decoded images cannot be cached in")
     assert f"({reason})" in said[0]
     assert all("Corrupt image" in line for line in said[1:])
 
 
 @pytest.mark.parametrize("reserves", [True, False])
-def test_a_full_disk_is_one_line_and_leaves_nothing(
+def test_a_full_disk_logs_one_line_and_leaves_no_file(
     tmp_path, caplog, monkeypatch, reserves
 ):
     if not reserves:
@@ -143,7 +143,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_small_disk(tmp_path, caplog, monkeypatch):
+def test_works_on_a_small_disk(tmp_path, caplog, monkeypatch):
     with small_disk.mounted(tmp_path, kilobytes=16):
         monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: Plenty)
         check(data.read_all(data.open_images(SOURCE, canvas=8), cache_dir=tmp_path))
@@ -155,7 +155,7 @@ class Plenty:
     free = 1 << 40
 
 
-def test_two_runs_on_new_data_decode_it_once(tmp_path, caplog, monkeypatch):
+def test_concurrent_runs_decode_the_data_once(tmp_path, caplog, monkeypatch):
     reading, may_go_on = threading.Event(), threading.Event()
 
     def read(images, indices):
@@ -186,7 +186,7 @@ def test_two_runs_on_new_data_decode_it_once(tmp_path, caplog, monkeypatch):
     assert [path.suffix for path in tmp_path.iterdir()] == [".npy"]
 
 
-def test_the_file_of_a_run_on_another_host_is_left_alone(tmp_path):
+def test_keeps_temporary_files_of_other_hosts(tmp_path):
     images = data.open_images(SOURCE, canvas=8)
     data.read_all(images, cache_dir=tmp_path)
     (file,) = tmp_path.iterdir()
@@ -199,14 +199,14 @@ def test_the_file_of_a_run_on_another_host_is_left_alone(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([file, fresh])
 
 
-def test_it_says_how_far_it_is(caplog, monkeypatch):
+def test_logs_the_progress(caplog, monkeypatch):
     monkeypatch.setattr(cache, "_REPORT_SECONDS", 0.0)
     with caplog.at_level(logging.INFO):
         data.read_all(data.open_images(SOURCE, canvas=8))
     assert "Decoded 256 of 300 images." in caplog.text
 
 
-def test_asked_to_stop_it_leaves_nothing(tmp_path):
+def test_leaves_no_file_when_stopped(tmp_path):
     noted = threading.Event()
     with signals.noted(lambda number: noted.set()):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -24,7 +24,7 @@ from simclr_jax.data import decode
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (8, 8), (37, 53), (301, 200)])
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_jpeg_at_full_scale_is_what_pillow_decodes(shape, subsampling, progressive):
+def test_jpeg_at_full_scale_equals_pillow(shape, subsampling, progressive):
     encoded = encode(
         smooth(*shape), quality=90, subsampling=subsampling, progressive=progressive
     )
@@ -35,7 +35,7 @@ def test_jpeg_at_full_scale_is_what_pillow_decodes(shape, subsampling, progressi
         assert distance(pixels, opened(encoded, mode)).max() <= ROUNDING
 
 
-def test_gray_jpeg_in_either_number_of_channels():
+def test_gray_jpeg_as_one_or_three_channels():
     encoded = encode(smooth(60, 90, 1), quality=95)
     gray = decode.decode(encoded, num_channels=1)
     assert distance(gray, opened(encoded, "L")).max() <= ROUNDING
@@ -43,7 +43,7 @@ def test_gray_jpeg_in_either_number_of_channels():
     np.testing.assert_array_equal(color, np.repeat(gray, 3, axis=2))
 
 
-def test_cmyk_jpeg_is_pillows():
+def test_cmyk_jpeg_equals_pillow():
     encoded = encode(Image.fromarray(smooth(64, 640)).convert("CMYK"))
     np.testing.assert_array_equal(decode.decode(encoded), opened(encoded))
     assert decode.decode(encoded, max_side=64).shape == (6, 64, 3)
@@ -51,7 +51,7 @@ def test_cmyk_jpeg_is_pillows():
 
 @pytest.mark.parametrize("longest", [*range(60, 140, 7), 301, 500, 641, 1001, 3000])
 @pytest.mark.parametrize("num_channels", [1, 3])
-def test_a_large_jpeg_fills_the_side_and_keeps_its_aspect(longest, num_channels):
+def test_large_jpeg_fills_max_side_and_keeps_its_aspect_ratio(longest, num_channels):
     max_side, shortest = 64, longest * 2 // 3
     encoded = encode(smooth(longest, shortest), quality=95)
     pixels = decode.decode(encoded, num_channels=num_channels, max_side=max_side)
@@ -64,7 +64,7 @@ def test_a_large_jpeg_fills_the_side_and_keeps_its_aspect(longest, num_channels)
 
 
 @pytest.mark.parametrize("longest", range(1, 700, 3))
-def test_the_scale_is_the_largest_eighth_that_fits_or_one_more(longest):
+def test_jpeg_scale_is_the_largest_eighth_that_fits_or_one_more(longest):
     for max_side in (1, 7, 64, 288):
         eighths = decode._eighths(longest, max_side)
         sides = [-(-longest * m // 8) for m in range(9)]
@@ -78,7 +78,7 @@ def test_the_scale_is_the_largest_eighth_that_fits_or_one_more(longest):
 
 
 @pytest.mark.parametrize("size", [(375, 500), (333, 17), (9, 70), (1, 64), (63, 64)])
-def test_simplejpeg_decodes_at_the_scale_asked_for(size, monkeypatch):
+def test_simplejpeg_decodes_at_the_requested_scale(size, monkeypatch):
     calls = []
     real = simplejpeg.decode_jpeg
 
@@ -120,7 +120,7 @@ def test_every_orientation_of_other_formats(orientation, form):
     np.testing.assert_array_equal(decode.decode(encoded), opened(encoded))
 
 
-def test_the_exif_block_is_found_behind_other_segments():
+def test_finds_the_exif_block_after_other_segments():
     jpeg = encode(smooth(16, 24))
     other = b"\xff\xed" + struct.pack(">H", 2002) + b"\xff\xda" * 1000
     exif = exif_block(6)
@@ -143,12 +143,12 @@ def test_the_exif_block_is_found_behind_other_segments():
         exif_block(6)[:22],
     ],
 )
-def test_damaged_exif_leaves_a_good_image_as_it_is(exif):
+def test_ignores_a_damaged_exif_block(exif):
     encoded = encode(smooth(16, 24), exif=exif)
     assert decode.decode(encoded).shape == (16, 24, 3)
 
 
-def test_text_named_exif_in_a_png_is_no_orientation():
+def test_ignores_png_text_named_exif():
     text = pytest.importorskip("PIL.PngImagePlugin").PngInfo()
     text.add_text("exif", "II*")
     encoded = encode(smooth(16, 24), "PNG", pnginfo=text)
@@ -157,7 +157,7 @@ def test_text_named_exif_in_a_png_is_no_orientation():
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "GIF", "WEBP"])
 @pytest.mark.parametrize("num_channels", [1, 3])
-def test_other_formats_are_what_pillow_decodes(form, num_channels):
+def test_other_formats_equal_pillow(form, num_channels):
     encoded = encode(smooth(30, 40), form)
     pixels = decode.decode(encoded, num_channels=num_channels)
     expected = opened(encoded, "L" if num_channels == 1 else "RGB")
@@ -182,7 +182,7 @@ def test_opaque_modes(mode):
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
-def test_alpha_lies_over_white(mode, form):
+def test_transparent_images_are_composed_over_white(mode, form):
     color, alpha = smooth(20, 30), smooth(20, 30, 2)[..., 1]
     image = Image.fromarray(color).convert(mode[:-1])
     image.putalpha(Image.fromarray(alpha))
@@ -192,7 +192,7 @@ def test_alpha_lies_over_white(mode, form):
     assert np.abs(decode.decode(encode(image, form)) - expected).max() <= 1
 
 
-def test_transparent_palette_entries_and_colors_are_white():
+def test_transparent_palette_entries_become_white():
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 200, 100, 50])
     image.putpixel((1, 0), 1)
@@ -232,14 +232,14 @@ def test_wide_integers_and_floats_have_a_range():
             gray(bad)
 
 
-def test_sixteen_bit_color_is_pillows():
+def test_sixteen_bit_color_equals_pillow():
     rows = np.random.default_rng(0).integers(0, 256, (4, 1 + 5 * 6), dtype=np.uint8)
     rows[:, 0] = 0
     encoded = png(5, 4, rows.tobytes(), bit_depth=16)
     np.testing.assert_array_equal(decode.decode(encoded), opened(encoded))
 
 
-def test_the_first_frame_of_several():
+def test_decodes_the_first_frame_of_an_animation():
     frames = [Image.new("RGB", (5, 4), color) for color in ("red", "blue")]
     for form in ("GIF", "TIFF", "WEBP", "MPO"):
         options = {"lossless": True} if form == "WEBP" else {}

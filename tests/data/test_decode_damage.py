@@ -36,7 +36,7 @@ def resized_header(jpeg, height, width):
     ],
     ids=["png", "png_whole", "png_warned", "jpeg", "jpeg_whole", "jpeg_progressive"],
 )
-def test_bombs_are_refused_at_once(encoded, max_side):
+def test_rejects_decompression_bombs_without_decoding(encoded, max_side):
     tracemalloc.start()
     start = time.perf_counter()
     with pytest.raises(decode.CorruptImage, match=r"^bomb: .*pixels"):
@@ -46,7 +46,7 @@ def test_bombs_are_refused_at_once(encoded, max_side):
     tracemalloc.stop()
 
 
-def test_a_large_jpeg_in_one_scan_is_no_bomb():
+def test_decodes_a_large_jpeg_in_one_scan():
     # Of these 90 million pixels only the header is true, which is found out quickly.
     encoded = resized_header(encode(smooth(16, 16)), 9500, 9500)
     start = time.perf_counter()
@@ -55,7 +55,7 @@ def test_a_large_jpeg_in_one_scan_is_no_bomb():
     assert time.perf_counter() - start < 2.0
 
 
-def test_the_limit_is_pillows(monkeypatch):
+def test_uses_the_limit_of_pillow(monkeypatch):
     encoded = encode(smooth(10, 10), "PNG")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     assert decode.decode(encoded).shape == (10, 10, 3)
@@ -83,7 +83,7 @@ def test_the_limit_is_pillows(monkeypatch):
         (resized_header(encode(smooth(16, 16)), 0, 16), "."),
     ],
 )
-def test_what_is_no_image_is_named(encoded, reason):
+def test_reports_why_bytes_are_no_image(encoded, reason):
     with pytest.raises(decode.CorruptImage, match=reason) as caught:
         decode.decode(encoded)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 120
@@ -91,13 +91,13 @@ def test_what_is_no_image_is_named(encoded, reason):
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "GIF"])
-def test_half_a_file_is_a_bad_image(form):
+def test_half_a_file_is_a_corrupt_image(form):
     encoded = encode(smooth(200, 300), form)
     with pytest.raises(decode.CorruptImage):
         decode.decode(encoded[: len(encoded) // 2], max_side=100)
 
 
-def test_a_truncated_jpeg_says_so():
+def test_a_truncated_jpeg_is_reported_as_such():
     with pytest.raises(decode.CorruptImage, match=r"^truncated$"):
         decode.decode(encode(smooth(200, 300))[:-800])
 
@@ -105,7 +105,7 @@ def test_a_truncated_jpeg_says_so():
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "MPO"])
 # Warnings of Pillow about what is damaged are not what is tested here.
 @pytest.mark.filterwarnings("ignore")
-def test_damage_makes_a_bad_image_and_nothing_else(form):
+def test_damage_raises_only_corrupt_image(form):
     rng = np.random.default_rng(7)
     exif = {} if form in ("BMP", "GIF") else {"exif": exif_block(6)}
     encoded = encode(smooth(40, 60), form, **exif)
@@ -128,7 +128,7 @@ def test_damage_makes_a_bad_image_and_nothing_else(form):
             assert pixels.dtype == np.uint8 and max(pixels.shape) <= 50
 
 
-def test_threads_decode_what_one_decodes():
+def test_threads_decode_the_same_pixels():
     files = [
         encode(smooth(300, 200 + i), form)
         for i in range(12)
@@ -141,7 +141,7 @@ def test_threads_decode_what_one_decodes():
         np.testing.assert_array_equal(pixels, alone[index % len(alone)])
 
 
-def test_wrong_options_and_missing_packages(monkeypatch):
+def test_rejects_wrong_options_and_missing_packages(monkeypatch):
     encoded = encode(smooth(8, 8))
     with pytest.raises(errors.UserError, match=r"num_channels must be 1 or 3; got 4"):
         decode.decode(encoded, num_channels=4)

@@ -29,7 +29,7 @@ def opened(root, **options):
     return data.open_images(data.open_source(f"folder:{root}"), canvas=12, **options)
 
 
-def test_images_that_decode_to_black_are_warned_of_once(tmp_path, rng, caplog):
+def test_warns_once_of_images_that_decode_to_black(tmp_path, rng, caplog):
     for number in range(20):
         write_tiff(tmp_path / f"{number}.tif", [deep(rng, 100, 900)])
     images = opened(tmp_path)
@@ -37,7 +37,7 @@ def test_images_that_decode_to_black_are_warned_of_once(tmp_path, rng, caplog):
     (record,) = caplog.records
     message = record.getMessage()
     assert "the images are nearly constant. Half of 16 sampled ones span" in message
-    assert "at most 3 of 255 levels; all lie in 0 to 3. Stored are values" in message
+    assert "at most 3 of 255 levels; all lie in 0 to 3. Stored values range" in message
     low, _, high = message.partition("data.range=")[2].partition(" ")[0].partition(":")
     assert 100 <= float(low) < 110 and 890 < float(high) < 900
     opened(tmp_path)
@@ -48,7 +48,7 @@ def test_images_that_decode_to_black_are_warned_of_once(tmp_path, rng, caplog):
     assert (pixels.min(), pixels.max()) == (0, 255)
 
 
-def test_a_small_part_of_the_range(rng, caplog):
+def test_warns_of_a_small_part_of_the_range(rng, caplog):
     pixels = rng.integers(100, 120, (9, 8, 8, 3), dtype=np.uint8)
     source = data.ArraySource("dim", pixels, np.zeros(9, np.int32), None)
     data.open_images(source)
@@ -56,13 +56,13 @@ def test_a_small_part_of_the_range(rng, caplog):
     assert "data.range=100:119 (one range" in caplog.text
 
 
-def test_ordinary_images_are_not_warned_of(caplog):
+def test_does_not_warn_of_ordinary_images(caplog):
     for spec in ("mnist_sample", "synthetic:8x8x3:20"):
         data.open_images(data.open_source(spec))
     assert not caplog.text
 
 
-def test_pages_that_are_dropped_are_named(tmp_path, rng, caplog):
+def test_warns_of_dropped_pages(tmp_path, rng, caplog):
     pages = [deep(rng, 0, 60_000) for _ in range(3)]
     write_tiff(tmp_path / "a.tif", pages)
     write_tiff(tmp_path / "b.tif", pages[:1])
@@ -74,7 +74,7 @@ def test_pages_that_are_dropped_are_named(tmp_path, rng, caplog):
     assert not caplog.text
 
 
-def test_transparency_is_noted(tmp_path, caplog):
+def test_logs_transparency(tmp_path, caplog):
     pixels = np.zeros((8, 8, 4), np.uint8)
     pixels[:4] = 255
     Image.fromarray(pixels).save(tmp_path / "a.png")
@@ -83,7 +83,7 @@ def test_transparency_is_noted(tmp_path, caplog):
     assert "1 of 1 sampled images have transparency, which becomes" in caplog.text
 
 
-def test_what_a_file_holds(rng):
+def test_describes_stored_images(rng):
     file = io.BytesIO()
     Image.fromarray(deep(rng, 5, 6)).save(file, "PNG")
     stored = inspection.describe(file.getvalue())
@@ -93,7 +93,7 @@ def test_what_a_file_holds(rng):
     assert inspection.describe(np.full((2, 2, 1), 7, np.uint16)).bits == 16
 
 
-def test_images_that_cannot_be_read_are_left_to_the_reader(tmp_path, caplog):
+def test_ignores_images_that_cannot_be_read(tmp_path, caplog):
     (tmp_path / "a.png").write_bytes(b"no image")
     images = opened(tmp_path, on_bad_image="fail")
     assert not caplog.text

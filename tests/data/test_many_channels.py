@@ -18,7 +18,7 @@ def batch(tmp_path, rng, make_mesh):
 
 
 @pytest.mark.parametrize("recipe", ["mnist", "supervised", "evaluation"])
-def test_recipes_without_color_and_encoders_take_them(batch, recipe):
+def test_recipes_without_color_and_encoders_accept_them(batch, recipe):
     view = augment.members(augment.build(recipe, size=8))[0]
     images = augment.as_float(batch["image"])
     views = jax.vmap(view)(jax.random.split(jax.random.key(0), 4), images)
@@ -27,7 +27,7 @@ def test_recipes_without_color_and_encoders_take_them(batch, recipe):
     assert nnx.eval_shape(lambda e, x: e(x), encoder, views).shape[0] == 4
 
 
-def test_color_operations_say_what_to_do(batch):
+def test_color_operations_raise_an_error_with_a_remedy(batch):
     view = augment.members(augment.build("simclr_v1", size=8))[0]
     with pytest.raises(
         errors.UserError, match=r"three channels.*\(8, 8, 5\).*mnist and"

@@ -29,14 +29,14 @@ def stacks(tmp_path):
 
 
 @pytest.mark.parametrize(("page", "expected"), [(0, 0), (3, 30), ("4", 40), (-1, 40)])
-def test_one_page_of_a_stack(stacks, page, expected):
+def test_reads_one_page_of_a_stack(stacks, page, expected):
     images = opened(stacks, page=page)
     assert images.image_shape == (8, 8, 3)
     pixels = images.read([0, 2])["images"]
     assert (pixels[:, 5, 4] == [[expected], [expected + 2]]).all()
 
 
-def test_all_pages_are_channels(stacks):
+def test_all_pages_become_channels(stacks):
     images = opened(stacks, page="all")
     assert images.image_shape == (8, 8, 5)
     samples = images.read([2])
@@ -49,7 +49,7 @@ def test_all_pages_are_channels(stacks):
     assert small.read([1])["images"][0, 0, 0].tolist() == [1, 11, 21, 31, 41]
 
 
-def test_a_stack_of_another_number_of_pages_is_replaced(stacks):
+def test_replaces_stacks_with_another_number_of_pages(stacks):
     write_stack(stacks / "1.tif", [7, 8])
     images = opened(stacks, page="all")
     assert images.read([1])["shown"].tolist() == [2]
@@ -59,13 +59,13 @@ def test_a_stack_of_another_number_of_pages_is_replaced(stacks):
         opened(stacks, page="all", on_bad_image="fail").read([1])
 
 
-def test_a_page_that_no_image_has(stacks):
+def test_rejects_a_page_that_no_image_has(stacks):
     images = opened(stacks, page=9)
-    with pytest.raises(errors.DataError, match=r"it has 5 pages, but page 9 is asked"):
+    with pytest.raises(errors.DataError, match=r"it has 5 pages, but page 9 was req"):
         images.read([0])
 
 
-def test_one_channel_of_color_images(tmp_path):
+def test_selects_one_channel_of_color_images(tmp_path):
     pixels = np.zeros((6, 5, 3), np.uint8)
     pixels[..., 1] = 200
     Image.fromarray(pixels).save(tmp_path / "1.png")
@@ -74,7 +74,7 @@ def test_one_channel_of_color_images(tmp_path):
     assert images.read([0])["images"][0, 0, 0].tolist() == [200]
 
 
-def test_other_choices_are_other_files_of_the_cache(stacks, tmp_path):
+def test_other_options_use_other_cache_files(stacks, tmp_path):
     cache = tmp_path / "decoded"
     for options in (
         {},
@@ -86,7 +86,7 @@ def test_other_choices_are_other_files_of_the_cache(stacks, tmp_path):
     assert len(list(cache.iterdir())) == 4
 
 
-def test_choices_are_checked(stacks):
+def test_rejects_invalid_options(stacks):
     with pytest.raises(errors.UserError, match=r"data.page must be .*got 'last'"):
         opened(stacks, page="last")
     with pytest.raises(errors.UserError, match=r"from 0 to 2, .* 3 channels; got \(3,"):
@@ -106,7 +106,7 @@ def test_pages_need_image_files(tmp_path):
         opened(tmp_path, page="all")
 
 
-def test_a_page_of_many_channels_is_refused_with_their_count():
+def test_rejects_a_page_with_many_channels():
     with pytest.raises(decode.CorruptImage, match=r"a TIFF of 5 channels .*save such"):
         decode.decode(tiff_of(5))
 
@@ -135,7 +135,7 @@ def tiff_of(num_channels, *, side=4):
     return b"II*\0" + start + pixels + count + entries + bytes(4)
 
 
-def test_every_form_of_an_option():
+def test_parses_every_form_of_a_range():
     for name in ("full", "image", "percentiles"):
         assert pixel_options.parse_value_range(name) == name
     assert pixel_options.parse_value_range("0:4095") == (0.0, 4095.0)
@@ -144,12 +144,12 @@ def test_every_form_of_an_option():
 
 
 @pytest.mark.parametrize("option", ["fixed", "5", "5:5", "9:1", "0:inf", "1:2:3", ""])
-def test_what_is_no_range(option):
+def test_rejects_invalid_ranges(option):
     with pytest.raises(errors.UserError, match=r"data.range must be full, image, perc"):
         pixel_options.parse_value_range(option)
 
 
-def test_full_is_the_range_of_the_type():
+def test_full_uses_the_range_of_the_type():
     deep = np.asarray([0, 257, 65535], np.uint16)
     assert pixel_options.to_bytes(deep).tolist() == [0, 1, 255]
     assert pixel_options.to_bytes(np.asarray([0.0, 0.5, 1.0])).tolist() == [0, 128, 255]
@@ -160,14 +160,14 @@ def test_full_is_the_range_of_the_type():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
-def test_a_fixed_range_is_clipped(dtype):
+def test_values_outside_a_fixed_range_are_clipped(dtype):
     values = np.asarray([[0, 100], [150, 200]], dtype)
     stretched = pixel_options.to_bytes(values, (100.0, 151.0))
     assert stretched.dtype == np.uint8
     assert stretched.tolist() == [[0, 0], [250, 255]]
 
 
-def test_the_range_of_each_image(rng):
+def test_ranges_of_each_image(rng):
     values = rng.integers(300, 400, (50, 40)).astype(np.uint16)
     stretched = pixel_options.to_bytes(values, "image")
     assert (stretched.min(), stretched.max()) == (0, 255)
@@ -176,7 +176,7 @@ def test_the_range_of_each_image(rng):
     assert 100 < np.median(pixel_options.to_bytes(values, "percentiles")) < 155
 
 
-def test_extremes():
+def test_extreme_values():
     constant = np.full((3, 3), 7, np.uint16)
     assert pixel_options.to_bytes(constant, "image").tolist() == [[0] * 3] * 3
     for bad in (np.nan, np.inf):

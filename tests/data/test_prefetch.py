@@ -15,7 +15,7 @@ from simclr_jax import data
 from simclr_jax.core import errors
 from simclr_jax.data import dataset, prefetch
 
-SOURCE = numbered.Numbered(60, bad=(7,))
+SOURCE = numbered.Numbered(60, corrupt=(7,))
 ORDER = data.BatchOrder(60, 25, 9, seed=1)
 
 
@@ -50,24 +50,24 @@ def check(batches, first):
 
 
 @pytest.mark.parametrize(("num_workers", "start"), [(0, 0), (0, 4), (2, 4), (4, 0)])
-def test_the_batches_are_those_of_the_order(images, num_workers, start):
+def test_batches_follow_the_order(images, num_workers, start):
     batches = data.iterate_batches(images, ORDER, start=start, num_workers=num_workers)
     check(batches, start)
 
 
-def test_nothing_is_left_after_the_last_batch(images):
+def test_ends_after_the_last_batch(images):
     assert list(data.iterate_batches(images, ORDER, start=9)) == []
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_an_error_in_the_pipeline_keeps_its_message(num_workers):
-    source = numbered.Numbered(60, bad=tuple(range(60)))
+def test_errors_in_the_pipeline_keep_their_message(num_workers):
+    source = numbered.Numbered(60, corrupt=tuple(range(60)))
     images = data.open_images(source, canvas=8)
-    with pytest.raises(errors.DataError, match=r"Neither can any of the 20 images"):
+    with pytest.raises(errors.DataError, match=r"None of the 20 images after"):
         list(data.iterate_batches(images, ORDER, num_workers=num_workers))
 
 
-def test_a_dead_worker_is_a_clear_error_soon(images):
+def test_a_dead_worker_raises_a_clear_error_quickly(images):
     order = data.BatchOrder(60, 25, 100_000, seed=1)
     batches = data.iterate_batches(images, order, num_workers=2)
     next(batches)
@@ -82,7 +82,7 @@ def test_a_dead_worker_is_a_clear_error_soon(images):
     assert not children()
 
 
-def test_leaving_early_ends_the_workers(images):
+def test_closing_early_stops_the_workers(images):
     order = data.BatchOrder(60, 25, 100_000, seed=1)
     batches = data.iterate_batches(images, order, num_workers=1)
     next(batches)
@@ -90,7 +90,7 @@ def test_leaving_early_ends_the_workers(images):
     assert not children()
 
 
-def test_nothing_stays_in_shared_memory(images):
+def test_leaves_no_shared_memory(images):
     batches = list(data.iterate_batches(images, ORDER, num_workers=2))
     assert len(batches) == len(ORDER)
     deadline = time.monotonic() + 10  # grain unlinks in a thread of its own
@@ -144,7 +144,7 @@ print("imported")
 """
 
 
-def test_reading_and_locking_need_nothing_that_windows_lacks():
+def test_reading_and_locking_use_no_posix_only_functions():
     done = subprocess.run(
         [sys.executable, "-c", WINDOWS], capture_output=True, text=True, check=False
     )
@@ -178,7 +178,9 @@ print("all batches")
 
 
 @pytest.mark.parametrize("is_file", [True, False])
-def test_workers_of_a_script_without_a_guard_and_of_standard_input(tmp_path, is_file):
+def test_workers_start_from_a_script_without_main_guard_and_from_stdin(
+    tmp_path, is_file
+):
     text = SCRIPT.format(path=sys.path)
     script = tmp_path / "script.py"
     script.write_text(text)
@@ -195,7 +197,7 @@ def test_workers_of_a_script_without_a_guard_and_of_standard_input(tmp_path, is_
     assert "Traceback" not in done.stderr
 
 
-def test_a_process_that_may_have_no_children_uses_threads(caplog, monkeypatch):
+def test_daemonic_processes_use_threads(caplog, monkeypatch):
     monkeypatch.setattr(multiprocessing.current_process(), "_config", {"daemon": True})
     prefetch._warn_once.cache_clear()
     with caplog.at_level(logging.WARNING):

@@ -44,7 +44,7 @@ def test_classes_have_names_or_numbers(tmp_path):
     assert data.class_names(data.open_images(named)) == ("cat", "dog")
 
 
-def test_a_missing_label_is_refused_by_one_line():
+def test_missing_labels_raise_an_error():
     with pytest.raises(
         errors.DataError, match=r"numbered has no field 'label'"
     ) as info:
@@ -55,20 +55,20 @@ def test_a_missing_label_is_refused_by_one_line():
     assert "\n" not in message
 
 
-def test_any_other_missing_field_is_refused():
+def test_other_missing_fields_raise_an_error():
     with pytest.raises(
         errors.DataError, match=r"'text'.*it has: image, label\. Choose"
     ):
         record_fields.check_fields(numbered.Numbered(9), ("image", "text"))
 
 
-def test_the_image_is_not_described_twice():
+def test_rejects_a_field_named_image():
     images = type("Twice", (), {"name": "twice", "fields": {"image": Field((), "u1")}})
     with pytest.raises(errors.UserError, match=r"twice describes 'image'"):
         record_fields.extra_fields(images)
 
 
-def test_a_record_must_be_as_the_source_describes_it(monkeypatch):
+def test_records_must_match_the_description_of_the_source(monkeypatch):
     monkeypatch.setattr(numbered, "text_of", lambda index: np.zeros(4, np.int32))
     images = data.open_images(numbered.Worded(9), canvas=8)
     with pytest.raises(
@@ -77,7 +77,7 @@ def test_a_record_must_be_as_the_source_describes_it(monkeypatch):
         images.read([2])
 
 
-def test_digests_tell_labels_apart(rng):
+def test_digests_depend_on_labels(rng):
     images = rng.integers(0, 256, (6, 4, 5, 1), dtype=np.uint8)
 
     def digests(labels):
@@ -89,8 +89,8 @@ def test_digests_tell_labels_apart(rng):
     assert list(digests([0] * 6)) == ["label"]
 
 
-def test_digests_are_the_same_once_decoded():
-    images = data.open_images(numbered.Worded(9, bad=(3,)), canvas=8)
+def test_decoding_keeps_the_digests():
+    images = data.open_images(numbered.Worded(9, corrupt=(3,)), canvas=8)
     names = ("image", "label", "text")
     decoded = data.read_all(images)
     assert record_fields.digests_of(images, names) == {"label": "label", "text": "text"}

@@ -19,7 +19,7 @@ def test_a_batch_is_a_function_of_seed_and_step():
     assert not np.array_equal(make(seed=1)[0], first[0])
 
 
-def test_an_epoch_shows_no_image_twice_and_epochs_differ():
+def test_an_epoch_has_no_duplicates_and_epochs_differ():
     order = make()
     assert order.steps_per_epoch == 10
     epochs = [np.concatenate([order[10 * e + s] for s in range(10)]) for e in range(3)]
@@ -31,7 +31,7 @@ def test_an_epoch_shows_no_image_twice_and_epochs_differ():
     assert set(epochs[0]) != set(epochs[1])
 
 
-def test_every_image_is_as_likely_in_the_first_batch():
+def test_images_are_uniformly_distributed_over_the_first_batch():
     counts = np.zeros(20)
     for seed in range(2000):
         counts[data.BatchOrder(20, 5, 1, seed)[0]] += 1
@@ -52,6 +52,6 @@ def test_processes_share_every_batch(num_processes):
     assert len(shares[0]) == 50
 
 
-def test_a_batch_larger_than_the_set_is_refused():
+def test_rejects_a_batch_larger_than_the_data_set():
     with pytest.raises(errors.UserError, match=r"not exceed the 103 images.*got 104"):
         make(batch_size=104)

@@ -1,4 +1,4 @@
-"""NT-Xent and its metrics in float64 NumPy, and how gradients are compared."""
+"""Float64 NumPy oracles of the losses and their metrics; comparison of gradients."""
 
 import math
 
@@ -8,7 +8,7 @@ from tests import helpers
 
 
 def views(rng, num_images, dim, *, noise=1.0):
-    """Two float32 views of random images, of very different lengths."""
+    """Returns two float32 views of random embeddings with very different norms."""
     image = rng.normal(size=(num_images, dim))
     both = image + noise * rng.normal(size=(2, num_images, dim))
     both *= rng.uniform(0.1, 10, size=(2, num_images, 1))
@@ -16,7 +16,7 @@ def views(rng, num_images, dim, *, noise=1.0):
 
 
 def ntxent_loop(a, b, temperature):
-    """Equation 1 and the algorithm of Chen et al. 2020, one number at a time."""
+    """Computes equation 1 of Chen et al. 2020 in plain loops."""
     rows = [row / np.linalg.norm(row) for row in np.concatenate([a, b]).astype(float)]
     num_images, total = len(a), 0.0
     for i, row in enumerate(rows):
@@ -28,7 +28,7 @@ def ntxent_loop(a, b, temperature):
 
 
 def ntxent(a, b, temperature):
-    """Value, gradient to a and b, and metrics, all float64."""
+    """Returns the value, the gradients of a and b, and the metrics, all float64."""
     x = np.concatenate([a, b]).astype(np.float64)
     n = len(x)
     norm = np.linalg.norm(x, axis=1, keepdims=True)
@@ -75,7 +75,7 @@ def assert_value_close(got, expected):
 
 
 def assert_gradient_close(got, expected, *, scale=None):
-    """Compares relative to the largest entry: small ones are differences of large."""
+    """Compares relative to the largest entry: small ones result from cancellation."""
     got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     scale = np.abs(expected).max() if scale is None else scale
     tolerance = helpers.TOLERANCE["loss_gradient"]["rtol"]
@@ -83,7 +83,7 @@ def assert_gradient_close(got, expected, *, scale=None):
 
 
 def normalized(x):
-    """Float64 rows of unit length (or zero), and their lengths (or one)."""
+    """Returns float64 rows of unit length (or zero), and their lengths (or one)."""
     x = np.asarray(x, np.float64)
     norm = np.linalg.norm(x, axis=-1, keepdims=True)
     norm = np.where(norm == 0, 1, norm)
@@ -91,12 +91,12 @@ def normalized(x):
 
 
 def pulled(to_z, z, norm):
-    """The gradient to rows, from that to the unit rows z."""
+    """Returns the gradient of the rows from that of the unit rows z."""
     return (to_z - z * np.sum(z * to_z, axis=-1, keepdims=True)) / norm
 
 
 def supcon(views, labels, temperature):
-    """Value and gradient to the views, and the means of what metrics read, float64."""
+    """Returns the value, the gradient of the views, and the metrics, float64."""
     z, norm = normalized(views)
     num_views, dim = views.shape[1:]
     rows, label = z.reshape(-1, dim), np.repeat(labels, num_views)
@@ -133,7 +133,7 @@ def supcon(views, labels, temperature):
 
 
 def info_nce(query, key, negatives, temperature):
-    """Value, and gradients to query, key and negatives (if any), float64."""
+    """Returns the value and gradients of query, key and negatives (if any), float64."""
     (q, q_norm), (k, k_norm) = normalized(query), normalized(key)
     n = len(q)
     if negatives is None:

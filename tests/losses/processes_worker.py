@@ -1,4 +1,4 @@
-"""One of several processes that compute the NT-Xent of one batch together.
+"""Worker that computes the NT-Xent of one batch together with other processes.
 
 Writes, for every algorithm, how far its value and gradient are from the reference.
 """
@@ -17,7 +17,7 @@ NUM_IMAGES, DIM, TEMPERATURE = 48, 7, 0.1
 
 
 def errors(algorithm, mesh, views, expected):
-    """The largest errors of the value and of this process's share of the gradient."""
+    """Returns the largest errors of the value and of this process's gradient rows."""
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
     share = NUM_IMAGES // jax.process_count()
     mine = slice(jax.process_index() * share, (jax.process_index() + 1) * share)

@@ -18,7 +18,7 @@ def value_and_grad(a, b, temperature, mesh=None):
 
 @functools.cache
 def compiled(temperature, mesh, tile_rows):
-    del tile_rows  # Only tells apart what was traced with other tiles.
+    del tile_rows  # only a cache key: the tile size is read while tracing
     loss = functools.partial(losses.ntxent, temperature=temperature, mesh=mesh)
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
 
@@ -33,15 +33,15 @@ def small_tiles(monkeypatch):
 
 
 @pytest.mark.parametrize("num_images, dim", [(2, 1), (3, 2), (9, 300)])
-def test_equals_the_equation_one_number_at_a_time(rng, num_images, dim):
+def test_equals_equation_1_in_plain_loops(rng, num_images, dim):
     a, b = oracles.views(rng, num_images, dim)
     got, _ = value_and_grad(a, b, 0.2)
     oracles.assert_value_close(got, oracles.ntxent_loop(a, b, 0.2))
 
 
-# The oracle is float64: at small temperatures the dense form in float32 is itself no
-# nearer to the truth. Views are noisy enough there that the loss is not a rounding
-# error of the logits, which have an error of 1e-7 / tau in any float32 form.
+# The oracle is float64, because at small temperatures the dense float32 form is not
+# more exact than the tiled one. Logits have an error of 1e-7 / tau in every float32
+# form; the views are noisy enough that the loss is larger than that.
 @pytest.mark.parametrize(
     "num_images, dim, temperature",
     [
@@ -79,7 +79,7 @@ def test_tiles_that_do_not_divide_the_batch(rng, small_tiles, num_images, temper
 
 @pytest.mark.parametrize("num_images, temperature", [(17, 0.1), (50, 0.02)])
 def test_equals_the_reference(rng, small_tiles, num_images, temperature):
-    a, b = oracles.views(rng, num_images, 7)  # Compiled by the test above.
+    a, b = oracles.views(rng, num_images, 7)  # compiled by the test above
     value, gradient = value_and_grad(a, b, temperature)
     reference = functools.partial(losses.ntxent_reference, temperature=temperature)
     expected = jax.jit(jax.value_and_grad(reference, argnums=(0, 1)))(a, b)
@@ -101,11 +101,11 @@ def test_equals_optax(rng):
     oracles.assert_gradient_close(gradient, expected[1])
 
 
-def test_one_dimension_leaves_no_direction_to_move(rng):
+def test_one_dimensional_embeddings_have_no_gradient(rng):
     a, b = oracles.views(rng, 6, 1)
     value, gradient = value_and_grad(a, b, 0.5)
     oracles.assert_value_close(value, oracles.ntxent_loop(a, b, 0.5))
-    # The gradient along the sphere is 1 / tau at most, then divided by the length.
+    # The gradient on the sphere is at most 1 / tau; it is divided by the row's length.
     scale = 1 / (0.5 * np.abs(np.stack([a, b])).min())
     oracles.assert_gradient_close(gradient, np.zeros((2, 6, 1)), scale=scale)
 
@@ -115,7 +115,7 @@ def test_closed_forms(temperature):
     orthogonal = jnp.eye(8)
     got, _ = value_and_grad(orthogonal, orthogonal, temperature)
     floor = losses.floor_loss(8, temperature=temperature)
-    # exp(-1 / tau) multiplies the rounding of 1 / tau.
+    # exp(-1 / tau) amplifies the rounding error of 1 / tau.
     np.testing.assert_allclose(got, floor, rtol=1e-6 * max(1, 1 / temperature))
     identical = jnp.ones((8, 8))
     got, gradient = value_and_grad(identical, identical, temperature)
@@ -159,7 +159,7 @@ def _twice(a, b):
 
 @pytest.mark.parametrize("num_devices, temperature", [(1, 0.1), (8, 0.1), (4, 0.02)])
 @pytest.mark.quick
-def test_devices_do_not_change_value_or_gradient(
+def test_devices_do_not_affect_value_or_gradient(
     rng, make_mesh, small_tiles, num_devices, temperature
 ):
     a, b = oracles.views(rng, 40, 6)
@@ -167,7 +167,7 @@ def test_devices_do_not_change_value_or_gradient(
     value, gradient = value_and_grad(a, b, temperature, mesh)
     expected, expected_gradient, _ = oracles.ntxent(a, b, temperature)
     oracles.assert_value_close(value, expected)
-    # A gradient averaged or summed over devices is off by their number.
+    # A gradient averaged or summed over devices is wrong by a factor of their number.
     oracles.assert_gradient_close(gradient, expected_gradient)
 
 
@@ -200,7 +200,7 @@ def test_explicit_mesh(rng, spec):
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.02])
-def test_traced_temperature_has_the_right_gradient(rng, temperature):
+def test_gradient_of_a_traced_temperature(rng, temperature):
     a, b = oracles.views(rng, 20, 6)
     x, y = jnp.asarray(a), jnp.asarray(b)
     loss = jax.jit(jax.value_and_grad(lambda t: losses.ntxent(x, y, temperature=t)))
@@ -221,7 +221,9 @@ def test_traced_temperature_has_the_right_gradient(rng, temperature):
         (0.01, 16, jnp.bfloat16),
     ],
 )
-def test_extremes_are_finite(rng, monkeypatch, temperature, tile_rows, dtype):
+def test_extreme_inputs_give_finite_results(
+    rng, monkeypatch, temperature, tile_rows, dtype
+):
     monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", tile_rows)
     normal = rng.normal(size=(20, 6))
     inputs = [normal, 1e4 * normal, 0 * normal, np.ones_like(normal), -normal]
@@ -248,7 +250,7 @@ def test_rows_of_any_norm(rng, temperature):
         oracles.assert_each_row_close(got, of_rows, x, temperature)
 
 
-def test_rows_of_zeros_have_no_gradient(rng):
+def test_zero_rows_have_zero_gradient(rng):
     a, b = oracles.views(rng, 20, 6)
     a[3] = 0
     value, gradient = value_and_grad(a, b, 0.1)
@@ -263,7 +265,7 @@ def test_bfloat16_is_computed_in_float32(rng):
     oracles.assert_value_close(got, expected)
 
 
-def test_a_small_loss_is_no_less_precise_than_the_dense_form(rng):
+def test_a_small_loss_is_as_precise_as_the_dense_form(rng):
     reference = jax.jit(functools.partial(losses.ntxent_reference, temperature=0.02))
     tiled = jax.jit(functools.partial(losses.ntxent, temperature=0.02))
     error, dense_error = [], []
@@ -281,10 +283,10 @@ def test_memory_at_16384_rows(temperature):
     loss = functools.partial(losses.ntxent, temperature=temperature)
     lowered = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).lower(x, x)
     temporaries = lowered.compile().memory_analysis().temp_size_in_bytes
-    assert temporaries <= 128e6  # the matrix alone is 1,074 MB
+    assert temporaries <= 128e6  # the dense matrix alone takes 1,074 MB
 
 
-def test_memory_grows_with_the_rows_and_not_with_their_square(small_tiles):
+def test_memory_is_linear_in_the_number_of_rows(small_tiles):
     sizes = []
     for num_images in (512, 1536):
         x = jax.ShapeDtypeStruct((num_images, 16), jnp.float32)
@@ -294,7 +296,7 @@ def test_memory_grows_with_the_rows_and_not_with_their_square(small_tiles):
     assert sizes[1] < 4 * sizes[0]
 
 
-def test_errors_say_what_was_got(make_mesh):
+def test_errors_report_the_value(make_mesh):
     x = jnp.ones((6, 2))
     with pytest.raises(errors.UserError, match=r"ntxent needs at least 2 .* got 1"):
         losses.ntxent(x[:1], x[:1], temperature=0.1)

@@ -19,13 +19,13 @@ def test_value_and_gradient(rng):
     oracles.assert_gradient_close(gradient[1], oracles.pulled(-u / 9, v, z_norm))
 
 
-def test_byol_is_the_squared_distance_of_unit_rows(rng):
+def test_byol_loss_is_the_squared_distance_of_unit_rows(rng):
     p, z = oracles.views(rng, 9, 5)
     squared = (oracles.normalized(p)[0] - oracles.normalized(z)[0]) ** 2
     oracles.assert_value_close(2 + 2 * step(p, z)[0], np.mean(squared.sum(axis=1)))
 
 
-def test_extremes_and_types(rng):
+def test_extreme_inputs_and_types(rng):
     x = rng.normal(size=(9, 5)).astype(np.float32)
     np.testing.assert_allclose(step(x, 1e30 * x)[0], -1, rtol=1e-6)
     np.testing.assert_allclose(step(x, -1e-30 * x)[0], 1, rtol=1e-6)
@@ -37,7 +37,7 @@ def test_extremes_and_types(rng):
     assert value.dtype == jnp.float32 and gradient[0].dtype == jnp.bfloat16
 
 
-def test_errors_say_what_was_got():
+def test_errors_report_the_value():
     x = jnp.ones((3, 2))
     with pytest.raises(errors.UserError, match=r"negative_cosine needs at least 1"):
         losses.negative_cosine(

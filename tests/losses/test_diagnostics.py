@@ -47,7 +47,7 @@ def assert_metrics_close(got, expected):
         (50, 40, 0.02, 1.5, 16),
     ],
 )
-def test_equal_the_oracle(
+def test_metrics_equal_the_oracle(
     rng, monkeypatch, num_images, dim, temperature, noise, tile_rows
 ):
     monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", tile_rows)
@@ -59,7 +59,7 @@ def test_equal_the_oracle(
 
 
 @pytest.mark.parametrize("num_devices, temperature", [(2, 0.1), (4, 0.02)])
-def test_devices_do_not_change_them(
+def test_devices_do_not_affect_metrics(
     rng, make_mesh, monkeypatch, num_devices, temperature
 ):
     monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 16)
@@ -71,7 +71,7 @@ def test_devices_do_not_change_them(
 
 
 @pytest.mark.parametrize("num_devices", [0, 4])
-def test_loss_and_gradient_are_those_of_ntxent(rng, make_mesh, num_devices):
+def test_loss_and_gradient_equal_those_of_ntxent(rng, make_mesh, num_devices):
     mesh = make_mesh(num_devices) if num_devices else None
     a, b = oracles.views(rng, 12, 6)
     both = functools.partial(losses.ntxent_with_metrics, temperature=0.1, mesh=mesh)
@@ -82,7 +82,7 @@ def test_loss_and_gradient_are_those_of_ntxent(rng, make_mesh, num_devices):
     oracles.assert_gradient_close(gradient, expected[1])
 
 
-def test_carry_no_gradient(rng):
+def test_metrics_have_no_gradient(rng):
     a, b = map(jnp.asarray, oracles.views(rng, 6, 4))
 
     def total(a, b, temperature):
@@ -95,7 +95,7 @@ def test_carry_no_gradient(rng):
 
 
 @pytest.mark.parametrize("num_devices", [0, 8])
-def test_a_collapsed_encoder_is_seen(make_mesh, num_devices):
+def test_metrics_of_a_collapsed_encoder(make_mesh, num_devices):
     mesh = make_mesh(num_devices) if num_devices else None
     x = jnp.full((16, 7), 0.3)
     loss, metrics = loss_and_metrics(x, x, 0.1, mesh)
@@ -106,7 +106,7 @@ def test_a_collapsed_encoder_is_seen(make_mesh, num_devices):
     np.testing.assert_allclose(metrics["uniformity"], 0, atol=1e-6)
 
 
-def test_perfect_embeddings():
+def test_metrics_of_perfect_embeddings():
     x = jnp.eye(10)
     loss, metrics = loss_and_metrics(x, x, 0.5)
     oracles.assert_value_close(loss, metrics["floor_loss"])
@@ -115,7 +115,7 @@ def test_perfect_embeddings():
     oracles.assert_value_close(metrics["uniformity"], -4.0)
 
 
-def test_traced_temperature(rng):
+def test_metrics_with_a_traced_temperature(rng):
     a, b = oracles.views(rng, 10, 6)
     x, y = jnp.asarray(a), jnp.asarray(b)
     loss = jax.jit(lambda t: losses.ntxent_with_metrics(x, y, temperature=t))
@@ -123,7 +123,7 @@ def test_traced_temperature(rng):
     assert_metrics_close(metrics, oracles.ntxent(a, b, 0.25)[2])
 
 
-def test_zero_rows_are_finite():
+def test_zero_rows_give_finite_metrics():
     loss, metrics = loss_and_metrics(jnp.zeros((4, 3)), jnp.zeros((4, 3)), 0.01)
     assert np.isfinite(loss) and all(np.isfinite(x) for x in metrics.values())
 

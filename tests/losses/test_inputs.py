@@ -6,7 +6,7 @@ from simclr_jax.core import errors
 from simclr_jax.losses import inputs
 
 
-def test_views_of_one_shape_and_float_type():
+def test_views_must_have_one_shape_and_a_float_type():
     x = jnp.ones((3, 2))
     inputs.check_views("loss", x, x.astype(jnp.bfloat16))
     for other in (x[:2], x[:, :1], x[0]):
@@ -22,7 +22,7 @@ def test_views_of_one_shape_and_float_type():
         inputs.check_views("loss", x, x.astype(jnp.int32))
 
 
-def test_temperature_is_checked_where_it_is_known():
+def test_rejects_temperatures_that_are_not_positive():
     assert inputs.check_temperature(0.5).dtype == jnp.float32
     assert jax.jit(inputs.check_temperature)(jnp.float32(-1)) == -1
     for wrong in (0.0, -1.0, float("nan"), float("inf")):
@@ -30,7 +30,7 @@ def test_temperature_is_checked_where_it_is_known():
             inputs.check_temperature(wrong)
 
 
-def test_mesh_has_a_data_axis_that_divides_the_batch(make_mesh):
+def test_mesh_must_have_a_data_axis_that_divides_the_batch(make_mesh):
     x = jnp.ones((6, 2))
     inputs.check_mesh("loss", x, None)
     inputs.check_mesh("loss", x, make_mesh(2))
@@ -46,7 +46,7 @@ def test_mesh_has_a_data_axis_that_divides_the_batch(make_mesh):
         inputs.check_mesh("loss", x, mesh)
 
 
-def test_labeled_views():
+def test_rejects_malformed_labeled_views():
     views, labels = jnp.ones((3, 2, 4)), jnp.zeros(3, jnp.int32)
     inputs.check_labeled_views("loss", views, labels, None)
     inputs.check_labeled_views("loss", views[:, :1], labels.astype(jnp.uint8), None)
@@ -61,12 +61,12 @@ def test_labeled_views():
             inputs.check_labeled_views("loss", wrong, of_labels, None)
 
 
-def test_queries():
+def test_rejects_malformed_queries():
     x = jnp.ones((3, 2))
     inputs.check_queries("loss", x, x, None, None)
     inputs.check_queries("loss", x[:1], x[:1], jnp.ones((7, 2)), None)
     for query, negatives, message in (
-        (x[:1], None, r"at least 2 images, or there is no negative; got 1"),
+        (x[:1], None, r"at least 2 images, or there are no negatives; got 1"),
         (x, jnp.ones((7, 3)), r"\[m 2\]; got shape \(7, 3\)"),
         (x, jnp.ones((0, 2)), r"at least 1 negative; got none"),
         (x, jnp.ones((7, 2), jnp.int32), r"floating-point embeddings; got int32"),

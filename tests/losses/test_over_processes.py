@@ -1,4 +1,4 @@
-"""Several processes with several devices each, as on several hosts."""
+"""NT-Xent over several processes with several devices each, as on several hosts."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def free_port():
 
 
 def start(process, num_devices, coordinator, folder):
-    """Starts one worker; what it says goes into a file, so that no pipe fills up."""
+    """Starts one worker; its output goes to a file, so that no pipe fills up."""
     command = [
         *(sys.executable, "-m", "tests.losses.processes_worker"),
         f"--coordinator={coordinator}",
@@ -44,7 +44,7 @@ def start(process, num_devices, coordinator, folder):
 
 
 def wait(workers, folder):
-    """Waits for all, or until one fails: the others would wait for it forever."""
+    """Waits for all workers, or until one fails, since the others would then hang."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     try:
         while any(worker.poll() is None for worker in workers):
@@ -65,7 +65,7 @@ def wait(workers, folder):
 
 
 @pytest.mark.parametrize("num_devices", [2, 4])
-def test_processes_do_not_change_value_or_gradient(tmp_path, num_devices):
+def test_processes_do_not_affect_value_or_gradient(tmp_path, num_devices):
     coordinator = f"127.0.0.1:{free_port()}"
     workers = []
     try:

@@ -15,7 +15,7 @@ NUM_QUERIES, NUM_NEGATIVES, DIM = 24, 53, 7
 
 @functools.cache
 def compiled(temperature, arguments, name="auto", mesh=None, tile_rows=None):
-    del tile_rows  # Only tells apart what was traced with other tiles.
+    del tile_rows  # only a cache key: the tile size is read while tracing
     loss = functools.partial(
         losses.info_nce_with_metrics, temperature=temperature, mesh=mesh, algorithm=name
     )
@@ -58,7 +58,7 @@ def assert_equals_oracle(found, rows, temperature):
         pytest.param("auto", 1, 0.1, marks=pytest.mark.slow),
     ],
 )
-def test_tiles_and_devices_do_not_change_it(
+def test_tiles_and_devices_do_not_affect_results(
     rng, make_mesh, monkeypatch, has_queue, name, num_devices, temperature
 ):
     monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 16)
@@ -68,8 +68,8 @@ def test_tiles_and_devices_do_not_change_it(
     assert_equals_oracle(found, rows, temperature)
 
 
-def test_a_queue_of_the_other_keys_is_the_batch(rng):
-    """Row by row: MoCo's loss is InfoNCE in the batch if the queue holds the others."""
+def test_a_queue_of_the_other_keys_equals_in_batch_negatives(rng):
+    """Row by row, as MoCo does, with the keys of the other rows as the queue."""
     query, key, _ = make_rows(rng, False)
     loss = jax.jit(functools.partial(losses.info_nce, temperature=0.2))
     rows = [
@@ -83,7 +83,7 @@ def test_a_queue_of_the_other_keys_is_the_batch(rng):
     oracles.assert_value_close(loss(query, key, None), expected.mean())
 
 
-def test_metrics(rng):
+def test_metrics_equal_the_dense_form(rng):
     rows = make_rows(rng, True)
     value, metrics, _ = value_and_grad(rows, 0.1)
     q, k, y = (oracles.normalized(x)[0] for x in rows)
@@ -107,8 +107,8 @@ def test_metrics(rng):
     assert metrics["contrastive_accuracy"] == 0
 
 
-def test_what_is_stopped_is_not_computed(rng, make_mesh):
-    """With one tile: S, kept for the backward pass, and the product for the queries."""
+def test_stopped_gradients_are_not_computed(rng, make_mesh):
+    """With one tile there are two products: S and the gradient of the queries."""
 
     def loss(query, key, negatives, mesh):
         key, negatives = jax.lax.stop_gradient((key, negatives))
@@ -120,7 +120,7 @@ def test_what_is_stopped_is_not_computed(rng, make_mesh):
         assert step.lower(*rows).compile().as_text().count(" dot(") == 2
 
 
-def test_extremes(rng):
+def test_extreme_inputs(rng):
     """Rows of any norm, zero rows and bfloat16, at a temperature of 0.01."""
     rows = make_rows(rng, True)
     for x in rows:
@@ -141,7 +141,7 @@ def test_extremes(rng):
         assert x.dtype == jnp.bfloat16 and np.isfinite(np.asarray(x, float)).all()
 
 
-def test_traced_temperature_has_the_right_gradient(rng):
+def test_gradient_of_a_traced_temperature(rng):
     rows = make_rows(rng, True)
     x = tuple(map(jnp.asarray, rows))
     loss = jax.jit(jax.value_and_grad(lambda t: losses.info_nce(*x, temperature=t)))
@@ -159,7 +159,7 @@ def test_explicit_mesh(rng):
     assert_equals_oracle(found, rows, 0.1)
 
 
-def test_errors_say_what_was_got(make_mesh):
+def test_errors_report_the_value(make_mesh):
     x = jnp.ones((6, 2))
     for loss in (losses.info_nce, losses.info_nce_with_metrics):
         with pytest.raises(

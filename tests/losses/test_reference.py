@@ -12,17 +12,17 @@ from tests.losses import oracles
 
 
 @pytest.mark.parametrize("num_images, dim", [(2, 1), (16, 33)])
-def test_equals_the_equation_one_number_at_a_time(rng, num_images, dim):
+def test_equals_equation_1_in_plain_loops(rng, num_images, dim):
     a, b = oracles.views(rng, num_images, dim)
     loss = jax.jit(lambda a, b, t: losses.ntxent_reference(a, b, temperature=t))
-    for temperature in (0.0625, 0.5, 8.0):  # Exact in float32.
+    for temperature in (0.0625, 0.5, 8.0):  # exact in float32
         got = loss(a, b, jnp.float32(temperature))
         oracles.assert_value_close(got, oracles.ntxent_loop(a, b, temperature))
         oracles.assert_value_close(got, oracles.ntxent(a, b, temperature)[0])
 
 
 @pytest.mark.parametrize("num_images, dim", [(2, 3), (16, 33)])
-def test_gradient_is_p_plus_its_transpose_minus_positives(rng, num_images, dim):
+def test_gradient_equals_the_closed_form(rng, num_images, dim):
     a, b = oracles.views(rng, num_images, dim)
     loss = functools.partial(losses.ntxent_reference, temperature=0.1)
     got = jax.jit(jax.grad(loss, argnums=(0, 1)))(a, b)
@@ -36,20 +36,20 @@ def test_orthogonal_images_reach_the_floor():
     oracles.assert_value_close(got, math.log(1 + 10 * math.exp(-2)))
 
 
-def test_returns_float32_whatever_the_input():
+def test_returns_float32_for_any_float_input():
     x = jnp.eye(4, dtype=jnp.bfloat16)
     got = losses.ntxent_reference(x, x.astype(jnp.float32), temperature=0.5)
     assert got.dtype == jnp.float32
 
 
-def test_traced_temperature(rng):
+def test_traced_temperature_equals_a_number(rng):
     a, b = map(jnp.asarray, oracles.views(rng, 5, 3))
     loss = jax.jit(lambda t: losses.ntxent_reference(a, b, temperature=t))
     expected = losses.ntxent_reference(a, b, temperature=0.3)
     oracles.assert_value_close(loss(jnp.float32(0.3)), expected)
 
 
-def test_errors_say_what_was_got():
+def test_errors_report_the_value():
     x = jnp.ones((3, 2))
     with pytest.raises(errors.UserError, match=r"at least 2 images"):
         losses.ntxent_reference(x[:1], x[:1], temperature=0.1)
@@ -71,7 +71,7 @@ def test_supcon_equals_the_oracle(rng, num_views):
     oracles.assert_gradient_close(gradient, expected[1])
 
 
-def test_supcon_is_the_equation_one_number_at_a_time(rng):
+def test_supcon_equals_equation_2_in_plain_loops(rng):
     views = rng.normal(size=(4, 2, 3)).astype(np.float32)
     labels = [0, 1, 1, 5]
     z = oracles.normalized(views)[0].reshape(8, 3)

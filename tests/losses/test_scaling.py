@@ -13,12 +13,12 @@ def test_products_of_scaled_rows_are_logits(rng):
     np.testing.assert_allclose(jnp.sum(rows * rows, axis=-1), 4, rtol=1e-6)
 
 
-def test_a_bound_is_known_where_the_temperature_is():
+def test_bound_is_known_unless_the_temperature_is_traced():
     assert scaling.bound_on_logits(0.25) == 4
     assert scaling.bound_on_logits(jnp.float32(0.25)) is None
 
 
-def test_rows_are_placed_where_axes_are_explicit(make_mesh):
+def test_rows_are_resharded_if_mesh_axes_are_explicit(make_mesh):
     x = jnp.ones((4, 2))
     assert scaling.divided(x, None) is x and scaling.replicated(x, make_mesh(2)) is x
     mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])

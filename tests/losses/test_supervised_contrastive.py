@@ -16,7 +16,7 @@ NUM_IMAGES, NUM_VIEWS, DIM = 24, 3, 7  # 72 rows; on 3 devices, tiles of 16: 2 b
 
 @functools.cache
 def compiled(temperature, name="auto", mesh=None, tile_rows=None):
-    del tile_rows  # Only tells apart what was traced with other tiles.
+    del tile_rows  # only a cache key: the tile size is read while tracing
     loss = functools.partial(
         losses.supcon_with_metrics, temperature=temperature, mesh=mesh, algorithm=name
     )
@@ -68,7 +68,7 @@ def test_equals_the_oracle(rng, num_views, temperature):
         pytest.param("auto", 1, 0.1, marks=pytest.mark.slow),
     ],
 )
-def test_tiles_and_devices_do_not_change_it(
+def test_tiles_and_devices_do_not_affect_results(
     rng, make_mesh, monkeypatch, name, num_devices, temperature
 ):
     monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 16)
@@ -78,7 +78,7 @@ def test_tiles_and_devices_do_not_change_it(
     assert_equals_oracle(found, views, labels, temperature)
 
 
-def test_equals_the_reference_and_has_the_loss_of_its_metrics(rng):
+def test_equals_the_reference_with_and_without_metrics(rng):
     views, labels = make_views(rng, 13, 2), make_labels(rng, 13)
     (value, _), gradient = compiled(0.5)(views, labels)
     for loss in (losses.supcon_reference, losses.supcon):
@@ -88,7 +88,7 @@ def test_equals_the_reference_and_has_the_loss_of_its_metrics(rng):
         oracles.assert_gradient_close(gradient, expected[1])
 
 
-def test_is_ntxent_where_all_labels_differ(rng):
+def test_equals_ntxent_if_all_labels_differ(rng):
     views = make_views(rng, 13, 2)
     loss = functools.partial(losses.ntxent_with_metrics, temperature=0.5)
     (expected, expected_metrics), gradient = jax.jit(
@@ -120,13 +120,13 @@ def test_invariances(rng):
         oracles.assert_gradient_close(got, back)
 
 
-def test_anchors_without_positives_are_left_out_of_the_mean(rng):
+def test_anchors_without_positives_are_excluded_from_the_mean(rng):
     views = make_views(rng, 13, 1)
     labels = np.arange(13, dtype=np.int32)
     (value, metrics), gradient = compiled(0.1)(views, labels)
     assert value == 0 and metrics["anchors_without_positives"] == 1
     np.testing.assert_array_equal(gradient, np.zeros_like(gradient))
-    labels[:2] = 50  # Two anchors; eleven rows are only their negatives.
+    labels[:2] = 50  # two anchors; the other eleven rows are only negatives
     (value, metrics), gradient = compiled(0.1)(views, labels)
     z, _ = oracles.normalized(views[:, 0])
     s = z @ z.T / 0.1
@@ -148,7 +148,7 @@ def test_one_class_and_a_collapsed_encoder(rng):
     assert all(np.isfinite(x) for x in (value, *metrics.values()))
 
 
-def test_extremes(rng):
+def test_extreme_inputs(rng):
     """Rows of any norm, zero rows and bfloat16, at a temperature of 0.01."""
     views, labels = make_views(rng, 13, 2), make_labels(rng, 13)
     views[:, 0] *= 10.0 ** np.linspace(-30, 30, 13)[:, None]
@@ -166,7 +166,7 @@ def test_extremes(rng):
     assert np.isfinite(value) and np.isfinite(np.asarray(gradient, float)).all()
 
 
-def test_traced_temperature_has_the_right_gradient(rng):
+def test_gradient_of_a_traced_temperature(rng):
     views, labels = make_views(rng, 9, 2), make_labels(rng, 9)
     x, y = jnp.asarray(views), jnp.asarray(labels)
     loss = jax.jit(jax.value_and_grad(lambda t: losses.supcon(x, y, temperature=t)))
@@ -186,7 +186,7 @@ def test_memory_at_16384_rows():
     assert program.memory_analysis().temp_size_in_bytes <= 128e6
 
 
-def test_errors_say_what_was_got(make_mesh):
+def test_errors_report_the_value(make_mesh):
     views, labels = jnp.ones((6, 2, 3)), jnp.zeros(6, jnp.int32)
     for loss in (losses.supcon, losses.supcon_with_metrics):
         with pytest.raises(errors.UserError, match=r"at least 2 rows .* got 1"):

@@ -1,4 +1,4 @@
-"""Oracles: 4 + 4 SimSiam, the values of collapse and of opposites, no gradient."""
+"""BYOL against SimSiam, closed-form loss values, and the target network."""
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ def unit(x):
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
-def test_the_loss_is_four_plus_four_times_simsiam(rng):
+def test_loss_is_four_plus_four_times_simsiam(rng):
     p, t = rng.normal(size=(2, 6, 2, 5)).astype(np.float32)
     cosine = lambda a, b: float(np.mean(np.sum(unit(a) * unit(b), axis=-1)))
     simsiam = -(cosine(p[:, 0], t[:, 1]) + cosine(p[:, 1], t[:, 0])) / 2
@@ -42,7 +42,7 @@ def test_the_loss_is_four_plus_four_times_simsiam(rng):
     assert float(scaled) == pytest.approx(float(found), rel=1e-5)
 
 
-def test_values_of_agreement_right_angles_and_opposites():
+def test_loss_of_equal_orthogonal_and_opposite_vectors():
     both = jnp.tile(jnp.array([1.0, 0.0, 0.0]), (4, 2, 1))
     orthogonal = jnp.roll(both, 1, axis=-1)
     for wanted, value in ((both, 0.0), (orthogonal, 4.0), (-both, 8.0)):
@@ -68,7 +68,7 @@ def test_no_gradient_reaches_the_target(key):
 
 
 @pytest.mark.parametrize(("decay", "share"), [(1.0, 0.0), (0.0, 1.0), (0.75, 0.25)])
-def test_the_target_follows_by_one_minus_the_decay(decay, share):
+def test_target_moves_by_one_minus_the_decay(decay, share):
     method = build()
     kernel = lambda encoder: np.array(encoder.convolution.kernel[...])
     before = kernel(method.target.encoder)
@@ -78,21 +78,21 @@ def test_the_target_follows_by_one_minus_the_decay(decay, share):
     np.testing.assert_allclose(kernel(method.target.encoder), before + share, atol=1e-6)
 
 
-def test_the_target_keeps_its_own_running_statistics():
+def test_target_keeps_its_own_running_statistics():
     method = build()
     method.encoder.norm.mean[...] += 5.0
     method.after_update({}, step=jnp.int32(0))
     np.testing.assert_array_equal(method.target.encoder.norm.mean[...], 0.0)
 
 
-def test_the_decay_rises_to_one_as_half_a_cosine():
+def test_decay_rises_to_one_along_half_a_cosine():
     decay = lambda step: float(methods.cosine_decay(0.9, step=step, num_steps=10))
     assert decay(0) == pytest.approx(0.9)
     assert decay(5) == pytest.approx(0.95)
     assert decay(10) == decay(20) == pytest.approx(1.0)
 
 
-def test_a_loaded_encoder_is_the_start_of_the_target_too():
+def test_loading_an_encoder_also_sets_the_target():
     method = build()
     method.encoder.convolution.kernel[...] += 1.0
     method.after_load(frozenset({"target/encoder/convolution/kernel"}))
@@ -104,7 +104,7 @@ def test_a_loaded_encoder_is_the_start_of_the_target_too():
     )
 
 
-def test_the_predictor_is_as_wide_as_the_head():
+def test_rejects_wrong_predictor_width_and_decay():
     predictor = nn.ProjectionHead(8, output_dim=5, rngs=nnx.Rngs(0))
     with pytest.raises(
         errors.UserError, match=r"predictor must be as wide as the head"

@@ -1,4 +1,4 @@
-"""Oracles: chance and floor, InfoNCE in the batch, the queue as a function of steps."""
+"""MoCo: loss at chance and floor, in-batch InfoNCE as oracle, the queue."""
 
 import math
 
@@ -35,7 +35,7 @@ def loss_of(method, query, key):
     return method.loss(outputs, {}, step=jnp.int32(0), execution=execution)[0]
 
 
-def test_chance_and_floor():
+def test_loss_at_chance_and_at_the_floor():
     method = build(temperature=0.2)
     one = jnp.tile(jnp.eye(8)[0], (4, 1))
     method.queue[...] = jnp.tile(jnp.eye(8)[0], (12, 1))
@@ -45,7 +45,7 @@ def test_chance_and_floor():
     assert float(loss_of(method, one, one)) == pytest.approx(floor, rel=1e-5)
 
 
-def test_with_the_other_keys_in_the_queue_it_is_info_nce_in_the_batch(rng):
+def test_equals_in_batch_info_nce_if_the_queue_holds_the_other_keys(rng):
     query, key = (jnp.asarray(rng.normal(size=(4, 8)), jnp.float32) for _ in range(2))
     unit = numerics.l2_normalize(key)
     rows = []
@@ -57,7 +57,7 @@ def test_with_the_other_keys_in_the_queue_it_is_info_nce_in_the_batch(rng):
     np.testing.assert_allclose(np.mean(rows), expected, rtol=1e-5)
 
 
-def test_the_queue_holds_the_newest_keys_in_order(rng):
+def test_queue_holds_the_newest_keys_in_order(rng):
     method = build()
     start = np.array(method.queue[...])
     np.testing.assert_allclose(np.linalg.norm(start, axis=1), 1.0, rtol=1e-5)
@@ -69,7 +69,7 @@ def test_the_queue_holds_the_newest_keys_in_order(rng):
     np.testing.assert_array_equal(method.queue[...], expected)
 
 
-def test_both_directions_are_queued_and_averaged(key):
+def test_symmetric_queues_and_averages_both_directions(key):
     method = build(symmetric=True, queue_size=16, batch_size=4)
     batch = {"image": jnp.asarray(tiny.images(4).images)}
     outputs = method.forward(batch, augment.sample_keys(key, 4))
@@ -103,8 +103,8 @@ def test_no_gradient_reaches_the_keys(key):
     assert np.any(gradient["encoder"]["convolution"]["kernel"] != 0)
 
 
-def test_the_shuffle_changes_nothing_where_norms_are_frozen(key):
-    """Rows come back to their places: key i is still that of image i."""
+def test_shuffling_does_not_affect_results_with_frozen_batch_norm(key):
+    """Unshuffling restores the order: key i belongs to image i."""
     batch = {"image": jnp.asarray(tiny.images(4).images)}
     found = []
     for groups in (1, 2):
@@ -123,6 +123,6 @@ def test_the_shuffle_changes_nothing_where_norms_are_frozen(key):
         ({"norm_groups": 3}, r"batch_size must be a multiple of 3; got 4"),
     ],
 )
-def test_wrong_options(options, message):
+def test_rejects_wrong_options(options, message):
     with pytest.raises(errors.UserError, match=message):
         build(**options)

@@ -11,7 +11,7 @@ def test_the_file_has_at_most_60_lines():
     assert len(FILE.read_text().splitlines()) <= 60
 
 
-def test_pretrain_trains_it_and_probe_reads_it(tmp_path):
+def test_pretrain_and_probe_work_with_it(tmp_path):
     trained = running.run(
         "pretrain",
         "--config=mnist:smoke",

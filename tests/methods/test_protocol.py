@@ -1,4 +1,4 @@
-"""What every registered method must do; a new one is tested by being registered."""
+"""Tests of the ``Method`` interface, run for every registered method."""
 
 import jax
 import jax.numpy as jnp
@@ -6,16 +6,45 @@ import numpy as np
 import pytest
 from flax import nnx
 from helpers import TOLERANCE
+from jax.experimental.compilation_cache import compilation_cache
 from methods import tiny
 
 import simclr_jax
 from simclr_jax import aot, assembly, methods, training
+from simclr_jax.assembly.checkpoints import loaded as loaded_encoders
 from simclr_jax.core import errors
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 NAMES = sorted(methods.METHODS)
 FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shared_programs(tmp_path_factory):
+    """Compiles equal programs once: the runs of a test, and tests, share many."""
+    options = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {option: getattr(jax.config, option) for option in options}
+    for option, value in options.items():
+        jax.config.update(option, value)
+    compilation_cache.reset_cache()
+    yield
+    for option, value in before.items():
+        jax.config.update(option, value)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture
+def fast_compilation():
+    """Compiles programs without most optimizations; equal programs stay equal."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(params=NAMES)
@@ -51,7 +80,7 @@ def flat(state):
 
 
 def assert_same_training(one, other):
-    """Losses, gradients and states agree to rounding."""
+    """Compares losses, gradients and states up to rounding."""
     for mine, theirs in zip(one[1], other[1], strict=True):
         for metric in mine:
             np.testing.assert_allclose(
@@ -64,14 +93,15 @@ def assert_same_training(one, other):
         scales[item] = max(scales.get(item, 1.0), largest)
     tolerance = TOLERANCE["parameters"]
     for path, value in one[0].items():
-        # Sums that cancel, as of a bias before a norm, are as exact as their terms.
+        # Sums that cancel (a bias before a norm) are only as exact as their terms.
         atol = tolerance["atol"] * scales[path.split("/")[0]]
         np.testing.assert_allclose(
             value, other[0][path], rtol=tolerance["rtol"], atol=atol, err_msg=path
         )
 
 
-def test_eight_devices_equal_one(name):
+@pytest.mark.usefixtures("fast_compilation")
+def test_eight_devices_equal_one_device(name):
     config = tiny.make_config(name)
     one = train_steps(tiny.make_run(config), 3)
     config.execution.num_devices = 8
@@ -81,11 +111,12 @@ def test_eight_devices_equal_one(name):
     assert one[1][0]["gradient_norm"] > 0
 
 
+@pytest.mark.usefixtures("fast_compilation")
 def test_micro_batches_equal_the_whole_batch(name):
     config = tiny.make_config(name, norm=False)
+    config.execution.num_devices = 2
     whole = train_steps(tiny.make_run(config), 2)
     config.execution.accumulate = 4
-    config.execution.num_devices = 2
     assert_same_training(train_steps(tiny.make_run(config), 2), whole)
 
 
@@ -101,7 +132,8 @@ def kill_after(step_to_die):
     return hook
 
 
-def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
+@pytest.mark.usefixtures("fast_compilation")
+def test_a_resumed_run_equals_an_uninterrupted_run(name, tmp_path):
     run = tiny.make_run(tiny.make_config(name))
     whole, step = run.train(training.prepare_workdir(tmp_path / "whole"))
     assert step == tiny.NUM_STEPS
@@ -117,17 +149,18 @@ def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
 
 
 def check_encoder_is_restored(workdir, state, run):
-    """A checkpoint gives the encoder back without its config or its method."""
+    """Loads the encoder from a checkpoint without its config or method."""
     loaded = simclr_jax.load(workdir)
     assert loaded.step == tiny.NUM_STEPS
     images = run.images.images[:5]
-    embed = assembly.loaded.from_method(state.method(), run.metadata(), 4).embed
+    embed = loaded_encoders.from_method(state.method(), run.metadata(), 4).embed
     features = loaded.embed(images)
     assert features.shape == (5, 12) and features.dtype == np.float32
     np.testing.assert_array_equal(features, embed(images))
 
 
-def test_what_is_not_trainable_gets_no_update_of_the_optimizer(name):
+@pytest.mark.usefixtures("fast_compilation")
+def test_frozen_parameters_are_not_updated(name):
     config = tiny.make_config(name)
     config.freeze = ("^encoder/convolution",)
     run = tiny.make_run(config)
@@ -148,7 +181,7 @@ def test_what_is_not_trainable_gets_no_update_of_the_optimizer(name):
     assert not any("encoder/convolution" in path for path in [*trained, *remembered])
 
 
-def test_outputs_are_per_sample_and_hold_h(name):
+def test_forward_returns_per_sample_outputs_with_h(name):
     run = tiny.make_run(tiny.make_config(name))
     method = run.initial_state().method()
     batch = next(run.batches.start_at(0))
@@ -159,6 +192,7 @@ def test_outputs_are_per_sample_and_hold_h(name):
     assert all(value.shape[0] == tiny.BATCH_SIZE for value in outputs.values())
 
 
+@pytest.mark.usefixtures("fast_compilation")
 def test_bfloat16_keeps_float32_losses_and_parameters(name):
     config = tiny.make_config(name)
     config.compute_dtype = "bfloat16"
@@ -169,7 +203,7 @@ def test_bfloat16_keeps_float32_losses_and_parameters(name):
         assert all(np.isfinite(value) for value in metrics.values())
 
 
-def test_it_is_compiled_for_a_pod(name):
+def test_compiles_for_a_tpu(name):
     where = aot.describe("v5e:2x2")
     config = tiny.make_config(name)
     config.execution.num_devices = None
@@ -180,7 +214,7 @@ def test_it_is_compiled_for_a_pod(name):
     assert found.argument_bytes > 0
 
 
-def test_wrong_inputs_are_refused(name):
+def test_rejects_wrong_inputs(name):
     config = tiny.make_config(name)
     config.augmentation = {"name": "swav", "sizes": (8, 4), "counts": (2, 2)}
     run = tiny.make_run(config)

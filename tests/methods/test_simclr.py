@@ -30,7 +30,7 @@ def batch():
     return {"image": jnp.asarray(tiny.images(16).images)}
 
 
-def test_the_loss_is_ntxent_of_the_projected_views(key, batch):
+def test_loss_is_ntxent_of_the_projected_views(key, batch):
     keys = augment.sample_keys(key, 16)
     outputs, (loss, metrics) = compute(build(), batch, keys)
     a, b = augment.two_views(keys, batch["image"], tiny.noisy_corner_recipe(size=8))
@@ -43,7 +43,7 @@ def test_the_loss_is_ntxent_of_the_projected_views(key, batch):
     assert {"contrastive_accuracy", "alignment", "uniformity"} <= set(metrics)
 
 
-def test_the_keys_decide_the_views(key, batch):
+def test_keys_determine_the_views(key, batch):
     keys = augment.sample_keys(key, 16)
     first, again, other = (
         float(compute(build(), batch, k)[1][0]) for k in (keys, keys, keys[::-1])
@@ -51,13 +51,13 @@ def test_the_keys_decide_the_views(key, batch):
     assert first == again != other
 
 
-def test_h_is_the_encoders_output():
+def test_embed_returns_the_encoder_output():
     method = build()
     images = jnp.zeros((2, 8, 8, 3))
     np.testing.assert_array_equal(method.embed(images), method.encoder(images))
 
 
-def test_a_head_may_be_a_module():
+def test_accepts_a_module_as_head():
     head = nn.ProjectionHead(12, output_dim=5, rngs=nnx.Rngs(1))
     assert build(head=head).head is head
 
@@ -69,12 +69,12 @@ def test_a_head_may_be_a_module():
         ({"head": {"hiden_dim": 3}}, r"'hiden_dim'. Did you mean 'hidden_dim'"),
     ],
 )
-def test_wrong_options(options, message):
+def test_rejects_wrong_options(options, message):
     with pytest.raises(errors.UserError, match=message):
         build(**options)
 
 
-def test_a_head_needs_random_numbers():
+def test_building_a_head_needs_rngs():
     encoder = tiny.TinyEncoder(num_channels=3, rngs=nnx.Rngs(0))
     with pytest.raises(errors.UserError, match=r"needs rngs"):
         methods.SimCLR(encoder, augmentation=tiny.noisy_corner_recipe(size=8))

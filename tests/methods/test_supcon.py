@@ -31,7 +31,7 @@ def loss_of(cls, labels, keys):
     return float(compute(method, batch, keys))
 
 
-def test_with_labels_that_differ_it_is_simclr(key):
+def test_equals_simclr_if_labels_are_distinct_or_missing(key):
     keys = augment.sample_keys(key, 16)
     simclr = loss_of(methods.SimCLR, None, keys)
     differ = loss_of(methods.SupCon, jnp.arange(16), keys)
@@ -42,7 +42,7 @@ def test_with_labels_that_differ_it_is_simclr(key):
     assert abs(shared - simclr) > 1e-3
 
 
-def test_images_without_a_label_have_classes_of_their_own():
+def test_images_without_a_label_get_distinct_classes():
     labels = np.array([3, -1, 0, -1, 3], np.int32)
     found = np.asarray(methods.base.distinct_labels(jnp.asarray(labels)))
     assert found[0] == found[4] == 3 and found[2] == 0

@@ -1,4 +1,4 @@
-"""The smallest run of any method: an encoder of two layers on images of 10x10."""
+"""Minimal training run of any method: a two-layer encoder on 10x10 images."""
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,11 @@ SMALL = {
     "predictor": {"hidden_dim": 8, "output_dim": 8},
     "queue_size": 3 * BATCH_SIZE,
 }
-"""Options that keep a method small, where it has them."""
+"""Options that make a method small; each method takes those it has."""
 
 
 class TinyEncoder(nnx.Module):
-    """A strided convolution, a norm and the mean over positions."""
+    """Encoder: a strided convolution, a norm and the mean over positions."""
 
     def __init__(self, *, num_channels, norm=True, dtype=jnp.float32, rngs):
         self.convolution = nnx.Conv(
@@ -40,14 +40,14 @@ encoders.ENCODERS.register("tiny")(TinyEncoder)
 
 
 def noisy_corner(key, image, *, size):
-    """Returns a corner of the image with noise: a view that compiles in no time."""
+    """Returns a corner of the image with noise, a view that compiles quickly."""
     corner = image[:size, :size]
     return corner + 0.2 * jax.random.normal(key, corner.shape)
 
 
 @augment.RECIPES.register("noisy_corner")
 def noisy_corner_recipe(*, size=8):
-    """Two views of one image."""
+    """Returns the recipe of two noisy corners."""
     return augment.bind(noisy_corner, size=size)
 
 

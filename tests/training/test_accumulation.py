@@ -242,7 +242,7 @@ def temporaries(accumulate):
         rngs = nnx.Rngs(0)
         return methods.SimCLR(
             encoders.build("resnet18", image_shape=(16, 16, 3), rngs=rngs),
-            augmentation=augment.bind(augment.random_resized_crop, size=16),
+            augmentation=augment.RandomResizedCrop(size=16),
             temperature=0.5,
             head={"output_dim": 8},
             rngs=rngs,

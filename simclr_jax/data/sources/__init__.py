@@ -1,5 +1,5 @@
-"""Sources: the images and labels of a data set, read record by record.
+"""Data sources: random access to the images and labels of a data set.
 
-One module for each form of storage. ``open_source`` finds the one that a name asks for.
-No module here imports jax: worker processes run them.
+One module per storage format. ``opening.open_source`` opens a source by its name. The
+modules do not import JAX, since worker processes run them.
 """

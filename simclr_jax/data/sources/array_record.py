@@ -1,7 +1,7 @@
-"""ArrayRecord files of encoded images, with or without labels. No jax here.
+"""Source ``arrayrecord:GLOB``: ArrayRecord files of encoded images.
 
-A record is the bytes of an image file, or a ``tf.train.Example`` as
-TensorFlow-Datasets writes it; this is read without TensorFlow.
+A record is an image file, or a ``tf.train.Example`` as written by TensorFlow Datasets,
+which is read without TensorFlow. Does not import JAX.
 """
 
 import bisect
@@ -10,7 +10,7 @@ import functools
 import itertools
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -31,15 +31,16 @@ _SIGNATURES = (
 _CHUNK = 4096
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One file, in the form that the ``array_record`` package takes.
+    """One file, in the form expected by the ``array_record`` package.
 
     Attributes:
       filename: path of the file.
-      take: records in it.
-      skip: 0: it is read from its first record.
-      examples_in_shard: the same as ``take``.
+      take: number of records in the file.
+      skip: 0, to read from the first record.
+      examples_in_shard: equal to ``take``.
     """
 
     filename: str
@@ -48,22 +49,23 @@ class Shard:
 
     @property
     def examples_in_shard(self) -> int:
-        """See above."""
+        """Number of records in the file."""
         return self.take
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class ArrayRecordSource:
-    """Images inside ArrayRecord files.
+    """Images in ArrayRecord files.
 
     Attributes:
-      name: ``arrayrecord:SPLIT@DIGEST``, the digest over names and sizes of the files.
+      name: ``arrayrecord:SPLIT@DIGEST``, with a digest of file names and sizes.
       shards: the files.
       records: random access to the bytes of all records.
       is_example: whether a record is a ``tf.train.Example``.
       has_labels: whether the first record has a label.
-      label_column: the feature that holds the labels; None: one of the usual names.
-      image_shape: None: images may differ in size.
+      label_column: name of the label feature; None: one of the usual names.
+      image_shape: None, as image sizes may differ.
     """
 
     name: str
@@ -89,7 +91,7 @@ class ArrayRecordSource:
         return len(self.records)
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[sources.Record]:
-        """Reads the records at ``indices``; the images are not decoded.
+        """Reads the records at ``indices`` without decoding the images.
 
         Raises:
           DataError: if a record is damaged.
@@ -106,7 +108,7 @@ class ArrayRecordSource:
         return [_parse_example(encoded, self.label_column)[0] for encoded in read]
 
     def title_of(self, index: int) -> str:
-        """Returns the name of the file and the number of the record in it."""
+        """Returns the file name and the index of the record in the file."""
         ends = list(itertools.accumulate(shard.take for shard in self.shards))
         number = bisect.bisect_right(ends, index)
         name = os.path.basename(self.shards[number].filename)
@@ -126,7 +128,7 @@ def reader() -> Any:
     """Returns the module that reads ArrayRecord files.
 
     Raises:
-      DataError: if the package is missing, as on Windows, for which there is none.
+      DataError: if the package is missing, as on Windows, where it does not exist.
     """
     try:
         from array_record.python import array_record_data_source
@@ -145,17 +147,17 @@ def open_array_record(
     """Opens ArrayRecord files.
 
     Args:
-      pattern: which files, see ``files.find_files``.
-      split: ``"train"``, or any with ``{split}`` in the pattern.
-      label: the feature of an example that holds the labels, whole numbers from 0;
-        None: ``label`` or ``image/class/label``.
+      pattern: pattern of the files; see ``files.find_files``.
+      split: ``"train"``, or any name if the pattern contains ``{split}``.
+      label: name of the label feature, with integers from 0; None: ``label`` or
+        ``image/class/label``.
 
     Returns:
-      The source: files in the order of their paths, records as they lie in them.
+      The source, with files ordered by path and records in the order of each file.
 
     Raises:
-      DataError: if nothing matches, if a file is damaged or is no ArrayRecord file, or
-        if the first record is neither an image file nor an example with an image.
+      DataError: if nothing matches, a file is damaged or not an ArrayRecord file, or
+        the first record is neither an image file nor an example with an image.
     """
     paths = files.find_files(pattern, split=split, kind="arrayrecord")
     shards = tuple(Shard(path, take=_count(path)) for path in paths)
@@ -188,7 +190,7 @@ def open_array_record(
 
 
 def _check_example(title: str, encoded: bytes, label: str | None) -> bool:
-    """Raises unless a record has an image and the label that is named, if any.
+    """Raises an error unless a record has an image and the requested label.
 
     Returns:
       Whether it has a label.
@@ -212,7 +214,7 @@ def _check_example(title: str, encoded: bytes, label: str | None) -> bool:
 
 
 def is_image_file(encoded: object) -> bool:
-    """Returns whether bytes begin as an image file of a known format does."""
+    """Returns whether bytes begin like an image file of a known format."""
     if not isinstance(encoded, bytes):
         return False
     is_webp = encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP"
@@ -220,11 +222,11 @@ def is_image_file(encoded: object) -> bool:
 
 
 def _parse_example(encoded: Any, label: str | None) -> tuple[sources.Record, list[str]]:
-    """Takes a serialized ``tf.train.Example`` apart.
+    """Parses a serialized ``tf.train.Example``.
 
     Returns:
-      The record, with no bytes where there is no image, so that it is treated as an
-      image that cannot be decoded; and the names of the features.
+      The record, whose image is empty (and thus treated as corrupt) if it is missing;
+      and the names of the features.
     """
     from google.protobuf import message
     from tensorflow_datasets.proto import tf_example_pb2
@@ -235,7 +237,7 @@ def _parse_example(encoded: Any, label: str | None) -> tuple[sources.Record, lis
         features = protos.Example.FromString(encoded).features.feature
     except message.DecodeError:
         return sources.Record(image=b"", label=-1), []
-    # Asking a protobuf map for what it has not adds it, hence the checks by "in".
+    # Indexing a protobuf map with a missing key adds the key, hence the checks by "in".
     image_key = next((name for name in _IMAGE_KEYS if name in features), None)
     label_key = next((name for name in label_keys if name in features), None)
     images = features[image_key].bytes_list.value if image_key else []

@@ -1,11 +1,14 @@
-"""Images that lie in a NumPy file, ``.npy`` or ``.npz``. No jax here."""
+"""Source ``arrays:FILE``: images in a NumPy file, ``.npy`` or ``.npz``.
+
+Does not import JAX.
+"""
 
 import dataclasses
 import hashlib
 import os
 import zipfile
 import zlib
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -20,16 +23,17 @@ _UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 _CHUNK = 1024
 
 MAX_CHANNELS = 64
-"""Channels of an image; more are taken for another axis."""
+"""Largest number of channels; a longer last axis is assumed to be another axis."""
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class MappedArraySource(sources.ArraySource):
-    """The images of an ``.npy`` file, read from disk as they are asked for.
+    """Images of an ``.npy`` file, memory-mapped and read from disk on access.
 
     Attributes:
-      file: path of the file. A copy in another process maps the file again: the images
-        themselves are not sent.
+      file: path of the file. A copy in another process maps the file again; the images
+        are not sent.
     """
 
     file: str = ""
@@ -47,25 +51,25 @@ def open_arrays(
 ) -> sources.ArraySource:
     """Opens the images in a NumPy file.
 
-    Images are uint8 or, in [0, 1], of a floating-point type, of shape [n h w c] or
-    [n h w]; of any other type and range where ``value_range`` says which. In an
-    ``.npz`` they are named ``images``, ``image``, ``x`` or ``data``, the labels
-    ``labels``, ``label``, ``y`` or ``targets``; ``x_test``, ``images_test`` or
-    ``test_images`` is another split.
+    Images are uint8, or floating-point in [0, 1], of shape [n h w c] or [n h w]; other
+    types and ranges require ``value_range``. In an ``.npz`` file, images are named
+    ``images``, ``image``, ``x`` or ``data``, and labels ``labels``, ``label``, ``y`` or
+    ``targets``. Names such as ``x_test``, ``images_test`` or ``test_images`` belong to
+    another split.
 
     Args:
-      path: the file; ``~`` is the home folder. ``{split}`` stands for the split.
+      path: the file; ``~`` is the home folder. ``{split}`` is replaced by the split.
       split: e.g. ``"train"``.
-      label: name of the array of labels in an ``.npz``; None: one of those above.
-      value_range: which values become 0 and 255, for all that is not uint8; see
-        ``value_range``.
+      label: name of the label array in an ``.npz``; None: one of the names above.
+      value_range: which values become 0 and 255, for types other than uint8; see
+        ``pixel_options``.
 
     Returns:
-      The images; those of an ``.npy`` file of uint8 stay on disk.
+      The images. Images of an ``.npy`` file of uint8 stay on disk.
 
     Raises:
-      DataError: if the file is not there or is none, if it has no images or no such
-        split, or if an array is not of the form above.
+      DataError: if the file is missing or cannot be read, has no images or no such
+        split, or if an array has the wrong form.
     """
     where = f"arrays:{path}"
     pattern = os.path.abspath(os.path.expanduser(path))
@@ -109,7 +113,7 @@ def open_arrays(
 def _train_values(
     where: str, stored: Any, train_file: str, has_splits: bool, label: str | None
 ) -> np.ndarray | None:
-    """Returns the labels of the training split, if there is one, for their names."""
+    """Returns the labels of the training split, which number the class names."""
     if has_splits:
         if not os.path.isfile(train_file):
             return None
@@ -128,18 +132,18 @@ def as_images(
     *,
     value_range: pixel_options.ValueRange = pixel_options.FULL_RANGE,
 ) -> np.ndarray:
-    """Checks images and brings them to the stored form.
+    """Checks an array of images and converts it to uint8.
 
     Args:
-      where: what to call the array in a message.
+      where: name of the array for messages.
       array: uint8, or floating-point in [0, 1]; shape [n h w c] or [n h w].
-      value_range: which values become 0 and 255, where the array is not uint8.
+      value_range: which values become 0 and 255, if the array is not uint8.
 
     Returns:
-      uint8, shape [n h w c]; a view of ``array`` where it was uint8.
+      uint8, shape [n h w c]; a view of ``array`` if that is uint8.
 
     Raises:
-      DataError: if the array is of another type, range or shape.
+      DataError: if the array has the wrong type, range or shape.
     """
     if array.ndim == 3:
         array = array[..., None]
@@ -194,7 +198,7 @@ def _label_values(where: str, array: np.ndarray, *, num_images: int) -> np.ndarr
 def _stretched(
     where: str, array: np.ndarray, value_range: pixel_options.ValueRange
 ) -> np.ndarray:
-    """Returns images of any type as bytes."""
+    """Converts images of any type to uint8 with a value range."""
     images = np.empty(array.shape, np.uint8)
     for number, image in enumerate(array):
         try:
@@ -220,7 +224,7 @@ def _load(where: str, path: str) -> Any:
         with open(path, "rb") as file:
             is_cut = file.read(2) == b"PK" and not zipfile.is_zipfile(file)
         if is_cut:
-            # numpy would find out too, and leave the file open.
+            # numpy would raise too, but leave the file open.
             raise zipfile.BadZipFile("the end of the archive is missing")
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except _UNREADABLE as error:
@@ -244,7 +248,7 @@ def _unreadable(where: str, error: Exception) -> str:
 def _find_keys(
     where: str, keys: list[str], split: str, has_splits: bool, label: str | None
 ) -> tuple[str, str | None]:
-    """Returns the names of the images and, where there are any, of the labels."""
+    """Returns the names of the image array and of the label array, if any."""
     patterns = ["{base}_" + split, split + "_{base}"]
     if split == "train" or has_splits:
         patterns.append("{base}")
@@ -277,7 +281,7 @@ def _find_keys(
 
 
 def _splits_in(keys: list[str]) -> list[str]:
-    """Returns the splits that the names of arrays tell of."""
+    """Returns the splits that occur in the names of the arrays."""
     found = set()
     for key in keys:
         first, _, rest = key.partition("_")
@@ -296,7 +300,7 @@ def _digest(path: str) -> str:
 
 
 def _map_again(name: str, file: str) -> MappedArraySource:
-    """Opens in another process what was opened and checked in the first."""
+    """Maps a file again in another process."""
     images = as_images(file, _load(file, file))
     none = np.full(len(images), labels.UNLABELED, np.int32)
     return MappedArraySource(name, images, none, None, file=file)

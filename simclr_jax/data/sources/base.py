@@ -1,4 +1,7 @@
-"""What a data set is to this library: records by index, each a dict. No jax here."""
+"""Interface of data sources, the form of records, and images in memory.
+
+Does not import JAX.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,13 +13,13 @@ from simclr_jax.core.fields import Field
 
 
 class Record(TypedDict):
-    """One image and what is known of it.
+    """One encoded or decoded image with its label.
 
-    The record of a source with an attribute ``fields`` holds those too, by their names.
+    If the source has an attribute ``fields``, its records also hold those by name.
 
     Attributes:
       image: uint8 [h w c] in [0, 255], or the bytes of an image file.
-      label: number of its class, from 0; -1 where there is none.
+      label: class number, from 0; -1 without a label.
     """
 
     image: np.ndarray | bytes
@@ -24,17 +27,23 @@ class Record(TypedDict):
 
 
 class Samples(TypedDict):
-    """Decoded records, stacked.
+    """A stack of decoded records.
 
     Attributes:
       images: uint8 in [0, 255], shape [n h w c].
-      sizes: valid height and width of each in pixels, int32, shape [n 2].
-      labels: int32, shape [n]; -1 where there is none.
-      fields: any other fields of the source by name, each of shape [n, ...].
-      shown: numbers of the records that are shown, int64, shape [n]: another than was
-        asked for where that one is bad.
-      reasons: why those are bad, in the order of their rows; bytes of a JSON list of
-        strings, uint8, so that any process and any batching takes it as it is.
+      sizes: valid height and width of each image in pixels, int32, shape [n 2].
+      labels: class numbers, int32, shape [n]; -1 without a label.
+      fields: other fields of the source by name, each of shape [n, ...].
+      shown: indices of the records actually returned, int64, shape [n]; they differ
+        from the requested ones where a corrupt image was replaced.
+      reasons: why images were replaced, in the order of their rows; a JSON list of
+        strings, encoded as uint8 so that it can be sent between processes.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> samples: data.Samples = data.open_source("synthetic:8x8x3:32").read([4, 2])
+      >>> samples["shown"].tolist()
+      [4, 2]
     """
 
     images: np.ndarray
@@ -47,19 +56,24 @@ class Samples(TypedDict):
 
 @runtime_checkable
 class Source(Protocol):
-    """Random access to the records of one split.
+    """Random access to the records of one split; images need not be decoded.
 
-    A source may have two more attributes: ``fields``, a mapping of names to
-    ``core.fields.Field``, where its records hold other arrays beside the image and the
+    A source may have two optional attributes: ``fields``, a mapping of names to
+    ``core.fields.Field``, if its records hold arrays other than the image and the
     label; and ``class_names``, a tuple of the names of the classes by number.
 
     Attributes:
-      name: what the source is, with its version and split, e.g.
-        ``"tfds:mnist/3.0.1:train"``. It is part of the data's fingerprint, so where
-        nothing else tells the contents it ends in a digest, ``"folder:train@1f3a..."``;
-        it does not say where the files lie.
-      image_shape: (h, w, c) of every image, or None where they differ.
-      num_classes: number of classes, or None where there are no labels.
+      name: identifies the data with version and split, e.g.
+        ``"tfds:mnist/3.0.1:train"``. The name is part of the fingerprint of the data,
+        so it ends in a digest if it does not determine the contents otherwise, e.g.
+        ``"folder:train@1f3a..."``. It is independent of the location of the files.
+      image_shape: (h, w, c) of every image, or None if shapes differ.
+      num_classes: number of classes, or None without labels.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> isinstance(data.open_source("synthetic:8x8x3:32"), data.Source)
+      True
     """
 
     @property
@@ -80,33 +94,45 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[Record]:
-        """Returns several records at once, which is what formats on disk like."""
+        """Returns several records at once, which is faster for files on disk."""
         ...
 
     def title_of(self, index: int) -> str:
-        """Returns what to call a record in a message: a path, a member, a number."""
+        """Returns the name of a record for messages: a path, a member, a number."""
         ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ArraySource:
-    """Images that are in memory, or in a memory-mapped file: decoded already.
+    """Decoded images in memory or in a memory-mapped file.
 
     Attributes:
-      name: what the images are.
+      name: identifies the images; see ``Source``.
       images: uint8, shape [n h w c].
-      labels: int32, shape [n].
-      num_classes: number of classes, or None where the labels mean nothing.
-      sizes: valid height and width in pixels, int32, shape [n 2], where the images
-        have many sizes and lie in the upper left corners of ``images``; else None.
-      shown: numbers of the records that ``images`` shows, int64, shape [n], where some
-        were bad and others stand in their place; else None.
-      class_names: of every class by its number; None where they have none.
+      labels: class numbers, int32, shape [n].
+      num_classes: number of classes, or None if the labels have no meaning.
+      sizes: valid height and width in pixels, int32, shape [n 2], if image sizes differ
+        and ``images`` are padded at the bottom and right; else None.
+      shown: indices of the records actually shown, int64, shape [n], if corrupt images
+        were replaced; else None.
+      class_names: names of the classes by number; None if they have none.
       arrays: other fields by name, each of shape [n, ...].
-      digests: of the fields, where those were decoded from another source; see
+      digests: digests of the fields, if they were decoded from another source; see
         ``record_fields.digests_of``.
-      value_range: what made bytes of other values, where something did; see
-        ``value_range``.
+      value_range: the range with which other values were converted to uint8; see
+        ``pixel_options``.
+
+    Example:
+      >>> import numpy as np
+      >>> from simclr_jax import data
+      >>> source = data.ArraySource(
+      ...     name="gray",
+      ...     images=np.full((10, 8, 8, 1), 128, np.uint8),
+      ...     labels=np.arange(10, dtype=np.int32) % 2,
+      ...     num_classes=2,
+      ... )
+      >>> len(source), source.image_shape
+      (10, (8, 8, 1))
     """
 
     name: str
@@ -122,7 +148,7 @@ class ArraySource:
 
     @property
     def fields(self) -> dict[str, Field]:
-        """The fields beside the image and the label."""
+        """The fields other than the image and the label."""
         return {
             name: Field(values.shape[1:], values.dtype)
             for name, values in self.arrays.items()
@@ -130,13 +156,13 @@ class ArraySource:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """The shape (h, w, c) of every image or canvas."""
+        """The shape (h, w, c) of every image or padded image."""
         height, width, channels = self.images.shape[1:]
         return height, width, channels
 
     @property
     def is_padded(self) -> bool:
-        """Whether an image may fill a part of the shape only."""
+        """Whether images may fill only part of the shape."""
         return self.sizes is not None
 
     def __len__(self) -> int:
@@ -152,7 +178,7 @@ class ArraySource:
         return records
 
     def title_of(self, index: int) -> str:
-        """Returns the number of the record."""
+        """Returns the name of a record for messages, e.g. ``image 3``."""
         return f"image {index}"
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Samples:

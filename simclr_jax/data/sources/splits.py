@@ -1,11 +1,14 @@
-"""The split inside the name of a data set: ``tfds:mnist:train[:90%]``. No jax here."""
+"""Parsing of splits in the name of a data set, as in ``tfds:mnist:train[:90%]``.
+
+Does not import JAX.
+"""
 
 import re
 
 from simclr_jax.core import errors
 
 KINDS_WITH_SPLIT = ("tfds", "hf")
-"""The kinds whose name may end in a split; elsewhere a colon may belong to a path."""
+"""Kinds whose name may end in a split; for others a colon may be part of a path."""
 
 _PART = r"[^:/\\\[\]+]+(?:\[[^\]]*\])?"
 _NAME_AND_SPLIT = re.compile(rf"(?P<name>.+?):(?P<split>{_PART}(?:\+{_PART})*)")
@@ -17,15 +20,20 @@ _VERSION = re.compile(r"\d+(?:\.\d+)*")
 
 
 def split_spec(spec: str) -> tuple[str, str | None]:
-    """Takes the split off the name of a data set, to ask for another split of it.
+    """Separates the name of a data set from its split.
 
     Args:
-      spec: as ``config.data.source`` writes it,
-        e.g. ``"tfds:mnist:3.0.1:train[:90%]"``.
+      spec: a value of ``config.data.source``, e.g. ``"tfds:mnist:3.0.1:train[:90%]"``.
 
     Returns:
-      The name without the split, ``"tfds:mnist:3.0.1"``, and the split,
-      ``"train[:90%]"``, or None where the name has none.
+      The name without the split, and the split, or None if there is none.
+
+    Example:
+      >>> from simclr_jax import data
+      >>> data.split_spec("tfds:mnist:3.0.1:train[:90%]")
+      ('tfds:mnist:3.0.1', 'train[:90%]')
+      >>> data.split_spec("folder:/data/photos")
+      ('folder:/data/photos', None)
     """
     kind, colon, rest = spec.partition(":")
     match = _NAME_AND_SPLIT.fullmatch(rest) if kind in KINDS_WITH_SPLIT else None
@@ -43,14 +51,14 @@ def name_and_bounds(split: str) -> tuple[str, tuple[str, str] | None]:
     """Splits ``"train[:80%]"`` into the name ``"train"`` and the range ``("", "80%")``.
 
     Args:
-      split: a name, which may end in ``[START:STOP]``. Each is a number of records or a
-        percentage, counted from the end where it is negative, or empty.
+      split: a name, optionally followed by ``[START:STOP]``. Each bound is a number of
+        records, a percentage, or empty; negative values count from the end.
 
     Returns:
-      The name and the bounds as text, or None where there are none.
+      The name, and the bounds as text or None if there are none.
 
     Raises:
-      DataError: if the brackets are of another form.
+      DataError: if the brackets have another form.
     """
     match = _NAME_AND_BOUNDS.fullmatch(split)
     if match:
@@ -64,20 +72,20 @@ def name_and_bounds(split: str) -> tuple[str, tuple[str, str] | None]:
 
 
 def slice_rows(bounds: tuple[str, str], *, num_records: int) -> tuple[int, int]:
-    """Computes the first record of a range and the one after its last.
+    """Converts the bounds of a range to indices of records.
 
     A percentage is rounded to the nearest record, so that ``[:80%]`` and ``[80%:]``
-    share none and leave none out.
+    are disjoint and together contain all records.
 
     Args:
-      bounds: as ``name_and_bounds`` returns them.
-      num_records: how many the whole split has.
+      bounds: start and stop as returned by ``name_and_bounds``.
+      num_records: number of records in the whole split.
 
     Returns:
       ``(start, stop)``, with 0 <= start <= stop <= num_records.
 
     Raises:
-      DataError: if a bound lies outside the split or the range ends before it begins.
+      DataError: if a bound is outside the split, or stop is before start.
     """
     start = _position(bounds[0], 0, num_records)
     stop = _position(bounds[1], num_records, num_records)

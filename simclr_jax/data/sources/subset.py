@@ -1,9 +1,12 @@
-"""A part of the records of a source, as a source of its own. No jax here."""
+"""Ranges of the records of a source, as in ``train[:80%]``.
+
+Does not import JAX.
+"""
 
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -12,14 +15,15 @@ from simclr_jax.data.sources import base as sources
 from simclr_jax.data.sources import splits
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class SubsetSource:
-    """Some records of another source, read from it when they are asked for.
+    """A subset of the records of another source.
 
     Attributes:
-      source: the whole.
-      rows: numbers of the records in it, int64, shape [n].
-      suffix: what the name of the whole is followed by, e.g. ``"[:80%]"``.
+      source: the whole source.
+      rows: indices of the records in it, int64, shape [n].
+      suffix: appended to the name of the source, e.g. ``"[:80%]"``.
     """
 
     source: sources.Source
@@ -28,7 +32,7 @@ class SubsetSource:
 
     @property
     def name(self) -> str:
-        """The name of the source with the range behind it."""
+        """The name of the source followed by the range."""
         return f"{self.source.name}{self.suffix}"
 
     @property
@@ -43,17 +47,17 @@ class SubsetSource:
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The names of the classes by number; None where the source tells none."""
+        """The names of the classes by number; None if the source has none."""
         return getattr(self.source, "class_names", None)
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """The fields of the source beside the image and the label."""
+        """The fields of the source other than the image and the label."""
         return getattr(self.source, "fields", {})
 
     @property
     def labels(self) -> np.ndarray | None:
-        """The labels, int32 [n], where the source has them without reading records."""
+        """The labels, int32 [n]; None if they are unknown without reading records."""
         labels = getattr(self.source, "labels", None)
         return None if labels is None else np.asarray(labels)[self.rows]
 
@@ -61,32 +65,32 @@ class SubsetSource:
         return len(self.rows)
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[sources.Record]:
-        """Returns the records at ``indices``, counted within the subset."""
+        """Returns the records at ``indices`` of the subset."""
         return self.source.__getitems__(self.rows[np.asarray(indices, np.int64)])
 
     def title_of(self, index: int) -> str:
-        """Returns what the source calls the record."""
+        """Returns the name of a record for messages."""
         return self.source.title_of(int(self.rows[index]))
 
 
 def take_range(source: sources.Source, bounds: tuple[str, str]) -> sources.Source:
-    """Takes a range of the records of a source, as in ``"train[:80%]"``.
+    """Selects a range of the records of a source, as in ``"train[:80%]"``.
 
-    Where the labels are known without reading images and the classes follow one another
-    (class folders, arrays sorted by class), percentages are taken within each class, so
-    that 80% of the images are 80% of every class and ``[:80%]`` and ``[80%:]`` still
-    have nothing in common. Numbers of records always count from the first to the last.
+    If the labels are known without reading images and the records are sorted by class
+    (class folders, sorted arrays), percentages apply to each class: 80% of the images
+    are 80% of every class, and ``[:80%]`` and ``[80%:]`` are disjoint. Numbers of
+    records always apply to the whole split.
 
     Args:
       source: the whole split.
-      bounds: start and stop as ``splits.name_and_bounds`` returns them.
+      bounds: start and stop as returned by ``splits.name_and_bounds``.
 
     Returns:
-      The part, in the order of the whole; images in memory stay there, not copied where
-      the part is contiguous.
+      The selected records in the original order. Images in memory are not copied if
+      the range is contiguous.
 
     Raises:
-      DataError: if the range is not inside the split or has no records.
+      DataError: if the range is outside the split or empty.
     """
     suffix = f"[{bounds[0]}:{bounds[1]}]"
     parts = []
@@ -104,7 +108,7 @@ def take_range(source: sources.Source, bounds: tuple[str, str]) -> sources.Sourc
 
 
 def _groups(source: sources.Source, bounds: tuple[str, str]) -> list[tuple[int, int]]:
-    """Returns first and stop of the stretches that percentages are taken of."""
+    """Returns start and stop of the groups to which percentages apply."""
     everything = [(0, len(source))]
     labels = getattr(source, "labels", None)
     if labels is None or not all(bound.endswith("%") for bound in bounds if bound):

@@ -1,6 +1,7 @@
-"""Tar shards as WebDataset writes them, read at random without unpacking. No jax here.
+"""Source ``webdataset:GLOB``: tar shards with random access, without unpacking.
 
-Each shard is listed once; after that an image is one seek and one read.
+The members of each shard are listed once; after that, reading an image takes one read.
+Does not import JAX.
 """
 
 import dataclasses
@@ -9,6 +10,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator, Sequence
+from typing import final
 
 import numpy as np
 
@@ -22,15 +24,16 @@ _BLOCK = 512
 _LABEL_BYTES = 1 << 16
 
 
+@final
 @dataclasses.dataclass
 class Sample:
-    """What one shard holds of one sample.
+    """One sample of a shard.
 
     Attributes:
-      title: ``SHARD/MEMBER`` of its image; empty while no image was seen.
-      offset: where the bytes of the image begin in the shard.
-      size: how many bytes they are.
-      label: its class as a number or as a name; None without one.
+      title: ``SHARD/MEMBER`` of the image; empty until an image is found.
+      offset: position of the image in the shard in bytes.
+      size: size of the image in bytes.
+      label: class number or name; None without a label.
     """
 
     title: str = ""
@@ -39,20 +42,21 @@ class Sample:
     label: int | str | None = None
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class TarSource:
-    """Images inside tar shards.
+    """Images in tar shards.
 
     Attributes:
-      name: ``webdataset:SPLIT@DIGEST``, the digest over names and sizes of the shards.
+      name: ``webdataset:SPLIT@DIGEST``, with a digest of names and sizes of the shards.
       shards: paths of the shards.
-      shard_of: int32 [n], number of the shard of each image.
-      spans: int64 [n 2], where in its shard an image begins and how long it is, bytes.
-      titles: of each image, ``SHARD/MEMBER``.
-      labels: int32 [n], -1 without a label.
+      shard_of: index of the shard of each image, int32 [n].
+      spans: position and size of each image in its shard in bytes, int64 [n 2].
+      titles: ``SHARD/MEMBER`` of each image.
+      labels: class numbers, int32 [n]; -1 without a label.
       num_classes: number of classes, or None without labels.
-      class_names: of every class by number; None where the labels are numbers.
-      image_shape: None: images may differ in size.
+      class_names: names of the classes by number; None if labels are numbers.
+      image_shape: None, as image sizes may differ.
     """
 
     name: str
@@ -69,10 +73,10 @@ class TarSource:
         return len(self.titles)
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[sources.Record]:
-        """Reads the images at ``indices``; they are not decoded.
+        """Reads the images at ``indices`` without decoding them.
 
         Raises:
-          DataError: if a shard cannot be read or is shorter than it was.
+          DataError: if a shard cannot be read or was truncated.
         """
         return [
             sources.Record(image=self._read(index), label=int(self.labels[index]))
@@ -84,8 +88,8 @@ class TarSource:
         return self.titles[index]
 
     def _read(self, index: int) -> bytes:
-        # Opened for each read: no handle is shared by threads or kept for each of what
-        # may be thousands of shards.
+        # Opened for each read, so that threads share no file handle and thousands of
+        # shards need no open handles.
         shard = self.shards[self.shard_of[index]]
         offset, size = self.spans[index].tolist()
         try:
@@ -105,23 +109,23 @@ class TarSource:
 def open_tar_shards(pattern: str, *, split: str, label: str | None = None) -> TarSource:
     """Opens tar shards that follow the naming of WebDataset.
 
-    Members that share their name up to the first dot are one sample: ``7.jpg`` is its
-    image, ``7.cls`` its label as a decimal number, or ``7.json`` has it as ``"label"``,
-    a number or a name. Where some labels are numbers, names count as no label.
+    Members with the same name up to the first dot form one sample: ``7.jpg`` is its
+    image, ``7.cls`` its label as a decimal number; alternatively ``7.json`` has an
+    entry ``"label"``, a number or a name. If any label is a number, names are ignored.
 
     Args:
-      pattern: which shards, see ``files.find_files``: ``train-{000..009}.tar``,
-        ``*.tar``, ``{split}-*.tar``.
-      split: ``"train"``, or any with ``{split}`` in the pattern.
-      label: which entry of the ``.json`` members is the label; None: ``.cls`` or, where
-        there is none, ``"label"`` of the ``.json``.
+      pattern: pattern of the shards, such as ``train-{000..009}.tar``, ``*.tar`` or
+        ``{split}-*.tar``; see ``files.find_files``.
+      split: ``"train"``, or any name if the pattern contains ``{split}``.
+      label: entry of the ``.json`` members that holds the label; None: ``.cls``, or if
+        that is missing, ``"label"`` in the ``.json``.
 
     Returns:
-      The source: shards in the order of their paths, images as they lie in them.
+      The source, with shards ordered by path and images in the order of each shard.
 
     Raises:
-      DataError: if nothing matches, if a shard is compressed, cut short or no tar, if a
-        label is no number, or if there is no image.
+      DataError: if nothing matches, a shard is compressed, truncated or not a tar file,
+        a ``.cls`` label is not a number, or there are no images.
     """
     shards = files.find_files(pattern, split=split, kind="webdataset")
     per_shard = [list_shard(shard, label=label) for shard in shards]
@@ -152,7 +156,7 @@ def open_tar_shards(pattern: str, *, split: str, label: str | None = None) -> Ta
 def _numbered(
     pattern: str, samples: list[Sample], *, split: str, label: str | None
 ) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Returns the class numbers of samples and the names of the classes."""
+    """Returns the class numbers of the samples and the names of the classes."""
     train = None
     if split != "train" and any(isinstance(sample.label, str) for sample in samples):
         train = _train_labels(pattern, label)
@@ -168,7 +172,7 @@ def _numbered(
 
 
 def _labels_of(samples: list[Sample]) -> list[int | str | None]:
-    """Returns the labels of samples; where there are numbers, only those."""
+    """Returns the labels of the samples; if any is a number, only numbers."""
     found = [sample.label for sample in samples]
     if any(isinstance(label, int) for label in found):
         return [label if isinstance(label, int) else None for label in found]
@@ -186,15 +190,15 @@ def _train_labels(pattern: str, label: str | None) -> list[int | str | None] | N
 
 
 def list_shard(path: str, *, label: str | None = None) -> list[Sample]:
-    """Returns the samples of a shard that have an image, in the order they lie in it.
+    """Returns the samples of a shard that have an image, in the order of the shard.
 
     Args:
       path: the tar file.
       label: see ``open_tar_shards``.
 
     Raises:
-      DataError: if the file is compressed, cut short or no tar, or if a label is not a
-        number.
+      DataError: if the file is compressed, truncated or not a tar file, or a ``.cls``
+        label is not a number.
     """
     _check_not_compressed(path)
     samples: dict[str, Sample] = {}
@@ -226,12 +230,12 @@ def _check_not_compressed(path: str) -> None:
 
 
 def _members(path: str, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yields the plain files of a shard, and makes sure that its end is there."""
+    """Yields the regular files of a shard, then checks that it is not truncated."""
     while member := tar.next():
         if member.isreg() and not member.issparse():
             yield member
-    # A file cut between two members lists without an error: only a block of zeros says
-    # that a tar file ends.
+    # A file truncated between two members lists without an error. A complete tar file
+    # ends with a block of zeros.
     with open(path, "rb") as file:
         file.seek(tar.offset)
         if file.read(_BLOCK) != bytes(_BLOCK):
@@ -247,12 +251,12 @@ def _add_field(
     field: str,
     label: str | None,
 ) -> None:
-    """Puts what a member says of a sample into it."""
+    """Adds the image or the label of a member to its sample."""
     if field in files.IMAGE_EXTENSIONS and not sample.title:
         sample.title = f"{os.path.basename(path)}/{member.name}"
         sample.offset, sample.size = member.offset_data, member.size
     elif field == "cls" and not label and member.size <= _LABEL_BYTES:
-        # A .cls is there for nothing but the label: it wins over a .json.
+        # A .cls file holds only the label, so it takes precedence over .json.
         sample.label = _label_in_cls(path, member, _read_member(tar, member))
     elif field == "json" and sample.label is None and member.size <= _LABEL_BYTES:
         text = _read_member(tar, member)
@@ -274,7 +278,7 @@ def _label_in_cls(path: str, member: tarfile.TarInfo, text: bytes) -> int:
 
 
 def _label_in_json(text: bytes, key: str) -> int | str | None:
-    """Returns an entry of a JSON object, None where that is no label."""
+    """Returns an entry of a JSON object; None if it is not a label."""
     try:
         label = json.loads(text).get(key)
     except (ValueError, AttributeError, RecursionError):

@@ -1,13 +1,14 @@
-"""TensorFlow-Datasets sets that are prepared on disk, read without TensorFlow.
+"""Source ``tfds:NAME``: prepared TensorFlow Datasets, read without TensorFlow.
 
-The set must be in array_record form (``prepare_hint`` says how). Its folder is opened
-directly, so that no data set script runs and nothing is ever downloaded. No jax here.
+The data set must be prepared in array_record format (see ``prepare_hint``). Its folder
+is opened directly: no data set script runs and nothing is downloaded. Does not import
+JAX.
 """
 
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -16,17 +17,18 @@ from simclr_jax.data.sources import array_record, splits
 from simclr_jax.data.sources import base as sources
 
 
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class TfdsSource:
-    """One split of a prepared set.
+    """One split of a prepared data set.
 
     Attributes:
       name: ``tfds:NAME/VERSION:SPLIT``.
-      records: the encoded records, random access.
-      image_shape: (h, w, c), or None where the images differ in size.
+      records: random access to the encoded records.
+      image_shape: (h, w, c), or None if image sizes differ.
       num_classes: number of classes, or None without labels.
-      label_column: the feature that holds the labels.
-      class_names: of every class by number; None without labels.
+      label_column: name of the label feature.
+      class_names: names of the classes by number; None without labels.
     """
 
     name: str
@@ -40,7 +42,7 @@ class TfdsSource:
         return len(self.records)
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[sources.Record]:
-        """Reads the records at ``indices``; the images are not decoded.
+        """Reads the records at ``indices`` without decoding the images.
 
         Raises:
           DataError: if a record is damaged.
@@ -50,7 +52,7 @@ class TfdsSource:
             read = self.records.__getitems__(numbers)
         except RuntimeError as error:
             raise errors.DataError(self._damaged(numbers, str(error))) from error
-        # From a file that is cut at a certain length come records without contents.
+        # A file truncated at certain positions yields records without contents.
         if any(record["image"] is None for record in read):
             raise errors.DataError(self._damaged(numbers, "empty records."))
         has_label = self.num_classes is not None
@@ -63,7 +65,7 @@ class TfdsSource:
         ]
 
     def title_of(self, index: int) -> str:
-        """Returns the number of the record."""
+        """Returns the name of a record for messages, e.g. ``record 3``."""
         return f"record {index}"
 
     def _damaged(self, numbers: list[int], reason: str) -> str:
@@ -76,32 +78,33 @@ class TfdsSource:
 def open_tfds(
     name: str, *, split: str, data_dir: str | None, label: str | None = None
 ) -> TfdsSource:
-    """Opens a prepared set.
+    """Opens a prepared data set.
 
     Args:
       name: ``NAME``, ``NAME:VERSION``, ``NAME/CONFIG`` or ``NAME/CONFIG:VERSION``, as
-        TFDS writes them.
+        in TFDS.
       split: e.g. ``"train"`` or ``"train[:90%]"``.
-      data_dir: the folder that holds the set's folder, local or ``gs://``; None: TFDS's
-        own, which is ``$TFDS_DATA_DIR`` or ``~/tensorflow_datasets``.
-      label: the feature that holds the labels, of the type ClassLabel; None: the one
-        that is called ``label``, where it is of that type.
+      data_dir: folder of the TFDS data sets, local or ``gs://``; None: the default of
+        TFDS, ``$TFDS_DATA_DIR`` or ``~/tensorflow_datasets``.
+      label: name of the label feature, of type ClassLabel; None: ``label``, if it has
+        that type.
 
     Returns:
-      The source. Its records hold the bytes of image files.
+      The source, whose records hold the bytes of image files.
 
     Raises:
-      DataError: if the folder, the set or the split is not there, or if it has no
-        images; says how to prepare it. If the package array_record is missing.
+      DataError: if the folder, the data set or the split is missing (the message says
+        how to prepare it), if it has no images, or if the package array_record is
+        missing.
     """
     import tensorflow_datasets as tfds
 
-    array_record.reader()  # a plain line where it is missing
+    array_record.reader()  # raises a readable error if the package is missing
 
     folder = _find_builder_dir(name, data_dir)
     try:
         builder: Any = tfds.builder_from_directory(folder)
-    except Exception as error:  # Of the JSON and protobuf packages, of many types.
+    except Exception as error:  # JSON and protobuf packages raise many types
         raise errors.DataError(
             f"tfds:{name}: what describes the set in {folder!r} cannot be read: "
             f"{error} {prepare_hint(name, data_dir)}"
@@ -131,7 +134,7 @@ def open_tfds(
 
 
 def _class_label(name: str, features: dict[str, Any], label: str | None) -> Any:
-    """Returns the feature that holds the labels; None without labels."""
+    """Returns the label feature; None without labels."""
     import tensorflow_datasets as tfds
 
     kind = tfds.features.ClassLabel
@@ -148,7 +151,7 @@ def _class_label(name: str, features: dict[str, Any], label: str | None) -> Any:
 
 
 def _open_split(builder: Any, name: str, *, split: str, data_dir: str | None) -> Any:
-    """Returns the records of a split, their images encoded."""
+    """Returns the records of a split with encoded images."""
     import tensorflow_datasets as tfds
 
     choices = list(builder.info.splits)
@@ -177,12 +180,12 @@ def _open_split(builder: Any, name: str, *, split: str, data_dir: str | None) ->
 
 
 def default_data_dir() -> str:
-    """Returns the folder where TFDS itself keeps its sets."""
+    """Returns the default folder of TFDS data sets."""
     return os.path.expanduser(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
 
 
 def prepare_hint(name: str, data_dir: str | None) -> str:
-    """Returns the commands that download and prepare a set for this library."""
+    """Returns the commands that download and prepare a data set."""
     option = f", data_dir={data_dir!r}" if data_dir else ""
     return (
         "To prepare it once (this downloads):\n"
@@ -193,7 +196,7 @@ def prepare_hint(name: str, data_dir: str | None) -> str:
 
 
 def _find_builder_dir(name: str, data_dir: str | None) -> str:
-    """Returns the folder of the newest prepared version of a set."""
+    """Returns the folder of the newest prepared version of a data set."""
     from etils import epath
 
     base, _, version = name.partition(":")
@@ -216,13 +219,13 @@ def _find_builder_dir(name: str, data_dir: str | None) -> str:
     found = plain | with_config or {"none"}
     near = registry.unknown_name("data set", name, found)
     raise errors.DataError(
-        f"tfds:{name} is not prepared in {str(root)!r}. {near} (Those are the sets "
+        f"tfds:{name} is not prepared in {str(root)!r}. {near} (These data sets are "
         f"prepared there.) {prepare_hint(name, data_dir)}"
     )
 
 
 def _prepared_below(folder: Any, depth: str) -> list[Any]:
-    """Returns the folders of prepared sets, ``depth`` levels below a folder."""
+    """Returns the folders of prepared data sets that match a glob below a folder."""
     return [path.parent for path in folder.glob(f"{depth}/dataset_info.json")]
 
 

@@ -1,7 +1,8 @@
-"""The engine under the contrastive losses: rows compared with columns, by tiles.
+"""Tiled, sharded similarity engine shared by the contrastive losses.
 
-Tiled (memory O(n d)), exact on any number of devices, with a gradient of its own. The
-losses use what is exported here; the modules of this package are its internals.
+``compare`` reduces each row of a similarity matrix to its log-sum-exp without storing
+the matrix: memory is O(n d), the result is exact on any number of devices, and the
+gradient is a custom VJP. The modules of this package are internal.
 """
 
 from simclr_jax.losses.similarity.algorithms import ALGORITHMS

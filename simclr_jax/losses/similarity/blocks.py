@@ -1,6 +1,6 @@
-"""Trees of rows cut into blocks of equal size, and loops over the blocks.
+"""Trees of rows split into blocks of equal size, and loops over the blocks.
 
-A loop over one block is no loop at all: what fits in one tile pays nothing for it.
+A single block is processed without a loop, so small inputs have no overhead.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ _ROW_MULTIPLE = 16  # float32 lanes of the widest CPU vector
 
 
 def split(rows: T, block_rows: int, *, padding: object) -> T:
-    """Cuts every array [n ...] of a tree into blocks, [k t ...].
+    """Splits every array [n ...] of a tree into blocks, [k t ...].
 
-    The blocks are as even as whole vectors allow, so that little is padded.
+    The block size t is rounded up to whole SIMD vectors; padding is kept small.
 
     Args:
       rows: a tree of arrays with the same first axis.
-      block_rows: the largest t.
-      padding: a tree of the same structure: the number that fills each array.
+      block_rows: largest block size t.
+      padding: a tree of the same structure with the fill value of each array.
 
     Returns:
       The tree of blocks.
@@ -46,7 +46,7 @@ def split(rows: T, block_rows: int, *, padding: object) -> T:
 
 
 def join(row_blocks: T, num_rows: int) -> T:
-    """Undoes ``split``: blocks [k t ...] to rows [n ...], without the padding."""
+    """Inverts ``split``: converts blocks [k t ...] to rows [n ...], without padding."""
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:num_rows], row_blocks)
 
 

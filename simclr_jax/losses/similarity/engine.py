@@ -1,23 +1,23 @@
-"""Rows against columns: log-sum-exp and positives of each row, and their gradient.
+"""Log-sum-exp of similarity rows and sums over positives, with a custom gradient.
 
-With rows x_i, columns y_j, ``S_ij = x_i . y_j``, and j over the columns whose id is not
-that of row i:
+With rows x_i, columns y_j, logits ``S_ij = x_i . y_j``, and j over the columns whose id
+differs from the id of row i:
 
   L_i = log sum_j exp(S_ij)        P_i = sum over the positives j of S_ij
 
-where the positives are the columns j with the label of row i. A contrastive loss is a
-few elementwise operations on L and P. With g_i = dloss / dL_i and h_i = dloss / dP_i,
+where the positives are the columns j with the label of row i. A contrastive loss is
+a few elementwise operations on L and P. With g_i = dloss / dL_i and h_i = dloss / dP_i,
 
   dloss / dx_i = sum_j W_ij y_j    dloss / dy_j = sum_i W_ij x_i
   W_ij = g_i exp(S_ij - L_i) + [j positive of i] h_i
 
-to which the other direction (L_j of the columns, or rows that are columns themselves)
-adds the same with i and j exchanged. So the backward pass recomputes each tile of S
-once, and a device that is given the L, g and h of all columns finds the whole gradient
-of its own rows. Memory is O((n + m) d + tile).
+If columns have a log-sum-exp too (``compare_both``, or rows compared with themselves),
+W has the same terms with i and j exchanged. The backward pass therefore recomputes each
+tile of S once, and a device that receives L, g and h of all columns computes the
+complete gradient of its own rows. Memory is O((n + m) d + tile).
 
-The rule for differentiation is that of one device and its rows; an algorithm says how
-it compares them with the columns of the others, see ``algorithms``.
+The custom VJP is defined for one device and its rows. How these are compared with the
+columns of other devices is decided by an algorithm; see ``algorithms``.
 """
 
 import functools
@@ -38,11 +38,11 @@ class Rows(NamedTuple):
     """Rows or columns in g groups of n, such as the views of n images.
 
     Attributes:
-      x: [g n d] float32. With a mesh, n is divided over its axis "data".
-      id: a row is not compared with columns of its id, [g n] int32, >= 0. Every row
-        needs at least one column of another id.
-      label: columns with the label of a row are its positives, [g n] int32; None: the
-        rows have no positives.
+      x: [g n d] float32. With a mesh, n is sharded over its axis "data".
+      id: a row is not compared with columns of equal id, [g n] int32, >= 0. Every row
+        requires at least one column with another id.
+      label: columns with the label of a row are its positives, [g n] int32; None if
+        the rows have no positives.
     """
 
     x: jax.Array
@@ -51,13 +51,13 @@ class Rows(NamedTuple):
 
 
 class Neighbors(NamedTuple):
-    """What metrics read off the columns of other ids; every entry is [g n].
+    """Statistics for metrics over the columns with other ids; every entry is [g n].
 
     Attributes:
       entropy: of the distribution ``exp(S_ij - L_i)`` over j, in nats.
-      largest: the largest logit among columns that are no positives.
-      nearness: sum of ``exp(-2 s ||x_i - y_j||^2)`` over columns j that are no
-        positives, s = ``distance_scale``.
+      largest: the largest logit among columns that are not positives.
+      nearness: sum of ``exp(-2 s ||x_i - y_j||^2)`` over the columns j that are not
+        positives, with s = ``distance_scale``.
     """
 
     entropy: jax.Array
@@ -66,13 +66,13 @@ class Neighbors(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is found for each row; every entry is [g n] float32.
+    """Reductions of the similarity matrix for each row; every entry is [g n] float32.
 
     Attributes:
       logsumexp: L, in nats.
-      positives: ``statistics.Positives``, of which ``total`` is P and has a gradient;
-        None without labels.
-      neighbors: ``Neighbors``, without gradient; None without ``distance_scale``.
+      positives: ``statistics.Positives``, whose ``total`` is P and differentiable; None
+        without labels.
+      neighbors: ``Neighbors``, not differentiable; None without ``distance_scale``.
     """
 
     logsumexp: jax.Array
@@ -90,23 +90,23 @@ def compare(
     distance_scale: jax.Array | None = None,
     are_columns_divided: bool = True,
 ) -> Found:
-    """Computes log-sum-exp and positives of each row over all columns of other ids.
+    """Computes log-sum-exp and positives of each row over all columns with other ids.
 
     Differentiable with respect to ``rows.x`` and ``columns.x``.
 
     Args:
-      rows: of all devices.
-      columns: of all devices; None: the rows themselves.
-      bound: a number that no ``|S|`` exceeds, or None if none is known.
-      mesh: the mesh whose axis "data" divides the rows, or None for one device.
-      algorithm: a name in ``algorithms.ALGORITHMS``.
-      distance_scale: s of ``Neighbors.nearness``, a float32 scalar; None leaves out
-        ``Neighbors``.
-      are_columns_divided: whether the mesh divides the columns too; otherwise every
-        device holds all of them.
+      rows: the global rows.
+      columns: the global columns; None compares the rows with themselves.
+      bound: upper bound on ``|S|``, or None if unknown.
+      mesh: the mesh over whose axis "data" the rows are sharded; None for one device.
+      algorithm: a key of ``algorithms.ALGORITHMS``.
+      distance_scale: s of ``Neighbors.nearness``, a float32 scalar; None: ``Neighbors``
+        is not computed.
+      are_columns_divided: whether the columns are sharded too; otherwise they are
+        replicated on every device.
 
     Returns:
-      What is found for the rows.
+      The reductions for the rows.
     """
     setting = _Setting(bound, mesh, algorithm, are_columns_divided)
     return _over_devices(rows, columns, distance_scale, setting)[0]
@@ -121,19 +121,19 @@ def compare_both(
     algorithm: str,
     distance_scale: jax.Array | None = None,
 ) -> tuple[Found, Found]:
-    """As ``compare``, of each row over all columns and of each column over all rows.
+    """Like ``compare``, for each row over all columns and each column over all rows.
 
     Args:
-      rows: of all devices.
-      columns: of all devices.
-      bound: a number that no ``|S|`` exceeds, or None if none is known.
-      mesh: the mesh whose axis "data" divides rows and columns, or None.
-      algorithm: a name in ``algorithms.ALGORITHMS``; "triangular" computes each pair
+      rows: the global rows.
+      columns: the global columns.
+      bound: upper bound on ``|S|``, or None if unknown.
+      mesh: the mesh over whose axis "data" rows and columns are sharded, or None.
+      algorithm: a key of ``algorithms.ALGORITHMS``; "triangular" computes each pair
         once for both directions, and so does "auto" on one device.
       distance_scale: as in ``compare``.
 
     Returns:
-      What is found for the rows, and for the columns.
+      The reductions for the rows and those for the columns.
     """
     setting = _Setting(bound, mesh, algorithm, are_both_wanted=True)
     of_rows, of_columns = _over_devices(rows, columns, distance_scale, setting)
@@ -149,7 +149,7 @@ class _Setting(NamedTuple):
 
 
 class _Task(NamedTuple):
-    """What ``_reduce`` needs to know beside arrays; hashable."""
+    """Static (hashable) arguments of ``_reduce``."""
 
     algorithm: plans.Algorithm
     plan: plans.Plan
@@ -160,7 +160,7 @@ class _Task(NamedTuple):
 
 
 def _over_devices(rows, columns, distance_scale, setting) -> Any:
-    """Runs ``_reduce`` on every device of the mesh, on its own rows."""
+    """Runs ``_reduce`` on every device of the mesh for its shard of the rows."""
     rows, columns = jax.tree.map(jnp.asarray, (rows, columns))
     task = _plan(rows, columns, setting)
     reduce: Any = functools.partial(_reduce, task=task)
@@ -172,7 +172,7 @@ def _over_devices(rows, columns, distance_scale, setting) -> Any:
             in_specs=(_ROWS, of_columns, _REPLICATED, _REPLICATED),
             out_specs=_ROWS,
         )
-    # Ids and labels go to every device: next to the rows they weigh nothing.
+    # Ids and labels are replicated: they are tiny compared with the rows.
     y, column_tags = None, None
     if columns is not None:
         y, column_tags = columns.x, (columns.id, columns.label)
@@ -207,7 +207,7 @@ def _plan(rows, columns, setting):
 
 @functools.partial(jax.custom_vjp, nondiff_argnames=("task",))
 def _reduce(x, y, tags, distance_scale, task):
-    """Returns ``Found`` for the rows and, where wanted, for the columns, else None."""
+    """Returns ``Found`` for the rows and, if requested, for the columns, else None."""
     return _forward(x, y, tags, distance_scale, task)[0]
 
 
@@ -244,7 +244,7 @@ def _backward(task, residuals, cotangents):
             rows.block, columns.block, plan
         )
     else:
-        # Two sweeps: that of a side whose gradient nobody uses is never compiled.
+        # Two passes: XLA removes the one whose gradient is unused.
         to_rows = algorithm.backward(rows.block, columns, plan, kept)
         to_columns = algorithm.backward(columns.block, rows, plan, None)
     if task.is_sharded and not task.are_columns_divided:
@@ -256,7 +256,7 @@ _reduce.defvjp(_forward, _backward)
 
 
 def _describe(found, bound, shape):
-    """Turns sums relative to a shift into ``Found`` of shape [g n]."""
+    """Converts sums relative to a shift into ``Found`` of shape [g n]."""
     shift = bound if found.shift is None else found.shift
     log_total, neighbors = jnp.log(found.total), None
     if found.observed is not None:
@@ -268,7 +268,7 @@ def _describe(found, bound, shape):
 
 
 def _weigh(side, logsumexp, cotangent, bound):
-    """Adds to a side the weights and the shift that ``tiles.weights`` needs."""
+    """Adds the weights and the shift that ``tiles.weights`` needs to a side."""
     block = tiles.WeightedBlock(*side.block)
     if logsumexp is not None:
         shift, weight = logsumexp.reshape(-1), cotangent.logsumexp.reshape(-1)
@@ -282,7 +282,7 @@ def _weigh(side, logsumexp, cotangent, bound):
 
 
 def _sides(x, y, tags, task):
-    """Returns rows and columns as this device sees them."""
+    """Returns the rows and the columns of this device."""
     rows = _side(x, tags[0], task.num_devices)
     if y is None:
         return rows, rows
@@ -295,7 +295,7 @@ def _side(x, tags, num_devices):
     size = num_groups * num_rows
 
     def by_device(tag: Any) -> Any:
-        """Turns tags of all devices, [g N n], to [N g n], device by device, flat."""
+        """Transposes tags of all devices, [g N n], to [N g n], flattened."""
         if num_devices == 1:
             return tag.reshape(-1)
         divided = tag.reshape(num_groups, num_devices, num_rows)

@@ -1,8 +1,8 @@
-"""Reductions over a similarity matrix, one tile at a time, each tile for its rows.
+"""Tiled reductions of a similarity matrix over its columns.
 
-Every row block is compared with every column block. Rows and columns may differ, so
-this is what one of several devices runs on its own rows. Value and gradient take three
-products of m n d, as in the dense form.
+Every block of rows is compared with every block of columns. Rows and columns may
+differ, so that one of several devices can run this for its own rows. Value and gradient
+take three products of m n d, as in the dense form.
 """
 
 import jax
@@ -19,15 +19,14 @@ def row_statistics(
     tile_rows: int,
     distance_scale: jax.Array | None = None,
 ) -> statistics.RowStatistics:
-    """Statistics of every row over all columns.
+    """Computes the statistics of every row over all columns.
 
     Args:
       rows: m rows.
       columns: n columns.
-      bound: a number that no ``|S|`` exceeds, or None; see ``tiles.compute``.
+      bound: upper bound on ``|S|``, or None; see ``tiles.compute``.
       tile_rows: largest side of a tile.
-      distance_scale: s of ``Observed.nearness``; None leaves out all but the
-        log-sum-exp.
+      distance_scale: s of ``Observed.nearness``; None: ``observed`` is not computed.
 
     Returns:
       The statistics of the m rows.
@@ -52,7 +51,7 @@ def row_gradient(
     bound: float | None,
     tile_rows: int,
 ) -> jax.Array:
-    """The product W x with W of ``tiles.weights``.
+    """Computes the product W y with W of ``tiles.weights``.
 
     Args:
       rows: m rows.
@@ -61,7 +60,7 @@ def row_gradient(
       tile_rows: largest side of a tile.
 
     Returns:
-      ``sum_j W_ij x_j`` for the m rows, [m d].
+      ``sum_j W_ij y_j`` for the m rows, [m d].
     """
     column_blocks = tiles.split(columns, tile_rows)
 

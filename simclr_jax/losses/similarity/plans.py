@@ -1,8 +1,8 @@
-"""What an algorithm of the similarity engine is: functions of one device's rows.
+"""Interface of the similarity engine's algorithms.
 
-An algorithm says when a device compares its rows with which columns. Its functions run
-on each device of the mesh, inside ``jax.shard_map``, or on the only one, and know
-nothing of the loss.
+An algorithm decides in which order a device compares its rows with the columns of all
+devices. Its functions run on each device of the mesh, inside ``jax.shard_map``, or on
+the only device, and do not depend on the loss.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from simclr_jax.losses.similarity import statistics, tiles
 
 
 class Plan(NamedTuple):
-    """What is known before the first number: the same on all devices.
+    """Static parameters of an algorithm, equal on all devices.
 
     Attributes:
-      num_devices: N, along the axis "data".
-      bound: a number that no ``|S|`` exceeds, at most ``tiles.LARGEST_BOUND``, or None.
+      num_devices: N, the size of the mesh axis "data".
+      bound: upper bound on ``|S|``, at most ``tiles.LARGEST_BOUND``, or None.
       tile_rows: largest side of a tile.
     """
 
@@ -28,12 +28,12 @@ class Plan(NamedTuple):
 
 
 class Side(NamedTuple):
-    """The rows or the columns, as one device sees them.
+    """The rows or the columns, from the perspective of one device.
 
     Attributes:
-      block: those that this device holds, [m].
-      ids: of those of all devices, device by device, [N m] int32.
-      labels: likewise; None without labels.
+      block: the m rows or columns held by this device.
+      ids: ids of the rows or columns of all devices, in device order, [N m] int32.
+      labels: labels in the same order; None without labels.
     """
 
     block: Any
@@ -42,18 +42,19 @@ class Side(NamedTuple):
 
 
 class Algorithm(NamedTuple):
-    """One order in which rows are compared with columns.
+    """Functions that compare one device's rows with the columns of all devices.
 
     Attributes:
-      forward: from this device's rows and the columns to the statistics of the rows
-        over the columns of all devices, and whatever ``backward`` wants to find again.
-      backward: from this device's rows, weighted, the columns, weighted, and what
-        ``forward`` kept for them or None, to ``sum_j W_ij y_j`` over the columns j of
-        all devices, [m d], W being that of ``tiles.weights``.
-      forward_of_both: as ``forward``, with the statistics of this device's columns over
-        the rows of all devices, in one sweep; None: ``forward`` is called twice.
-      backward_of_both: as ``backward``, with ``sum_i W_ij x_i`` for this device's
-        columns, in one sweep; keeps nothing.
+      forward: maps this device's rows and the columns to the statistics of the rows
+        over the columns of all devices, and residuals for ``backward``.
+      backward: maps this device's weighted rows, the weighted columns, and the
+        residuals of ``forward`` (or None) to ``sum_j W_ij y_j`` over the columns j of
+        all devices, [m d], with W of ``tiles.weights``.
+      forward_of_both: like ``forward``, and in the same pass also returns the
+        statistics of this device's columns over the rows of all devices. If None,
+        ``forward`` is called twice.
+      backward_of_both: like ``backward``, and in the same pass also returns
+        ``sum_i W_ij x_i`` for this device's columns. Takes no residuals.
     """
 
     forward: Callable[

@@ -1,7 +1,7 @@
-"""What a row or a column reads off a similarity matrix: sums and maxima that merge.
+"""Mergeable row statistics of a similarity matrix: sums and maxima.
 
-The statistics of the same rows over two sets of columns merge into those over both, so
-that the columns can be visited in tiles, in any order, on any device.
+The statistics of rows over two sets of columns can be merged into the statistics over
+their union, so the columns can be processed in tiles, in any order, on any device.
 """
 
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from simclr_jax.losses.similarity import tiles
 
 
 class Observed(NamedTuple):
-    """What only metrics ask for; every entry is [n].
+    """Statistics used only by metrics; every entry is [n].
 
     Attributes:
       weighted: sum of ``exp(S - shift) (S - shift)``.
-      largest: the largest logit that is not of a positive.
-      nearness: sum of ``exp(-2 s ||x_i - x_j||^2)`` over the columns that are no
-        positives, s being ``distance_scale``.
+      largest: the largest logit among columns that are not positives.
+      nearness: sum of ``exp(-2 s ||x_i - x_j||^2)`` over the columns that are
+        not positives, with s = ``distance_scale``.
     """
 
     weighted: jax.Array
@@ -28,12 +28,12 @@ class Observed(NamedTuple):
 
 
 class Positives(NamedTuple):
-    """What each row reads off its positives; every entry is [n] float32.
+    """Statistics of each row over its positives; every entry is [n] float32.
 
     Attributes:
       total: sum of the logits.
-      num_positives: how many they are.
-      largest: the largest logit, -1e30 without positives.
+      num_positives: number of positives.
+      largest: the largest logit; -1e30 if there are no positives.
     """
 
     total: jax.Array
@@ -42,13 +42,13 @@ class Positives(NamedTuple):
 
 
 class RowStatistics(NamedTuple):
-    """What each row reads off the columns of other ids; every entry is [n].
+    """Statistics of each row over the columns with other ids; every entry is [n].
 
     Attributes:
       total: sum of ``exp(S - shift)``.
-      shift: the row's largest logit; None where all share one bound.
-      observed: what metrics ask for, or None.
-      positives: what the row reads off its positives; None without labels.
+      shift: the row's largest logit; None if all rows share a bound.
+      observed: statistics for metrics; None if not requested.
+      positives: statistics over the positives; None without labels.
     """
 
     total: jax.Array
@@ -65,16 +65,16 @@ def read(
     distance_scale: jax.Array | None,
     axes: tuple[int, ...] = (1,),
 ) -> tuple[RowStatistics, ...]:
-    """Statistics of a tile's rows (axis 1) and of its columns (axis 0).
+    """Computes the statistics of a tile's rows (axis 1) and columns (axis 0).
 
-    The columns can be read only where all rows share one shift.
+    Axis 0 requires that all rows share one shift.
 
     Args:
       tile: the tile of ``rows`` and ``columns``.
       rows: t rows.
       columns: u columns.
-      distance_scale: s of ``Observed.nearness``; None leaves out ``Observed``.
-      axes: the axes that are reduced.
+      distance_scale: s of ``Observed.nearness``; None: ``Observed`` is not computed.
+      axes: the axes to reduce over.
 
     Returns:
       The statistics for each of the axes, [t] or [u].
@@ -90,7 +90,10 @@ def read(
 
 
 def none(rows: tiles.Block, *, distance_scale: jax.Array | None) -> RowStatistics:
-    """Statistics of no columns under a common shift: merging them changes nothing."""
+    """Returns the statistics over zero columns, the identity of ``merge``.
+
+    They have no shift of their own, as if all rows share a bound.
+    """
     zero = jnp.zeros_like(rows.x[..., 0])
     smallest = zero + tiles.SMALLEST_LOGIT
     observed = None if distance_scale is None else Observed(zero, smallest, zero)
@@ -99,7 +102,7 @@ def none(rows: tiles.Block, *, distance_scale: jax.Array | None) -> RowStatistic
 
 
 def merge(one: RowStatistics, other: RowStatistics) -> RowStatistics:
-    """Statistics of the same rows over two sets of columns, taken together."""
+    """Merges statistics of the same rows over two disjoint sets of columns."""
     shift = None
     if one.shift is not None and other.shift is not None:
         shift = jnp.maximum(one.shift, other.shift)
@@ -135,10 +138,10 @@ def _read_positives(tile, axis):
 
 
 def _observer(tile, rows, columns, distance_scale):
-    """Returns a function that reads ``Observed`` along an axis."""
+    """Returns a function that computes ``Observed`` along an axis."""
     if distance_scale is None:
         return lambda axis: None
-    weighted = tile.exp * jnp.where(tile.keep, tile.relative, 0.0)  # No 0 * -inf.
+    weighted = tile.exp * jnp.where(tile.keep, tile.relative, 0.0)  # avoids 0 * -inf
     s = tile.s
     if tile.positive is not None:
         s = jnp.where(tile.positive, -jnp.inf, s)
@@ -149,15 +152,15 @@ def _observer(tile, rows, columns, distance_scale):
 
 
 def _nearness(s, rows, columns, distance_scale):
-    """Returns ``exp(-2 s ||x_i - x_j||^2)``, [t u], 0 where the logit is -inf."""
+    """Returns ``exp(-2 s ||x_i - x_j||^2)`` [t u]; 0 where the logit is -inf."""
     row_norm = jnp.sum(rows.x**2, axis=1)[:, None]
     column_norm = jnp.sum(columns.x**2, axis=1)[None, :]
-    # -2 ||x_i - x_j||^2 = 4 x_i.x_j - 2 ||x_i||^2 - 2 ||x_j||^2, and -inf if masked.
+    # -2 ||x_i - x_j||^2 = 4 x_i.x_j - 2 ||x_i||^2 - 2 ||x_j||^2; -inf if masked.
     return jnp.exp(distance_scale * (4 * s - 2 * row_norm - 2 * column_norm))
 
 
 def _lowered(statistics: RowStatistics, by: jax.Array) -> RowStatistics:
-    """The sums relative to a shift that is higher by ``-by``, which is >= 0."""
+    """Rescales the sums to a shift that is higher by ``-by >= 0``."""
     total, observed = statistics.total, statistics.observed
     if observed is not None:
         weighted = (observed.weighted + total * by) * jnp.exp(by)

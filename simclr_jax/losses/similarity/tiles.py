@@ -1,13 +1,13 @@
-"""One tile of a similarity matrix: what its rows read off it, and its gradient weights.
+"""Tiles of a similarity matrix: masked logits, exponentials, gradient weights.
 
-``S = x y^T`` are the logits of rows x and columns y, each with an integer id. Row i
-reads the columns j of *other* ids; columns of its own id and padding are left out.
-Where rows and columns have labels too, the columns of other ids and the same label are
-its positives.
+``S = x y^T`` are the logits of rows x and columns y, each with an integer id. Row i is
+compared with the columns j whose id *differs* from its own; columns with equal id and
+padding are masked. If rows and columns have labels, the columns with another id and an
+equal label are the positives of the row.
 
-Two shifts keep ``exp`` in range. Where the caller knows a small bound on ``|S|``, all
-rows are shifted by it, and one exponential of the tile serves its rows and its columns.
-Otherwise a row is shifted by its largest logit.
+Logits are shifted to keep ``exp`` in range. If a small bound on ``|S|`` is known, it is
+the shift of all rows, and the exponentials of a tile are shared by its rows and its
+columns. Otherwise the shift of a row is its largest logit.
 """
 
 from typing import NamedTuple, TypeVar
@@ -18,11 +18,11 @@ import jax.numpy as jnp
 from simclr_jax.losses.similarity import blocks
 
 LARGEST_BOUND = 30.0
-"""Largest bound on ``|S|`` that may serve as the shift. Sums stay above exp(-60), and
-the weights of the backward pass, up to 1e26 / n, have room in float32 (3e38)."""
+"""Largest bound on ``|S|`` that may be used as the shift. Sums stay above exp(-60), and
+the weights of the backward pass, at most 1e26 / n, fit in float32 (3e38)."""
 
 SMALLEST_LOGIT = -1e30
-"""Finite, so that a row without columns gives a sum of 0 and not NaN."""
+"""Stands in for -inf, so that a row without columns has a sum of 0 and not NaN."""
 
 
 class Block(NamedTuple):
@@ -32,7 +32,7 @@ class Block(NamedTuple):
       x: the rows, [n d] float32.
       id: rows and columns of equal id are not compared, [n] int32; -1 is padding.
       label: rows and columns of equal label are positives of each other, [n] int32;
-        None where there are no positives.
+        None if there are no positives.
     """
 
     x: jax.Array
@@ -41,15 +41,15 @@ class Block(NamedTuple):
 
 
 class WeightedBlock(NamedTuple):
-    """Rows or columns with what the gradient needs from them.
+    """Rows or columns with the coefficients of ``weights``.
 
     Attributes:
       x: as in ``Block``.
       id: as in ``Block``.
       label: as in ``Block``.
-      weight: w_i of ``weights``, [n]; None where it is zero for all.
-      shift: c_i of ``weights``, [n]; not read where all rows share a bound.
-      positive_weight: h_i of ``weights``, [n]; None where it is zero for all.
+      weight: w_i of ``weights``, [n]; None if all are zero.
+      shift: c_i of ``weights``, [n]; unused if all rows share a bound.
+      positive_weight: h_i of ``weights``, [n]; None if all are zero.
     """
 
     x: jax.Array
@@ -73,14 +73,14 @@ _PADDING = {
 
 
 class Tile(NamedTuple):
-    """A tile of S.
+    """One tile of S and its exponentials.
 
     Attributes:
-      keep: whether the two ids differ and neither is padding, [t u] bool.
-      positive: whether the pair is kept and the labels are equal, [t u] bool; None
+      keep: True where the ids differ and neither is padding, [t u] bool.
+      positive: True where ``keep`` is and the labels are equal, [t u] bool; None
         without labels.
-      s: the logits, -inf where not kept, [t u].
-      shift: the largest logit of each row, [t]; None where all share one bound.
+      s: the logits, -inf where ``keep`` is False, [t u].
+      shift: the largest logit of each row, [t]; None if all rows share a bound.
       relative: ``S - shift``, [t u].
       exp: ``exp(S - shift)``, [t u].
     """
@@ -94,26 +94,26 @@ class Tile(NamedTuple):
 
 
 def split(rows: AnyBlock, tile_rows: int) -> AnyBlock:
-    """Cuts rows into blocks of at most ``tile_rows``; see ``blocks.split``."""
+    """Splits rows into blocks of at most ``tile_rows``; see ``blocks.split``."""
     present = {name: x for name, x in rows._asdict().items() if x is not None}
     padding = type(rows)(**{name: _PADDING[name] for name in present})
     return blocks.split(rows, tile_rows, padding=padding)
 
 
 def matmul(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Product in float32; the default on a GPU or TPU keeps 10 or 7 bits of it."""
+    """Multiplies in full float32; GPUs and TPUs default to 10- or 7-bit mantissas."""
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 
 def compute(
     rows: Block | WeightedBlock, columns: Block | WeightedBlock, bound: float | None
 ) -> Tile:
-    """Computes one tile.
+    """Computes the tile of a block of rows and a block of columns.
 
     Args:
       rows: t rows.
       columns: u columns.
-      bound: a number that no ``|S|`` exceeds, at most ``LARGEST_BOUND``, or None.
+      bound: upper bound on ``|S|``, at most ``LARGEST_BOUND``, or None.
 
     Returns:
       The tile, [t u].
@@ -139,13 +139,13 @@ def weights(
 
       W_ij = w_i exp(S_ij - c_i) + w_j exp(S_ij - c_j) + [j positive of i] (h_i + h_j)
 
-    and 0 where the ids are equal. A side without weights leaves out its terms.
+    and 0 where the ids are equal. Terms of a side without weights are omitted.
 
     Args:
       tile: the tile of ``rows`` and ``columns``.
       rows: t rows.
       columns: u columns.
-      bound: the c of every row and column, or None.
+      bound: common value of all shifts c, or None.
 
     Returns:
       The weights, [t u].
@@ -172,7 +172,7 @@ def _weights_by_own_shifts(
 
 
 def _of_pairs(of_rows: jax.Array | None, of_columns: jax.Array | None) -> jax.Array:
-    """Returns the sum of what the row and the column of each pair bring, [t u]."""
+    """Returns the sum of a row term and a column term for each pair, [t u]."""
     by_row = 0.0 if of_rows is None else of_rows[:, None]
     return by_row + (jnp.zeros((1, 1)) if of_columns is None else of_columns[None, :])
 
@@ -184,5 +184,5 @@ def _positive(rows, columns, keep):
 
 
 def largest(s: jax.Array, axis: int) -> jax.Array:
-    """Returns the largest logits along an axis; finite where all are left out."""
+    """Returns the largest logits along an axis; finite even if all are masked."""
     return jnp.maximum(jnp.max(s, axis), SMALLEST_LOGIT)

@@ -1,10 +1,10 @@
-"""Reductions over a similarity matrix, one tile at a time, each tile for both sides.
+"""Tiled reductions of a similarity matrix along both axes of every tile.
 
-A tile of ``S = x y^T`` is, mirrored, a tile of ``y x^T``: the same numbers serve the
-rows x and the rows y. Of a symmetric matrix only the tiles on and above the diagonal
-are computed: value and gradient take two products of n^2 d in place of three, and half
-the exponentials. One exponential serves both sides only where all rows share one shift,
-so a bound on ``|S|`` must be known.
+The transpose of a tile of ``S = x y^T`` is a tile of ``y x^T``, so each tile is reduced
+for the rows x and for the rows y. For a symmetric matrix only the tiles on and above
+the diagonal are computed: value and gradient take two products of n^2 d instead of
+three, and half the exponentials. The exponential of a tile can be shared by both sides
+only if all rows have the same shift, so these functions require a bound on ``|S|``.
 """
 
 from collections.abc import Callable
@@ -26,14 +26,13 @@ def row_statistics(
     tile_rows: int,
     distance_scale: jax.Array | None = None,
 ) -> statistics.RowStatistics:
-    """Statistics of every row over all rows.
+    """Computes the statistics of every row over all rows.
 
     Args:
       rows: n rows.
-      bound: a number that no ``|S|`` exceeds, at most ``tiles.LARGEST_BOUND``.
+      bound: upper bound on ``|S|``, at most ``tiles.LARGEST_BOUND``.
       tile_rows: largest side of a tile.
-      distance_scale: s of ``Observed.nearness``; None leaves out all but the
-        log-sum-exp.
+      distance_scale: s of ``Observed.nearness``; None: ``observed`` is not computed.
 
     Returns:
       The statistics of the n rows.
@@ -65,7 +64,7 @@ def statistics_of_both(
     tile_rows: int,
     distance_scale: jax.Array | None = None,
 ) -> tuple[statistics.RowStatistics, statistics.RowStatistics]:
-    """Statistics of every row over all columns, and of every column over all rows.
+    """Computes the statistics of rows over all columns and of columns over all rows.
 
     Args:
       rows: m rows.
@@ -97,7 +96,7 @@ def statistics_of_both(
 def row_gradient(
     rows: tiles.WeightedBlock, *, bound: float, tile_rows: int
 ) -> jax.Array:
-    """The product W x over all rows, with W of ``tiles.weights``.
+    """Computes the product W x over all rows, with W of ``tiles.weights``.
 
     Args:
       rows: n rows.
@@ -130,7 +129,7 @@ def gradients_of_both(
     bound: float,
     tile_rows: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """The products W y and W^T x of rows x and columns y, with W of ``tiles.weights``.
+    """Computes W y and W^T x for rows x and columns y, with W of ``tiles.weights``.
 
     Args:
       rows: m rows.
@@ -176,7 +175,7 @@ def _multiplier(bound):
 
 
 def _transposed_zeros(row_blocks):
-    """Where the mirrored products are summed, transposed, [k d t].
+    """Returns the initial sums of the products W^T x, stored transposed, [k d t].
 
     On XLA's CPU backend x^T W is three times as fast as W^T x.
     """
@@ -184,16 +183,16 @@ def _transposed_zeros(row_blocks):
 
 
 def _visit(
-    serve: Callable[[T, T], tuple[U, U]],
+    compare: Callable[[T, T], tuple[U, U]],
     merge: Callable[[U, U], U],
     sides: tuple[T, T],
     pairs: jax.Array,
     start: tuple[U, U],
 ) -> tuple[U, U]:
-    """Merges what ``serve`` finds for both blocks of each pair into their results."""
+    """Merges the two results of ``compare`` for each pair into those of its blocks."""
 
     def visit(found: tuple[U, U], pair: jax.Array) -> tuple[tuple[U, U], None]:
-        new = serve(blocks.take(sides[0], pair[0]), blocks.take(sides[1], pair[1]))
+        new = compare(blocks.take(sides[0], pair[0]), blocks.take(sides[1], pair[1]))
         of_rows, of_columns = (
             blocks.put(all_found, index, merge(blocks.take(all_found, index), one))
             for all_found, index, one in zip(found, pair, new, strict=True)

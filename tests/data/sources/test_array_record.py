@@ -42,7 +42,7 @@ def shards(tmp_path):
     return tmp_path
 
 
-def test_image_files(shards):
+def test_reads_image_files(shards):
     source = data.open_source(f"arrayrecord:{shards}/train-*")
     expected = [0, 1, 2, 10, 11, 12, 13, 20, 21, 22, 23, 24]
     assert image_bytes.values(source) == expected
@@ -55,7 +55,7 @@ def test_image_files(shards):
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
-def test_every_form_of_image_is_known(tmp_path, form):
+def test_recognizes_every_image_format(tmp_path, form):
     encoded = image_bytes.encode(5, form=form)
     write(tmp_path / "x.array_record", [encoded])
     source = data.open_source(f"arrayrecord:{tmp_path}/x.array_record")
@@ -66,7 +66,7 @@ def test_every_form_of_image_is_known(tmp_path, form):
     ("image", "label"),
     [("image", "label"), ("image__encoded", "image__class__label")],
 )
-def test_examples(tmp_path, image, label):
+def test_reads_examples(tmp_path, image, label):
     records = [
         example(**{image: image_bytes.encode(i), label: i % 4, "id": b"x"})
         for i in range(10)
@@ -79,7 +79,7 @@ def test_examples(tmp_path, image, label):
     image_bytes.check_source(source)
 
 
-def test_examples_without_labels(tmp_path):
+def test_reads_examples_without_labels(tmp_path):
     records = [example(image=image_bytes.encode(i), label=b"cat") for i in range(3)]
     write(tmp_path / "x.array_record", records)
     source = data.open_source(f"arrayrecord:{tmp_path}/x.array_record")
@@ -87,7 +87,7 @@ def test_examples_without_labels(tmp_path):
     assert image_bytes.labels(source) == [-1] * 3
 
 
-def test_the_feature_of_labels_can_be_named(tmp_path):
+def test_label_selects_the_feature(tmp_path):
     records = [example(image=image_bytes.encode(i), label=1, grade=i) for i in range(3)]
     write(tmp_path / "x.array_record", records)
     spec = f"arrayrecord:{tmp_path}/x.array_record"
@@ -99,7 +99,7 @@ def test_the_feature_of_labels_can_be_named(tmp_path):
         data.open_source(spec, label="grad")
 
 
-def test_labels_are_counted_when_they_are_asked_for(tmp_path, monkeypatch):
+def test_classes_are_counted_on_request(tmp_path, monkeypatch):
     monkeypatch.setattr(array_record, "_CHUNK", 3)
     records = [example(image=image_bytes.encode(i), label=i) for i in range(10)]
     write(tmp_path / "x.array_record", records)
@@ -109,7 +109,7 @@ def test_labels_are_counted_when_they_are_asked_for(tmp_path, monkeypatch):
     assert source.num_classes == 10
 
 
-def test_a_later_record_without_an_image_has_no_bytes(tmp_path):
+def test_a_record_without_an_image_has_no_bytes(tmp_path):
     good = example(image=image_bytes.encode(1), label=2)
     records = [good, example(label=1), b"\xff no protobuf", good]
     write(tmp_path / "x.array_record", records)
@@ -119,7 +119,7 @@ def test_a_later_record_without_an_image_has_no_bytes(tmp_path):
     assert [record["label"] for record in read] == [2, 1, -1, 2]
 
 
-def test_sets_that_tfds_wrote(data_dir):
+def test_reads_files_written_by_tfds(data_dir):
     source = data.open_source(f"arrayrecord:{data_dir}/mnist/3.0.1/mnist-{{split}}.*")
     assert len(source) == 60_000
     records = source.__getitems__(range(5))
@@ -135,7 +135,7 @@ def test_splits(shards):
         data.open_source(f"arrayrecord:{shards}/train-*", split="test")
 
 
-def test_name_tells_the_contents_and_not_the_place(shards, tmp_path):
+def test_name_depends_on_contents_not_location(shards, tmp_path):
     first = data.open_source(f"arrayrecord:{shards}/train-*").name
     (tmp_path / "else").mkdir()
     for path in shards.glob("train-*"):
@@ -158,13 +158,13 @@ def test_name_tells_the_contents_and_not_the_place(shards, tmp_path):
         (lambda: b"", r"features found: none"),
     ],
 )
-def test_what_holds_no_image(tmp_path, make, message):
+def test_rejects_records_without_an_image(tmp_path, make, message):
     write(tmp_path / "x.array_record", [make()])
     with pytest.raises(errors.DataError, match=message):
         data.open_source(f"arrayrecord:{tmp_path}/x.array_record")
 
 
-def test_what_is_no_array_record_file(tmp_path):
+def test_rejects_other_files(tmp_path):
     with pytest.raises(errors.DataError, match=r"no file matches"):
         data.open_source(f"arrayrecord:{tmp_path}/*")
     path = write(tmp_path / "x.array_record", [])
@@ -181,7 +181,7 @@ def test_what_is_no_array_record_file(tmp_path):
             data.open_source(f"arrayrecord:{path}")
 
 
-def test_an_empty_shard_among_others(shards):
+def test_accepts_an_empty_shard(shards):
     write(shards / "train-1.array_record", [])
     source = data.open_source(f"arrayrecord:{shards}/train-*")
     assert image_bytes.values(source) == [0, 1, 2, 20, 21, 22, 23, 24]
@@ -203,7 +203,7 @@ def test_a_damaged_record_is_named(tmp_path, rng):
     assert source.__getitems__([5])[0]["image"] == records[5]
 
 
-def test_without_the_package_there_is_a_plain_line(tmp_path, monkeypatch):
+def test_without_the_package_the_error_names_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "x.array_record").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "array_record.python", None)
     expected = "need the package array_record .* Linux and macOS; elsewhere use another"

@@ -68,7 +68,7 @@ def test_a_plain_npz_has_one_split(tmp_path, images):
         data.open_source(spec, split="test")
 
 
-def test_labels_are_those_of_the_same_split(tmp_path, images):
+def test_labels_belong_to_the_same_split(tmp_path, images):
     spec = save(tmp_path, x_train=images, y=np.zeros(3, int))
     assert data.open_source(spec).num_classes is None
 
@@ -107,7 +107,7 @@ def test_images_without_a_channel_axis(tmp_path, images):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_floats_become_bytes(tmp_path, dtype):
+def test_floats_are_converted_to_uint8(tmp_path, dtype):
     steps = np.arange(256, dtype=np.float64).reshape(-1, 1, 1, 1) / 255
     np.save(tmp_path / "x.npy", np.tile(steps, (9, 2, 2, 1)).astype(dtype))
     source = data.open_source(f"arrays:{tmp_path}/x.npy")
@@ -116,7 +116,7 @@ def test_floats_become_bytes(tmp_path, dtype):
     np.testing.assert_array_equal(source.images[:, 1, 1, 0], expected)
 
 
-def test_name_tells_the_contents_and_not_the_place(tmp_path, images, monkeypatch):
+def test_name_depends_on_contents_not_location(tmp_path, images, monkeypatch):
     np.save(tmp_path / "x.npy", images)
     (tmp_path / "else").mkdir()
     np.save(tmp_path / "else" / "y.npy", images)
@@ -150,7 +150,7 @@ def test_name_tells_the_contents_and_not_the_place(tmp_path, images, monkeypatch
         (np.full((2, 4, 4, 3), np.nan), r"values from nan to nan"),
     ],
 )
-def test_what_is_no_array_of_images(tmp_path, array, message):
+def test_rejects_arrays_that_are_no_images(tmp_path, array, message):
     with pytest.raises(errors.DataError, match=message):
         data.open_source(save(tmp_path, x=array))
     np.save(tmp_path / "x.npy", array)
@@ -169,7 +169,7 @@ def test_what_is_no_array_of_images(tmp_path, array, message):
         (np.full(12, 2**40), r"values from 1099511627776"),
     ],
 )
-def test_what_is_no_array_of_labels(tmp_path, images, labels, message):
+def test_rejects_arrays_that_are_no_labels(tmp_path, images, labels, message):
     with pytest.raises(errors.DataError, match=message):
         data.open_source(save(tmp_path, x=images, y=labels))
 
@@ -186,7 +186,7 @@ def test_any_number_of_channels(tmp_path, rng):
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float32])
-def test_a_range_makes_bytes_of_any_type(tmp_path, rng, dtype):
+def test_a_range_converts_any_type_to_uint8(tmp_path, rng, dtype):
     values = rng.integers(100, 400, (3, 6, 6, 1)).astype(dtype)
     for spec in (save(tmp_path, x=values), save(tmp_path, x=values, y=np.arange(3))):
         source = data.open_source(spec, value_range="100:400")
@@ -199,7 +199,7 @@ def test_a_range_makes_bytes_of_any_type(tmp_path, rng, dtype):
         data.open_source(spec)
 
 
-def test_a_range_of_bytes(tmp_path, rng):
+def test_a_range_of_uint8_values(tmp_path, rng):
     np.save(tmp_path / "x.npy", rng.integers(10, 20, (3, 6, 6, 3), dtype=np.uint8))
     source = data.open_source(f"arrays:{tmp_path}/x.npy", value_range="image")
     assert source.images.max() < 20
@@ -208,13 +208,13 @@ def test_a_range_of_bytes(tmp_path, rng):
     assert images.max(axis=(1, 2, 3)).tolist() == [255] * 3
 
 
-def test_values_that_are_not_finite(tmp_path):
+def test_rejects_values_that_are_not_finite(tmp_path):
     spec = save(tmp_path, x=np.full((2, 4, 4), np.nan))
     with pytest.raises(errors.DataError, match=r"image 0, has pixels that are not fin"):
         data.open_source(spec, value_range="0:1")
 
 
-def test_labels_that_are_names(tmp_path, images):
+def test_reads_labels_that_are_names(tmp_path, images):
     names = np.asarray(["dog", "cat", "owl"])
     arrays = {"x_train": images[:3], "y_train": names}
     spec = save(tmp_path, **arrays, x_test=images[3:6], y_test=names[[2, 2, 0]])
@@ -225,7 +225,7 @@ def test_labels_that_are_names(tmp_path, images):
         assert source.num_classes == 3
 
 
-def test_names_of_a_file_per_split(tmp_path, images):
+def test_label_names_with_one_file_per_split(tmp_path, images):
     for split, names in (("train", ["b", "a"]), ("test", ["b", "b"])):
         np.savez(tmp_path / f"{split}.npz", x=images[:2], y=np.asarray(names))
     source = data.open_source(f"arrays:{tmp_path}/{{split}}.npz", split="test")
@@ -241,7 +241,7 @@ def test_images_without_a_label(tmp_path, images):
     assert source.num_classes is None
 
 
-def test_the_array_of_labels_can_be_named(tmp_path, images):
+def test_label_selects_the_array(tmp_path, images):
     arrays = {"x": images, "y": np.zeros(12, int), "fine": np.arange(12) % 7}
     spec = save(tmp_path, **arrays)
     assert data.open_source(spec, label="fine").num_classes == 7
@@ -268,7 +268,7 @@ def test_objects_are_not_unpickled(tmp_path, images):
         data.open_source(f"arrays:{tmp_path}/x.npy")
 
 
-def test_what_is_no_numpy_file(tmp_path, images):
+def test_rejects_other_files(tmp_path, images):
     with pytest.raises(errors.DataError, match=r"no file '/nowhere.npz'"):
         data.open_source("arrays:/nowhere.npz")
     with pytest.raises(errors.DataError, match=r"no file .*Expected a .npy or .npz"):
@@ -289,7 +289,7 @@ def test_what_is_no_numpy_file(tmp_path, images):
             data.open_source(spec)
 
 
-def test_an_npz_without_images_says_what_it_holds(tmp_path):
+def test_an_npz_without_images_lists_its_arrays(tmp_path):
     with pytest.raises(
         errors.DataError, match=r"no images: it holds foo, labels. Expected .*x_train"
     ):

@@ -6,7 +6,7 @@ from simclr_jax import data
 pytestmark = pytest.mark.quick
 
 
-def test_an_array_source_is_a_source_and_decoded():
+def test_array_source_is_a_source_and_a_dataset():
     source = data.open_source("synthetic:4x4x1:12")
     assert isinstance(source, data.Source)
     assert isinstance(source, data.Dataset)
@@ -16,7 +16,7 @@ def test_an_array_source_is_a_source_and_decoded():
     assert source.title_of(3) == "image 3"
 
 
-def test_rows_of_arrays(rng):
+def test_array_source_reads_rows(rng):
     images = rng.integers(0, 256, (6, 4, 5, 1), dtype=np.uint8)
     source = data.ArraySource("mine", images, np.arange(6, dtype=np.int32), None)
     samples = source.read([5, 0, 5])

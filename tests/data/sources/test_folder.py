@@ -64,14 +64,14 @@ def test_classes_have_the_names_of_their_folders(tmp_path):
 
 
 @pytest.mark.parametrize("wrapper", ["photos", "a/b"])
-def test_a_wrapper_folder_is_looked_into(tmp_path, caplog, wrapper):
+def test_descends_into_a_wrapper_folder(tmp_path, caplog, wrapper):
     image_bytes.write(tmp_path / wrapper, ["cat/1.png", "dog/x/2.png"])
     (tmp_path / "README.txt").touch()
     with caplog.at_level(logging.INFO):
         source = open_folder(tmp_path)
     assert source.class_names == ("cat", "dog")
     assert image_bytes.labels(source) == [0, 1]
-    assert f"holds only the folder {wrapper!r}" in caplog.text
+    assert f"contains only the folder {wrapper!r}" in caplog.text
 
 
 def test_a_wrapper_around_the_splits(tmp_path):
@@ -95,7 +95,7 @@ def test_one_folder_of_images_is_one_class(tmp_path):
     assert (source.num_classes, source.class_names) == (1, ("cat",))
 
 
-def test_an_image_beside_the_folders_means_no_classes(tmp_path):
+def test_an_image_outside_the_folders_means_no_classes(tmp_path):
     source = open_folder(
         image_bytes.write(tmp_path, ["dog/1.png", "0.png", "cat/a/2.png"])
     )
@@ -104,7 +104,7 @@ def test_an_image_beside_the_folders_means_no_classes(tmp_path):
     assert source.paths == ("0.png", "cat/a/2.png", "dog/1.png")
 
 
-def test_hidden_files_are_left_out(tmp_path):
+def test_hidden_files_are_skipped(tmp_path):
     hidden = [".x.png", "._a.png", ".git/a.png", "__MACOSX/a.png", "a/._b.png"]
     source = open_folder(image_bytes.write(tmp_path, [*hidden, "a/b.png"]))
     assert source.paths == ("a/b.png",)
@@ -156,7 +156,7 @@ def test_order_and_name_do_not_depend_on_the_file_system(tmp_path, monkeypatch):
     assert str(tmp_path) not in first.name
 
 
-def test_name_tells_other_contents(tmp_path):
+def test_name_depends_on_contents(tmp_path):
     root = image_bytes.write(tmp_path, ["a/1.png", "b/2.png"])
     names = {open_folder(root).name}
     (root / "a/1.png").write_bytes(image_bytes.encode(1, side=64))
@@ -181,9 +181,9 @@ def test_splits_are_subfolders(tmp_path):
     assert validation.name.startswith("folder:val@")
 
 
-def test_classes_of_a_split_must_be_those_of_train(tmp_path):
+def test_rejects_classes_that_train_does_not_have(tmp_path):
     image_bytes.write(tmp_path, ["train/a/1.png", "test/a/3.png", "test/zebra/4.png"])
-    with pytest.raises(errors.DataError, match=r"has not: zebra. The classes of both"):
+    with pytest.raises(errors.DataError, match=r"not have: zebra. The classes of both"):
         open_folder(tmp_path, split="test")
     assert open_folder(tmp_path / "test").num_classes == 2
 
@@ -204,7 +204,7 @@ def test_unknown_split(tmp_path, split):
         open_folder(tmp_path, split=split)
 
 
-def test_test_images_in_train_are_warned_of(tmp_path, caplog):
+def test_warns_of_test_images_in_train(tmp_path, caplog):
     image_bytes.write(tmp_path, ["a/1.png", "test/2.png"])
     assert len(open_folder(tmp_path)) == 2
     assert "a subfolder 'test' but none named 'train'" in caplog.text
@@ -224,7 +224,7 @@ def test_home_folder(tmp_path, monkeypatch):
     assert image_bytes.values(source) == [0]
 
 
-def test_what_is_no_folder_of_images(tmp_path):
+def test_rejects_what_is_not_a_folder_of_images(tmp_path):
     with pytest.raises(
         errors.DataError, match=r"no folder '/nowhere/photos'.*Expected"
     ):
@@ -242,15 +242,15 @@ def test_what_is_no_folder_of_images(tmp_path):
     (tmp_path / "README").touch()
     with pytest.raises(
         errors.DataError,
-        match=r"found: .heic \(2\), .npz \(1\), no extension \(1\).*read: .jpg, .jpeg",
+        match=r"found: .heic \(2\), .npz \(1\), no extension \(1\).*are: .jpg, .jpeg",
     ):
         open_folder(tmp_path)
 
 
-def test_what_cannot_be_read(tmp_path, monkeypatch):
+def test_raises_an_error_for_unreadable_files(tmp_path, monkeypatch):
     source = open_folder(image_bytes.write(tmp_path, ["1.png", "2.png"]))
     (tmp_path / "1.png").unlink()
-    with pytest.raises(errors.DataError, match=r"1.png' was there when.*No such file"):
+    with pytest.raises(errors.DataError, match=r"1.png' was found when.*No such file"):
         source.__getitems__([0])
 
     def refuse(path):

@@ -18,7 +18,7 @@ def test_images_and_other_files(tmp_path):
     assert walk.left_out() == ""
 
 
-def test_the_folders_directly_in_a_folder(tmp_path):
+def test_folders_directly_in_a_folder(tmp_path):
     image_bytes.write(tmp_path, ["b/1.png", "a/2.png", ".hidden/3.png", "4.png"])
     (tmp_path / "up").symlink_to("..", target_is_directory=True)
     (tmp_path / "self").symlink_to(".", target_is_directory=True)
@@ -28,7 +28,7 @@ def test_the_folders_directly_in_a_folder(tmp_path):
     assert folder_walk.has_images(str(tmp_path / "a"))
 
 
-def test_a_link_that_is_reached_twice_is_no_circle(tmp_path):
+def test_a_link_reached_twice_is_not_circular(tmp_path):
     image_bytes.write(tmp_path, ["pool/x/1.png"])
     for name in ("one", "two"):
         (tmp_path / name).symlink_to("pool", target_is_directory=True)
@@ -38,6 +38,6 @@ def test_a_link_that_is_reached_twice_is_no_circle(tmp_path):
     assert not walk.circular_links
 
 
-def test_a_folder_that_is_missing(tmp_path):
+def test_a_missing_folder_raises_an_error(tmp_path):
     with pytest.raises(errors.DataError, match=r"cannot be read: No such file"):
         folder_walk.entries_of(str(tmp_path / "nothing"))

@@ -15,7 +15,7 @@ no_network = pytest.fixture(autouse=True)(tiny_hugging_face.no_network)
 saved = pytest.fixture(tiny_hugging_face.saved)
 
 
-def test_a_saved_set_of_several_splits(saved):
+def test_reads_a_saved_data_set_with_several_splits(saved):
     source = data.open_source(saved)
     assert image_bytes.values(source) == list(range(10))
     assert image_bytes.labels(source) == [n % 3 for n in range(10)]
@@ -27,7 +27,7 @@ def test_a_saved_set_of_several_splits(saved):
     image_bytes.check_source(source)
 
 
-def test_parts_of_splits(saved):
+def test_reads_parts_of_splits(saved):
     def read(split):
         return image_bytes.values(data.open_source(f"{saved}:{split}"))
 
@@ -49,14 +49,14 @@ def test_parts_of_splits(saved):
         read("train[:0]")
 
 
-def test_a_set_saved_alone(tmp_path):
+def test_reads_a_data_set_saved_without_splits(tmp_path):
     spec = tiny_hugging_face.save(tiny_hugging_face.make(range(4)), tmp_path / "alone")
     assert image_bytes.values(data.open_source(spec)) == [0, 1, 2, 3]
     with pytest.raises(errors.DataError, match=r"Unknown split .*Choices: train"):
         data.open_source(spec, split="test")
 
 
-def test_name_tells_the_contents_and_not_the_place(saved, tmp_path):
+def test_name_depends_on_contents_not_location(saved, tmp_path):
     first = data.open_source(saved).name
     shutil.copytree(tmp_path / "set", tmp_path / "else" / "where")
     assert first == data.open_source(f"hf:{tmp_path}/else/where").name
@@ -75,7 +75,7 @@ def test_name_tells_the_contents_and_not_the_place(saved, tmp_path):
     ("column", "labels"),
     [("img", "fine_label"), ("picture", "species"), ("image", "labels")],
 )
-def test_names_of_columns(tmp_path, column, labels):
+def test_finds_columns_by_type(tmp_path, column, labels):
     spec = tiny_hugging_face.save(
         tiny_hugging_face.make(range(5), column=column, labels=labels), tmp_path / "set"
     )
@@ -84,7 +84,7 @@ def test_names_of_columns(tmp_path, column, labels):
     assert image_bytes.labels(source) == [0, 1, 2, 0, 1]
 
 
-def test_the_usual_columns_come_first(tmp_path):
+def test_prefers_the_usual_columns(tmp_path):
     stored = tiny_hugging_face.make(range(3), labels="coarse_label")
     stored = stored.add_column("label", [0, 1, 1])
     stored = stored.cast_column("label", datasets.ClassLabel(num_classes=2))
@@ -96,7 +96,7 @@ def test_the_usual_columns_come_first(tmp_path):
     assert (image_bytes.labels(source), source.num_classes) == ([0, 1, 1], 2)
 
 
-def test_labels_that_are_numbers_or_none(tmp_path):
+def test_reads_labels_that_are_numbers_or_missing(tmp_path):
     kind = datasets.Value("int64")
     source = data.open_source(
         tiny_hugging_face.save(
@@ -122,7 +122,7 @@ def test_labels_that_are_numbers_or_none(tmp_path):
 
 
 @pytest.mark.parametrize("column", ["label", "species"])
-def test_labels_that_are_names(tmp_path, column):
+def test_reads_labels_that_are_names(tmp_path, column):
     kind = datasets.Value("string")
     by_split = {}
     for split, names in (("train", ["owl", "cat", None]), ("test", ["owl", "owl", ""])):
@@ -138,7 +138,7 @@ def test_labels_that_are_names(tmp_path, column):
         image_bytes.check_source(source)
 
 
-def test_the_column_of_labels_can_be_named(tmp_path):
+def test_label_selects_the_column(tmp_path):
     stored = tiny_hugging_face.make(range(3)).add_column("grade", [4, None, 0])
     spec = tiny_hugging_face.save(stored, tmp_path / "set")
     source = data.open_source(spec, label="grade")
@@ -151,7 +151,7 @@ def test_the_column_of_labels_can_be_named(tmp_path):
         data.open_source(spec, label="image")
 
 
-def test_images_in_files_beside_the_set(tmp_path):
+def test_reads_images_in_separate_files(tmp_path):
     (tmp_path / "1.png").write_bytes(image_bytes.encode(77))
     kinds = datasets.Features({"image": datasets.Image()})
     rows = {"image": [{"bytes": None, "path": str(tmp_path / "1.png")}, None]}
@@ -178,7 +178,7 @@ def test_home_folder(saved, tmp_path, monkeypatch):
     assert len(data.open_source("hf:~/set:test")) == 2
 
 
-def test_what_is_no_set_of_images(tmp_path):
+def test_rejects_data_sets_without_images(tmp_path):
     stored = datasets.Dataset.from_dict({"text": ["a"], "label": [1]})
     with pytest.raises(
         errors.DataError,

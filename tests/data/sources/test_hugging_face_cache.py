@@ -33,7 +33,7 @@ def put_in_cache(tmp_path, numbers, *, config):
     shutil.rmtree(tmp_path / "made")
 
 
-def test_a_set_in_the_cache(tmp_path):
+def test_reads_a_cached_data_set(tmp_path):
     put_in_cache(tmp_path, range(5), config="default")
     source = data.open_source("hf:someone/tiny")
     assert image_bytes.values(source) == list(range(5))
@@ -49,13 +49,13 @@ def test_a_set_in_the_cache(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["/nowhere/set", "~/set", "./set", "a/b/c/d"])
-def test_a_folder_that_is_not_there(name):
-    with pytest.raises(errors.DataError, match=r"is not there. Expected a folder, or"):
+def test_a_missing_folder_raises_an_error(name):
+    with pytest.raises(errors.DataError, match=r"is missing. Expected a folder, or"):
         data.open_source(f"hf:{name}")
 
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "nothing"])
-def test_a_set_that_is_nowhere_says_how_to_get_it(name):
+def test_a_missing_data_set_names_the_download_command(name):
     with pytest.raises(
         errors.DataError, match=r"neither a folder here nor in the"
     ) as e:
@@ -63,13 +63,13 @@ def test_a_set_that_is_nowhere_says_how_to_get_it(name):
     assert f"datasets.load_dataset('{name}')" in str(e.value)
 
 
-def test_without_the_package(monkeypatch):
+def test_without_the_package_the_error_names_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(errors.DataError, match=r"pip install \"simclr_jax\[hf\]\""):
         data.open_source("hf:x")
 
 
-def test_it_is_quiet_and_leaves_the_settings_as_they_were(saved, capfd, monkeypatch):
+def test_is_quiet_and_restores_the_settings(saved, capfd, monkeypatch):
     constants = importlib.import_module("huggingface_hub.constants")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -85,7 +85,7 @@ def test_it_is_quiet_and_leaves_the_settings_as_they_were(saved, capfd, monkeypa
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_folder_that_the_package_reads(tmp_path):
+def test_reads_a_folder_of_images(tmp_path):
     for split, count in (("train", 6), ("test", 2)):
         for number in range(count):
             path = tmp_path / "photos" / split / "ab"[number % 2] / f"{number}.png"

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.quick
         ([], []),
     ],
 )
-def test_numbers_stay_as_they_are(values, expected):
+def test_numbers_are_kept(values, expected):
     numbers, names = labels.to_class_numbers("x", values)
     assert numbers.dtype == np.int32
     assert (numbers.tolist(), names) == (expected, None)
@@ -33,13 +33,13 @@ def test_numbers_stay_as_they_are(values, expected):
         ["dog", None, "cat", " dog "],
     ],
 )
-def test_names_are_numbered_in_their_order(values):
+def test_names_are_numbered_in_sorted_order(values):
     numbers, names = labels.to_class_numbers("x", values)
     assert (numbers.tolist(), names) == ([1, -1, 0, 1], ("cat", "dog"))
     assert labels.count_classes(numbers, names) == 2
 
 
-def test_all_splits_number_alike():
+def test_all_splits_have_the_same_numbers():
     train = np.asarray(["cat", "dog", "owl"])
     numbers, names = labels.to_class_numbers(
         "x", np.asarray(["ant", "owl"]), train_values=train
@@ -48,12 +48,12 @@ def test_all_splits_number_alike():
     assert (numbers.tolist(), names) == ([3, 2], ("cat", "dog", "owl", "ant"))
 
 
-def test_names_that_are_numbers_are_in_the_order_of_numbers():
+def test_numeric_names_are_sorted_numerically():
     numbers, names = labels.to_class_numbers("x", np.asarray(["10", "9", "100"]))
     assert (numbers.tolist(), names) == ([1, 0, 2], ("9", "10", "100"))
 
 
-def test_no_label_at_all_is_no_class():
+def test_no_labels_means_no_classes():
     assert labels.count_classes(np.asarray([-1, -1]), None) is None
     assert labels.count_classes(np.asarray([-1, 4]), None) == 5
     assert labels.count_classes(np.zeros(0, np.int32), None) is None
@@ -70,12 +70,12 @@ def test_no_label_at_all_is_no_class():
         ([[1], [2]], r"of the types list"),
     ],
 )
-def test_what_is_no_label(values, message):
+def test_rejects_invalid_labels(values, message):
     with pytest.raises(errors.DataError, match=message):
         labels.to_class_numbers("x", values)
 
 
-def test_a_source_without_a_choice():
+def test_rejects_the_option_for_sources_without_named_labels():
     labels.refuse_option("folder:x", None, reason="has none")
     with pytest.raises(
         errors.UserError, match=r"data.label='y' .* folder:x has none\."

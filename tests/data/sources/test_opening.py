@@ -11,7 +11,7 @@ from simclr_jax.core import errors
 from simclr_jax.data.sources import opening
 
 
-def test_known_kinds():
+def test_opens_every_kind():
     assert len(data.open_source("mnist_sample")) == 4000
     assert len(data.open_source("synthetic:4x4x1:12", split="test")) == 12
 
@@ -51,7 +51,7 @@ def test_unknown_kind_lists_the_choices(spec):
         ("x.array_record", "arrayrecord"),
     ],
 )
-def test_a_path_without_its_kind(tmp_path, monkeypatch, name, kind):
+def test_suggests_a_kind_for_a_path(tmp_path, monkeypatch, name, kind):
     (tmp_path / "photos").mkdir()
     (tmp_path / name).exists() or (tmp_path / name).touch()
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -60,19 +60,19 @@ def test_a_path_without_its_kind(tmp_path, monkeypatch, name, kind):
             data.open_source(path)
 
 
-def test_a_file_of_no_kind(tmp_path):
+def test_rejects_files_of_unknown_kind(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(errors.DataError, match=r"^Unknown data source"):
         data.open_source(str(tmp_path / "notes.txt"))
 
 
-def test_a_split_in_the_name_wins(data_dir):
+def test_a_split_in_the_name_takes_precedence(data_dir):
     source = data.open_source("tfds:mnist:test[:7]", split="train", data_dir=data_dir)
     assert len(source) == 7
     assert source.name == "tfds:mnist/3.0.1:test[:7]"
 
 
-def test_a_path_may_hold_a_colon(tmp_path):
+def test_a_path_may_contain_a_colon(tmp_path):
     (tmp_path / "a:b").mkdir()
     (tmp_path / "a:b" / "1.png").write_bytes(image_bytes.encode(3))
     np.save(tmp_path / "a:b" / "x.npy", np.zeros((2, 3, 3), np.uint8))
@@ -86,12 +86,12 @@ def test_every_kind_is_listed():
 
 
 @pytest.mark.parametrize("spec", ["mnist_sample", "synthetic:4x4x1:9", "folder:/x"])
-def test_a_source_without_a_choice_of_labels(spec):
+def test_rejects_label_for_sources_without_named_labels(spec):
     with pytest.raises(errors.UserError, match=rf"data.label='y'.*{spec} has"):
         data.open_source(spec, label="y")
 
 
-def test_opening_imports_nothing_heavy():
+def test_opening_imports_no_heavy_packages():
     script = (
         "import sys, types, pathlib, simclr_jax\n"
         # The package itself imports jax, for the devices.
@@ -135,7 +135,7 @@ def here(tmp_path, monkeypatch):
         ("synthetic:9x9x3:9", "synthetic:9x9x3:9"),
     ],
 )
-def test_a_name_means_the_same_in_every_folder(here, spec, expected):
+def test_absolute_spec_does_not_depend_on_the_working_directory(here, spec, expected):
     (here / "pics").mkdir()
     spec, expected = spec.format(), expected.format(here=here)
     assert data.absolute_spec(spec) == expected
@@ -144,7 +144,7 @@ def test_a_name_means_the_same_in_every_folder(here, spec, expected):
 
 @pytest.mark.parametrize("form", ["x.npy", "~/x.npy", "link/../x.npy", "link.npy"])
 @pytest.mark.parametrize("kind", ["arrays", "folder", "webdataset"])
-def test_every_form_of_a_path_is_opened(here, kind, form):
+def test_opens_every_form_of_a_path(here, kind, form):
     (here / "far" / "away").mkdir(parents=True)
     (here / "link").symlink_to("far/away")
     for folder in (here, here / "far"):
@@ -167,12 +167,12 @@ def test_every_form_of_a_path_is_opened(here, kind, form):
     "spec",
     ["folder:gs://b/x", "arrays:s3://b/x.npz", "webdataset:gs://b/*.tar", "hf:s3://b"],
 )
-def test_a_url_where_a_path_is_needed_is_refused(spec):
+def test_rejects_urls(spec):
     with pytest.raises(errors.UserError, match="is a URL; expected a path"):
         data.open_source(spec)
 
 
-def test_a_bucket_of_tfds_sets_needs_an_extra(monkeypatch):
+def test_a_bucket_needs_the_gcs_extra(monkeypatch):
     monkeypatch.setattr(opening.importlib.util, "find_spec", lambda name: None)
     for given, environment in (("gs://b/tfds", ""), (None, "gs://b/tfds")):
         monkeypatch.setenv("TFDS_DATA_DIR", environment or "/nowhere")
@@ -183,7 +183,7 @@ def test_a_bucket_of_tfds_sets_needs_an_extra(monkeypatch):
         assert "\n" not in str(e.value)
 
 
-def test_a_bucket_that_cannot_be_read_is_one_line(monkeypatch):
+def test_an_unreadable_bucket_raises_one_line(monkeypatch):
     def refuse(name, **kwargs):
         raise ConnectionError("Anonymous caller\nhas no access.")
 
@@ -195,7 +195,7 @@ def test_a_bucket_that_cannot_be_read_is_one_line(monkeypatch):
         data.open_source("tfds:mnist", data_dir="/data/tfds")
 
 
-def test_a_folder_of_tfds_sets_is_made_absolute(here):
+def test_absolute_data_dir_of_a_local_folder(here):
     assert data.absolute_data_dir("~/tfds/") == f"{here}/tfds"
     assert data.absolute_data_dir("tfds") == f"{here}/tfds"
     assert data.absolute_data_dir(None) is None

@@ -28,11 +28,11 @@ pytestmark = pytest.mark.quick
         ("", ("", None)),
     ],
 )
-def test_a_split_is_taken_off(spec, expected):
+def test_split_spec_separates_the_split(spec, expected):
     assert splits.split_spec(spec) == expected
 
 
-def test_splits_that_parts_belong_to():
+def test_base_splits_of_ranges_and_sums():
     assert splits.base_splits("train") == ["train"]
     assert splits.base_splits("train[:90%]+test") == ["train", "test"]
 
@@ -47,14 +47,14 @@ def test_splits_that_parts_belong_to():
         ("test[:]", ("test", ("", ""))),
     ],
 )
-def test_bounds_are_taken_off(split, expected):
+def test_name_and_bounds_separates_the_range(split, expected):
     assert splits.name_and_bounds(split) == expected
 
 
 @pytest.mark.parametrize(
     "split", ["train[80%]", "train[:80%", "train[a:]", "train[:1]+test", "[:3]"]
 )
-def test_other_forms_are_refused_by_name(split):
+def test_rejects_other_forms(split):
     with pytest.raises(
         errors.DataError, match=r"Cannot read the split .*train\[80%:\]"
     ):
@@ -81,6 +81,6 @@ def test_positions_of_a_range(bounds, expected):
 @pytest.mark.parametrize(
     "bounds", [("", "26"), ("120%", ""), ("-26", ""), ("9", "3"), ("", "-110%")]
 )
-def test_ranges_outside_the_split_are_refused(bounds):
+def test_rejects_ranges_outside_the_split(bounds):
     with pytest.raises(errors.DataError, match=r"does not lie inside the 25 records"):
         splits.slice_rows(bounds, num_records=25)

@@ -25,7 +25,7 @@ def write_classes(root, counts):
             Image.fromarray(pixels).save(root / name / f"{number:03d}.png")
 
 
-def test_percentages_of_class_folders_are_of_every_class(tmp_path):
+def test_percentages_apply_to_every_class_folder(tmp_path):
     write_classes(tmp_path, {"cat": 10, "dog": 5, "eel": 20})
     first = data.open_source(f"folder:{tmp_path}", split="train[:80%]")
     rest = data.open_source(f"folder:{tmp_path}", split="train[80%:]")
@@ -39,7 +39,7 @@ def test_percentages_of_class_folders_are_of_every_class(tmp_path):
     assert isinstance(first, data.Source)
 
 
-def test_numbers_of_records_count_from_the_first(tmp_path):
+def test_numbers_of_records_apply_to_the_whole_split(tmp_path):
     write_classes(tmp_path, {"cat": 3, "dog": 3})
     source = data.open_source(f"folder:{tmp_path}", split="train[1:4]")
     assert [source.title_of(i) for i in range(3)] == [
@@ -50,7 +50,7 @@ def test_numbers_of_records_count_from_the_first(tmp_path):
     assert source.labels.tolist() == [0, 0, 1]
 
 
-def test_a_subset_is_decoded_and_pickled_as_its_whole(tmp_path):
+def test_subsets_are_decoded_and_pickled_like_the_source(tmp_path):
     write_classes(tmp_path, {"cat": 4, "dog": 4})
     source = data.open_source(f"folder:{tmp_path}", split="train[50%:]")
     images = data.open_images(pickle.loads(pickle.dumps(source)), canvas=8)
@@ -92,7 +92,7 @@ def test_sources_in_memory_and_of_any_kind():
     assert part.title_of(0) == "numbered/7.png"
 
 
-def test_errors():
+def test_rejects_invalid_ranges():
     with pytest.raises(errors.DataError, match=r"no records in the range \[:0%\]"):
         opening.open_source("synthetic:4x4x1:50", split="test[:0%]")
     with pytest.raises(errors.DataError, match=r"Cannot read the split 'test\[80%\]'"):

@@ -36,7 +36,7 @@ def shards(tmp_path):
 
 
 @pytest.mark.parametrize("pattern", ["train-*.tar", "train-{000..002}.tar"])
-def test_shards(shards, pattern):
+def test_reads_shards(shards, pattern):
     source = data.open_source(f"webdataset:{shards}/{pattern}")
     assert image_bytes.values(source) == list(range(12))
     assert image_bytes.labels(source) == [number % 3 for number in range(12)]
@@ -53,7 +53,7 @@ def test_splits(shards):
         data.open_source(f"webdataset:{shards}/train-*.tar", split="test")
 
 
-def test_name_tells_the_contents_and_not_the_place(shards, tmp_path):
+def test_name_depends_on_contents_not_location(shards, tmp_path):
     first = data.open_source(f"webdataset:{shards}/train-*.tar").name
     (tmp_path / "else").mkdir()
     for path in shards.glob("train-*.tar"):
@@ -65,7 +65,7 @@ def test_name_tells_the_contents_and_not_the_place(shards, tmp_path):
     assert first != data.open_source(spec).name
 
 
-def test_what_the_package_writes(tmp_path):
+def test_reads_shards_of_the_webdataset_package(tmp_path):
     webdataset = pytest.importorskip("webdataset")
     with webdataset.TarWriter(str(tmp_path / "x.tar")) as sink:
         for number in range(5):
@@ -121,7 +121,7 @@ def test_members_of_a_sample(tmp_path):
     assert source.num_classes == 8
 
 
-def test_labels_that_are_names(tmp_path):
+def test_reads_labels_that_are_names(tmp_path):
     for split, names in (("train", ["owl", "cat"]), ("test", ["owl", "ant", None])):
         members = []
         for number, name in enumerate(names):
@@ -173,7 +173,7 @@ def test_compressed_shards(tmp_path, mode):
         data.open_source(f"webdataset:{tmp_path}/*")
 
 
-def test_every_cut_is_noticed(tmp_path):
+def test_detects_every_truncation(tmp_path):
     path = write(tmp_path / "x.tar", samples(range(2)))
     whole = path.read_bytes()
     with tarfile.open(path) as tar:
@@ -185,7 +185,7 @@ def test_every_cut_is_noticed(tmp_path):
             data.open_source(f"webdataset:{path}")
 
 
-def test_damage_between_members_is_noticed(tmp_path):
+def test_detects_damage_between_members(tmp_path):
     path = write(tmp_path / "x.tar", samples(range(4)))
     with tarfile.open(path) as tar:
         header = tar.getmember("0002.png").offset
@@ -196,7 +196,7 @@ def test_damage_between_members_is_noticed(tmp_path):
         data.open_source(f"webdataset:{path}")
 
 
-def test_what_is_no_shard(tmp_path):
+def test_rejects_files_that_are_no_shards(tmp_path):
     with pytest.raises(errors.DataError, match=r"no file matches"):
         data.open_source(f"webdataset:{tmp_path}/*.tar")
     (tmp_path / "x.tar").write_bytes(b"something else " * 1000)
@@ -208,13 +208,13 @@ def test_what_is_no_shard(tmp_path):
 
 
 @pytest.mark.parametrize("text", [b"cat", b"-1", b"", b"1.5", b"1" * 40, b"\xff"])
-def test_what_is_no_label(tmp_path, text):
+def test_rejects_invalid_labels(tmp_path, text):
     write(tmp_path / "x.tar", [("a.cls", text), ("a.png", image_bytes.encode(1))])
     with pytest.raises(errors.DataError, match=r"label in 'a.cls' is .*whole number"):
         data.open_source(f"webdataset:{tmp_path}/x.tar")
 
 
-def test_shards_that_change_after_they_were_opened(shards):
+def test_detects_shards_that_change_after_opening(shards):
     source = data.open_source(f"webdataset:{shards}/train-*.tar")
     path = shards / "train-002.tar"
     path.write_bytes(path.read_bytes()[:600])

@@ -49,7 +49,7 @@ def tiny_dir(tmp_path_factory):
     return str(root)
 
 
-def test_mnist(data_dir):
+def test_reads_mnist(data_dir):
     source = data.open_source("tfds:mnist", split="test", data_dir=data_dir)
     assert source.name == "tfds:mnist/3.0.1:test"
     assert len(source) == 10_000
@@ -69,7 +69,7 @@ def test_reading_needs_no_tensorflow(data_dir):
     assert "tensorflow" not in sys.modules
 
 
-def test_parts_of_splits(data_dir):
+def test_reads_parts_of_splits(data_dir):
     def number_of(spec):
         return len(data.open_source(f"tfds:mnist:{spec}", data_dir=data_dir))
 
@@ -80,7 +80,7 @@ def test_parts_of_splits(data_dir):
     assert number_of("3.0.1") == 60_000
 
 
-def test_images_of_many_sizes(tiny_dir):
+def test_reads_images_of_many_sizes(tiny_dir):
     source = data.open_source("tfds:sizes", data_dir=tiny_dir)
     assert source.image_shape is None
     assert source.num_classes == 3
@@ -90,7 +90,7 @@ def test_images_of_many_sizes(tiny_dir):
     image_bytes.check_source(source)
 
 
-def test_a_set_with_configs(tiny_dir):
+def test_reads_a_data_set_with_configs(tiny_dir):
     source = data.open_source("tfds:parts/big", data_dir=tiny_dir)
     assert source.name == "tfds:parts/big/1.2.0:train"
     assert len(data.open_source("tfds:parts/big:1.2.0:test", data_dir=tiny_dir)) == 1
@@ -102,13 +102,13 @@ def test_a_set_with_configs(tiny_dir):
         data.open_source("tfds:parts", data_dir=tiny_dir)
 
 
-def test_labels_that_are_no_classes(tiny_dir):
+def test_ignores_labels_that_are_not_class_labels(tiny_dir):
     source = data.open_source("tfds:texts", data_dir=tiny_dir)
     assert source.num_classes is None
     assert image_bytes.labels(source) == [-1] * 6
 
 
-def test_the_feature_of_labels_can_be_named(tiny_dir):
+def test_label_selects_the_feature(tiny_dir):
     source = data.open_source("tfds:sizes", data_dir=tiny_dir, label="label")
     assert source.num_classes == 3
     assert source.class_names == ("0", "1", "2")
@@ -118,7 +118,7 @@ def test_the_feature_of_labels_can_be_named(tiny_dir):
         data.open_source("tfds:texts", data_dir=tiny_dir, label="label")
 
 
-def test_what_has_no_images_to_read(tiny_dir):
+def test_rejects_data_sets_without_readable_images(tiny_dir):
     with pytest.raises(
         errors.DataError, match=r"words has no feature 'image' of the ty"
     ):
@@ -129,7 +129,7 @@ def test_what_has_no_images_to_read(tiny_dir):
         data.open_source("tfds:alpha", data_dir=tiny_dir)
 
 
-def test_a_set_in_another_form(tiny_dir, tmp_path):
+def test_rejects_other_file_formats(tiny_dir, tmp_path):
     import json
     import pathlib
     import shutil
@@ -144,7 +144,7 @@ def test_a_set_in_another_form(tiny_dir, tmp_path):
         data.open_source("tfds:sizes", data_dir=str(tmp_path / "copy"))
 
 
-def test_a_set_that_is_damaged(tiny_dir, tmp_path):
+def test_raises_an_error_for_damaged_files(tiny_dir, tmp_path):
     import pathlib
     import shutil
 
@@ -167,12 +167,12 @@ def test_a_set_that_is_damaged(tiny_dir, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["train[:0]", "train[:x]", "train[200%:]"])
-def test_what_is_no_part_of_a_split(tiny_dir, split):
+def test_rejects_invalid_parts_of_a_split(tiny_dir, split):
     with pytest.raises(errors.DataError, match=r"tfds:sizes.* the split 'train\["):
         data.open_source("tfds:sizes", split=split, data_dir=tiny_dir)
 
 
-def test_what_is_not_there_says_how_to_prepare_it(data_dir):
+def test_a_missing_data_set_names_the_prepare_command(data_dir):
     with pytest.raises(
         errors.DataError, match=r"not prepared.*Did you mean 'mnist'"
     ) as e:
@@ -189,7 +189,7 @@ def test_what_is_not_there_says_how_to_prepare_it(data_dir):
             data.open_source("tfds:mnist", split=split, data_dir=data_dir)
 
 
-def test_a_folder_that_is_not_there():
+def test_a_missing_folder_raises_an_error():
     with pytest.raises(errors.DataError, match=r"data_dir '/nowhere' is not a folder"):
         data.open_source("tfds:mnist", data_dir="/nowhere")
 
@@ -199,6 +199,6 @@ def test_home_folder(tiny_dir, monkeypatch):
     assert len(data.open_source("tfds:sizes", data_dir="~")) == 6
 
 
-def test_newest_version_wins():
+def test_opens_the_newest_version():
     key = tfds_source._version_key
     assert max(["3.0.1", "10.0.0", "3.1.0"], key=key) == "10.0.0"

@@ -1,4 +1,4 @@
-"""What the compiled value and gradient of the NT-Xent hold and send on 8 devices."""
+"""Memory and collectives of the compiled NT-Xent and its gradient on 8 devices."""
 
 import functools
 import re
@@ -12,7 +12,7 @@ from simclr_jax.aot import collectives as aot_collectives
 
 
 def value_and_grad(name, mesh, *, num_images, dim, with_metrics=False):
-    """Compiles for arrays divided over the mesh; runs nothing."""
+    """Compiles value and gradient for arrays sharded over the mesh."""
     loss = functools.partial(
         losses.ntxent_with_metrics if with_metrics else losses.ntxent,
         temperature=0.1,
@@ -26,14 +26,14 @@ def value_and_grad(name, mesh, *, num_images, dim, with_metrics=False):
 
 
 def collectives(program):
-    """The number of instructions of each collective, of those there are."""
+    """Returns the number of instructions of each collective that occurs."""
     found = re.findall(r"= .*? ([a-z-]+)\(", program.as_text())
     names = [name.removesuffix("-start") for name in found]
     return {name: names.count(name) for name in aot_collectives.KINDS if name in names}
 
 
 def bytes_per_device(program):
-    """Arguments, results and temporaries."""
+    """Returns the size of arguments, results and temporaries."""
     memory = program.memory_analysis()
     return (
         memory.argument_size_in_bytes

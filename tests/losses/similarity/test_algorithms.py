@@ -21,7 +21,7 @@ from tests.losses import oracles
 
 NUM_IMAGES = 72  # 18 rows on each of 8 devices: two blocks of 16, one nearly empty
 
-# Every algorithm, and an odd and an even ring for the triangular one; the rest is slow.
+# Every algorithm, with an odd and an even ring for triangular; the rest is marked slow.
 QUICK = {("gathered", 4), ("ring", 8), ("triangular", 3), ("triangular", 8)}
 QUICK_TRACED = {("ring", 4)}
 
@@ -44,7 +44,9 @@ def mesh_or_none(make_mesh, num_devices):
 
 
 @pytest.mark.parametrize(("name", "num_devices"), [*cross(QUICK)])
-def test_value_gradient_and_metrics(rng, make_mesh, small_tiles, name, num_devices):
+def test_value_gradient_and_metrics_equal_the_oracle(
+    rng, make_mesh, small_tiles, name, num_devices
+):
     a, b = oracles.views(rng, NUM_IMAGES, 7)
     loss = functools.partial(
         losses.ntxent_with_metrics,
@@ -73,7 +75,7 @@ def test_traced_temperature(rng, make_mesh, small_tiles, name, num_devices):
         return losses.ntxent(a, b, temperature=tau, mesh=mesh, algorithm=name)
 
     step = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))
-    for tau in (0.02, 0.5):  # 0.02 leaves no bound to shift by
+    for tau in (0.02, 0.5):  # at 0.02 there is no usable bound
         value, (*gradient, slope) = step(a, b, jnp.float32(tau))
         expected, expected_gradient, _ = oracles.ntxent(a, b, tau)
         oracles.assert_value_close(value, expected)
@@ -91,7 +93,7 @@ def test_traced_temperature(rng, make_mesh, small_tiles, name, num_devices):
         pytest.param("ring", 0.1, marks=pytest.mark.slow),
     ],
 )
-def test_bfloat16(rng, make_mesh, small_tiles, name, temperature):
+def test_bfloat16_inputs(rng, make_mesh, small_tiles, name, temperature):
     a, b = (jnp.asarray(x, jnp.bfloat16) for x in oracles.views(rng, NUM_IMAGES, 7))
     loss = functools.partial(
         losses.ntxent, temperature=temperature, mesh=make_mesh(2), algorithm=name
@@ -120,7 +122,7 @@ def test_explicit_mesh(rng, small_tiles, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", losses.ALGORITHMS)
-def test_another_axis_of_the_mesh_changes_nothing(rng, small_tiles, name):
+def test_other_mesh_axes_do_not_affect_results(rng, small_tiles, name):
     a, b = oracles.views(rng, NUM_IMAGES, 7)
     auto = (jax.sharding.AxisType.Auto,) * 2
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=auto)
@@ -149,20 +151,20 @@ LARGEST_ROWS = choice.LARGEST_GATHERED_BYTES // 512
         *((name, 1, 10.0, 16, one_tile) for name in losses.ALGORITHMS),
     ],
 )
-def test_which_algorithm_runs(name, num_devices, bound, num_rows, expected):
+def test_chooses_the_algorithm(name, num_devices, bound, num_rows, expected):
     plan = plans.Plan(num_devices, bound, tile_rows=16)
     found = algorithms.choose(name, plan, num_rows=num_rows, row_bytes=512)
     assert found is expected.ALGORITHM
 
 
-def test_the_platform_is_that_of_the_mesh(monkeypatch, make_mesh):
+def test_tile_size_depends_on_the_platform_of_the_mesh(monkeypatch, make_mesh):
     monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 7)
     assert algorithms.tile_rows(None) == algorithms.tile_rows(make_mesh(2)) == 7
     monkeypatch.delitem(algorithms.TILE_ROWS, "cpu")
     assert algorithms.tile_rows(None) == algorithms.TILE_ROWS["gpu"]
 
 
-def test_an_unknown_name_lists_the_choices():
+def test_unknown_names_list_the_choices():
     x = jnp.ones((4, 2))
     for loss in (losses.ntxent, losses.ntxent_with_metrics):
         with pytest.raises(

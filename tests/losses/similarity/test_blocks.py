@@ -10,7 +10,7 @@ from simclr_jax.losses.similarity import blocks
     "num_rows, block_rows, expected",
     [(5, 8, (1, 5)), (8, 8, (1, 8)), (100, 64, (2, 64)), (100, 40, (3, 40))],
 )
-def test_split_is_even_and_join_undoes_it(num_rows, block_rows, expected):
+def test_split_is_even_and_join_inverts_it(num_rows, block_rows, expected):
     rows = {"x": jnp.ones((num_rows, 3)), "id": jnp.arange(num_rows), "none": None}
     row_blocks = blocks.split(
         rows, block_rows, padding={"x": 0.0, "id": -1, "none": None}
@@ -41,7 +41,7 @@ def test_map_and_fold_visit_every_block(num_blocks):
     np.testing.assert_array_equal(total, 2 * row_blocks.sum(0))
 
 
-def test_one_block_needs_no_loop():
+def test_a_single_block_is_processed_without_a_loop():
     def visit(x):
         doubled = blocks.map_blocks(lambda block: 2 * block, x)
         return blocks.fold(lambda block: 2 * block, jnp.add, doubled)

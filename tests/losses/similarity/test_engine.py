@@ -11,13 +11,13 @@ from tests.losses import oracles
 
 
 def over_others(x, **options):
-    """The log-sum-exp of each row over the rows of other images, by the engine."""
+    """Returns the log-sum-exp of each row over the rows of other images, tiled."""
     image = jnp.broadcast_to(jnp.arange(x.shape[1], dtype=jnp.int32), x.shape[:2])
     return similarity.compare(similarity.Rows(x, image), **options).logsumexp
 
 
 def dense(x):
-    """The log-sum-exp over rows of other images, by the whole matrix."""
+    """Returns the log-sum-exp over rows of other images from the dense matrix."""
     num_views, num_images, dim = x.shape
     rows = x.reshape(-1, dim)
     image = jnp.tile(jnp.arange(num_images), num_views)
@@ -38,7 +38,7 @@ def dense(x):
         (4, "triangular", True, 6),
     ],
 )
-def test_any_views_and_any_weights_of_the_rows(
+def test_any_number_of_views_and_any_row_weights(
     rng, make_mesh, monkeypatch, num_devices, algorithm, is_bounded, tile_rows
 ):
     monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", tile_rows)
@@ -60,22 +60,22 @@ def test_any_views_and_any_weights_of_the_rows(
     oracles.assert_gradient_close(got[1], expected[1])
 
 
-def test_a_bound_too_large_to_shift_by_is_not_used(rng):
+def test_ignores_a_bound_that_is_too_large(rng):
     x = jnp.asarray(30 * rng.normal(size=(2, 6, 4)), jnp.float32)
     got = jax.jit(lambda x: over_others(x, bound=1e5, mesh=None, algorithm="auto"))(x)
     oracles.assert_value_close(got, dense(x))
 
 
-def test_every_row_and_column_of_a_tile_is_read_once():
-    """With all logits zero, L counts the rows of other images."""
+def test_every_row_and_column_of_a_tile_counts_once():
+    """If all logits are zero, exp(L) is the number of rows of other images."""
     x = jnp.zeros((2, 9, 3))
     got = over_others(x, bound=1.0, mesh=None, algorithm="auto")
     oracles.assert_value_close(got, np.full((2, 9), np.log(16)))
 
 
-def test_merging_no_statistics_changes_nothing():
+def test_empty_statistics_are_the_identity_of_merge():
     rows = tiles.Block(jnp.ones((3, 2)), jnp.arange(3))
-    read = jnp.full(3, -7.0)  # all logits may be negative
+    read = jnp.full(3, -7.0)  # the case where all logits are negative
     some = statistics.RowStatistics(read, None, statistics.Observed(read, read, read))
     none = statistics.none(rows, distance_scale=jnp.float32(0.1))
     for got in (statistics.merge(some, none), statistics.merge(none, some)):
@@ -86,7 +86,7 @@ NUM_ROWS, NUM_COLUMNS, DIM = 24, 48, 5
 
 
 def make_sides(rng, num_ids):
-    """Rows [2 12 d] and columns [2 24 d] that share ids and labels."""
+    """Returns rows [2 12 d] and columns [2 24 d] that share ids and labels."""
     sides = []
     for size in (NUM_ROWS, NUM_COLUMNS):
         tags = rng.integers(0, (num_ids, 4), size=(size, 2)).astype(np.int32)
@@ -97,7 +97,7 @@ def make_sides(rng, num_ids):
 
 
 def dense_both(x, y, rows, columns):
-    """L and P of rows and columns by the whole matrix, one after the other."""
+    """Returns L and P of the rows, then of the columns, from the dense matrix."""
     s = x.reshape(-1, DIM) @ y.reshape(-1, DIM).T
     keep = rows.id.reshape(-1, 1) != columns.id.reshape(1, -1)
     positive = keep & (rows.label.reshape(-1, 1) == columns.label.reshape(1, -1))
@@ -126,7 +126,7 @@ def read_both(found):
         pytest.param(1, "auto", 5.0, marks=pytest.mark.slow),
     ],
 )
-def test_rows_against_other_columns_in_both_directions(
+def test_compare_both_equals_the_dense_form(
     rng, make_mesh, monkeypatch, num_devices, algorithm, bound
 ):
     monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", 7)
@@ -160,8 +160,8 @@ def test_rows_against_other_columns_in_both_directions(
         oracles.assert_gradient_close(one, other)
 
 
-def test_both_directions_take_four_products_by_one_sweep():
-    """On one device with a bound; by two sweeps six."""
+def test_compare_both_takes_four_products_in_one_pass():
+    """One device with a bound; without one, two passes take six products."""
 
     def products(algorithm):
         def loss(x, y):

@@ -1,4 +1,4 @@
-"""Algorithms of the similarity engine, one module each, and the choice among them."""
+"""Algorithms of the similarity engine, one per module, and how one is chosen."""
 
 from simclr_jax.losses.similarity.algorithms.choice import (
     ALGORITHMS,

@@ -1,28 +1,29 @@
-"""The algorithms by name, and which of them, in which tiles, serves a batch best.
+"""Registry of the algorithms by name, the choice of "auto", and the tile size.
 
-With n rows of width d on N devices, for value and gradient of rows against themselves:
+Cost of value and gradient of rows compared with themselves, n rows of width d on N
+devices:
 
 ==========  ==================  =====================  ====================
-algorithm   products of n^2 d,  rows sent by a device  rows of others on a
-            over all devices    forward and backward   device
+algorithm   products of n^2 d,  rows sent per device,  remote rows held
+            all devices         forward, backward      per device
 ==========  ==================  =====================  ====================
 gathered    3                   n, 0                   n
 ring        3                   n, n                   2 n / N
 triangular  2 (+ 1/N, N even)   n / 2, n               2 n / N
 ==========  ==================  =====================  ====================
 
-Rows against other columns, for the gradients of both, take five products (one
-direction) or six (both directions); triangular takes four for both directions, with
-n and 3 n rows sent.
+For rows compared with other columns, with gradients of both, there are five products
+(one direction) or six (both directions); triangular takes four for both directions and
+sends n and 3 n rows.
 
-Where each device holds all columns (one device, or columns that are not divided)
-nothing is sent, and the first two are the same, ``local``.
+If each device holds all columns (one device, or replicated columns), nothing is sent
+and gathered and ring are the same algorithm, ``local``.
 
 On eight fake devices that share two cores, 16,384 rows of width 128, triangular takes
-0.80 of the time of gathered and ring 1.06 (``benchmarks/ntxent.py``, jax 0.10.2): that
-counts the work and says nothing of a network. "auto" still gathers on several devices:
-one collective in the forward pass, against N / 2 hops in each pass, with gradients on
-the way. Reasoned, not measured.
+0.80 of the time of gathered and ring 1.06 (``benchmarks/ntxent.py``, jax 0.10.2). This
+measures arithmetic, not a network. On several devices "auto" prefers gathered, which
+needs one collective in the forward pass, where triangular needs N / 2 in each pass.
+That preference is an estimate, not a measurement.
 """
 
 from collections.abc import Callable
@@ -41,19 +42,19 @@ from simclr_jax.losses.similarity.algorithms import (
 )
 
 LARGEST_GATHERED_BYTES = 256 * 2**20
-"""Columns of at most this size are gathered under "auto": 524,288 rows of width 128, a
-sixtieth of an accelerator of 16 GB. Below it the one collective that serves both passes
-beats N - 1 hops in each, every one of which waits for the slowest device. Reasoned, not
-measured."""
+"""Largest total size of the columns for which "auto" chooses gathered: 524,288 rows of
+width 128, a sixtieth of the memory of a 16 GB accelerator. Below this size, one
+collective for both passes should be faster than N - 1 hops in each pass, as every hop
+waits for the slowest device. An estimate, not a measurement."""
 
 TILE_ROWS = {"cpu": 1024, "gpu": 2048, "tpu": 2048}
-"""Largest side of a tile by platform; on platforms not listed as on a GPU.
+"""Largest side of a tile by platform; other platforms use the value of "gpu".
 
-cpu: 4 MB, which stays in the cache while products run at full speed. Measured against
-512 and 2,048 on two cores: within 5% at 16,384 rows.
-gpu, tpu: 16 MB, which fits the second-level cache of a GPU (40 MB and more) and is a
-thousandth of a TPU's memory; a product of width 128 is 1 GFLOP, enough to hide the
-launch of a kernel behind. Reasoned, not measured."""
+cpu: a tile takes 4 MB, which stays in the cache while products run at full speed.
+Measured on two cores at 16,384 rows: 512 and 2,048 are within 5%.
+gpu, tpu: a tile takes 16 MB, which fits in the L2 cache of a GPU (40 MB and more) and
+is a thousandth of a TPU's memory; a product of width 128 takes 1 GFLOP, enough to hide
+the launch latency of a kernel. An estimate, not a measurement."""
 
 
 def choose(
@@ -64,13 +65,13 @@ def choose(
     row_bytes: int,
     is_symmetric: bool = True,
 ) -> plans.Algorithm:
-    """Returns the algorithm of that name, or the one that takes its place.
+    """Returns the algorithm of a name, or a cheaper equivalent for this input.
 
     Args:
       name: a key of ``ALGORITHMS``.
-      plan: what is known of the devices that divide the columns, and of the logits.
+      plan: number of devices that hold the columns, bound on the logits, tile size.
       num_rows: columns on each device.
-      row_bytes: bytes of one column.
+      row_bytes: size of one column in bytes.
       is_symmetric: whether the rows are compared with themselves.
 
     Raises:
@@ -83,7 +84,7 @@ def choose(
 
 
 def tile_rows(mesh: jax.sharding.Mesh | None) -> int:
-    """Returns the side of a tile on the mesh's devices, attached or only described."""
+    """Returns the largest side of a tile for the platform of the mesh."""
     platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
     return TILE_ROWS.get(platform, TILE_ROWS["gpu"])
 
@@ -123,13 +124,15 @@ ALGORITHMS: dict[str, Callable[[plans.Plan, int, bool], plans.Algorithm]] = {
     "ring": _ring,
     "triangular": _triangular,
 }
-"""By name: from the plan, the bytes of all columns and whether rows are compared with
-themselves to the algorithm that is run.
+"""Algorithms that exchange embeddings between devices; they do not affect results.
 
-* auto: on one device triangular; on several gathered while all columns take at most
-  ``LARGEST_GATHERED_BYTES``, ring beyond.
-* gathered: each device's rows against the columns of all.
-* ring: the columns travel round the devices, none ever holds them all.
-* triangular: as ring, but each pair once, for both of its sides. Where no usable bound
-  on the logits is known a tile cannot serve both sides, and this is ring.
+Each value maps the plan, the total size of the columns in bytes, and whether rows are
+compared with themselves to the ``plans.Algorithm`` to run.
+
+* auto: on one device triangular; on several devices gathered if all columns take at
+  most ``LARGEST_GATHERED_BYTES``, else ring.
+* gathered: each device gathers the columns of all devices.
+* ring: blocks of columns are passed around the devices; no device ever holds all.
+* triangular: like ring, but each pair of rows is computed once. Without a usable bound
+  on the logits this is impossible, and ring is used.
 """

@@ -1,9 +1,9 @@
-"""Each device's rows against the columns of all, gathered once.
+"""Algorithm that gathers the columns of all devices on every device.
 
-The gathered columns are kept for the backward pass, which gathers only the shift and
-the weights of each. Every device then has all it needs for the whole gradient of its
-own rows: none is reduced across devices. Value and gradient take three products of
-n^2 d in all, and each device holds n d numbers.
+The gathered columns are saved for the backward pass, which gathers only their shifts
+and weights. Every device then computes the complete gradient of its own rows, without a
+reduction across devices. Value and gradient take three products of n^2 d in total, and
+each device holds n d numbers.
 """
 
 import jax
@@ -21,7 +21,7 @@ def forward(
     plan: plans.Plan,
     distance_scale: jax.Array | None,
 ) -> tuple[statistics.RowStatistics, jax.Array]:
-    """Returns the statistics of the rows, and the columns of all devices, [N m d]."""
+    """Returns the statistics of the rows, and the gathered columns [N m d]."""
     x = _gather(columns.block.x)
     found = one_sided.row_statistics(
         rows,
@@ -54,12 +54,12 @@ ALGORITHM = plans.Algorithm(forward, backward)
 
 
 def _gather(x):
-    # Device by device: any other order of the rows would cost a second copy of them.
+    # In device order: any other order of the rows would need a second copy.
     return jax.lax.all_gather(x, types.DATA_AXIS, tiled=True)
 
 
 def _gather_weights(block):
-    """Gathers what the block has of weights and shifts by one collective."""
+    """Gathers the weights and shifts of the block with a single collective."""
     found = {name: getattr(block, name) for name in _WEIGHTS}
     found = {name: x for name, x in found.items() if x is not None}
     if not found:

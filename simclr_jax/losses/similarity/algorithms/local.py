@@ -1,8 +1,7 @@
-"""Each device's rows against columns that it holds already.
+"""Algorithm for columns that the device already holds, without communication.
 
-These are all columns on one device, and columns that every device has, such as a queue
-of negatives. Nothing is exchanged. Value and gradient of the rows take three products
-of n m d.
+Used on a single device and for replicated columns, such as a queue of negatives. Value
+and gradient of the rows take three products of n m d.
 """
 
 import jax
@@ -16,7 +15,7 @@ def forward(
     plan: plans.Plan,
     distance_scale: jax.Array | None,
 ) -> tuple[statistics.RowStatistics, None]:
-    """Returns the statistics of the rows; keeps nothing."""
+    """Returns the statistics of the rows, and no residuals."""
     found = one_sided.row_statistics(
         rows,
         columns.block,

@@ -1,9 +1,9 @@
-"""Rows against other columns, each pair once, for the rows and for the columns.
+"""Algorithm that computes each (row, column) pair once, for both directions.
 
-The columns travel all the way round the devices, and what is found for them follows one
-hop behind. Value and gradient of both directions take four products of n m d in place
-of six, and a third of the exponentials. The algorithm "triangular" is this one where
-rows and columns differ and both directions are wanted.
+The variant of "triangular" for ``compare_both``, where rows and columns differ. Blocks
+of columns are passed once around the ring of devices, and their results follow one hop
+later. Value and gradient of both directions take four products of n m d instead of six,
+and a third of the exponentials.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
-"""Rows that fit in one tile: it is kept, and the backward pass has it for nothing.
+"""Algorithm for rows that fit in one tile, which is saved for the backward pass.
 
-For rows against themselves on one device. Value and gradient take two products of
-n^2 d in place of three, without a bound too.
+If all rows fit in one tile, the tile is saved instead of recomputed. Used for rows
+compared with themselves on one device. Value and gradient take two products of n^2 d
+instead of three, with or without a bound.
 """
 
 import jax
@@ -15,7 +16,7 @@ def forward(
     plan: plans.Plan,
     distance_scale: jax.Array | None,
 ) -> tuple[statistics.RowStatistics, tiles.Tile]:
-    """Returns the statistics of the rows, and the tile."""
+    """Returns the statistics of the rows, and the tile as residual."""
     del columns
     tile = tiles.compute(rows, rows, plan.bound)
     (found,) = statistics.read(tile, rows, rows, distance_scale=distance_scale)

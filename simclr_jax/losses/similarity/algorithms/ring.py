@@ -1,10 +1,10 @@
-"""Blocks of columns that travel round the devices: none ever holds all columns.
+"""Algorithm that passes blocks of columns around a ring of devices.
 
 Each device compares its rows with its own columns first, then with those of its
-successors, one after the other. The next block is sent while the present one is
-computed with. The backward pass travels once more, each column with its shift and
-weights. Value and gradient take three products of n^2 d in all, as if the columns were
-gathered.
+successors, one after the other; no device ever holds all columns. The transfer of the
+next block overlaps with the computation on the current one. The backward pass sends the
+columns once more, with their shifts and weights. Value and gradient take three products
+of n^2 d in total, as in "gathered".
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def forward(
     plan: plans.Plan,
     distance_scale: jax.Array | None,
 ) -> tuple[statistics.RowStatistics, None]:
-    """Returns the statistics of the rows; keeps nothing."""
+    """Returns the statistics of the rows, and no residuals."""
 
     def compare(block: tiles.Block) -> statistics.RowStatistics:
         return one_sided.row_statistics(
@@ -58,7 +58,7 @@ ALGORITHM = plans.Algorithm(forward, backward)
 
 
 def receive(block: T, plan: plans.Plan, *, offset: int) -> T:
-    """Returns the block of the device that is ``offset`` places on in the ring."""
+    """Receives the block of the device that is ``offset`` places ahead in the ring."""
     devices = range(plan.num_devices)
     pairs = [((k + offset) % plan.num_devices, k) for k in devices]
     return jax.lax.ppermute(block, types.DATA_AXIS, pairs)
@@ -67,11 +67,11 @@ def receive(block: T, plan: plans.Plan, *, offset: int) -> T:
 def _travel(
     compare: Callable[[T], U], merge: Callable[[U, U], U], own: T, plan: plans.Plan
 ) -> U:
-    """Merges what is found in the blocks of all devices, the own one first."""
+    """Merges the results over the blocks of all devices, starting with its own."""
 
     def hop(carry: tuple[T, U], _: None) -> tuple[tuple[T, U], None]:
         block, found = carry
-        # Does not wait for what is found here, so both can go on at once.
+        # Independent of the result below, so transfer and computation can overlap.
         coming = receive(block, plan, offset=1)
         return (coming, merge(found, compare(block))), None
 

@@ -1,12 +1,12 @@
-"""Rows against themselves, each pair once: a tile serves its rows and its columns.
+"""Algorithm that computes each pair of rows once, for both rows of the pair.
 
-On N devices in a ring, device i compares its rows with those of device i + s at offsets
-s below N / 2 and what it finds for them travels on with them; the offset -s is the
-mirrored one, and is computed by device i - s. At the offset N / 2 of an even ring both
-devices of a pair compute the same tiles, each for its own rows. So value and gradient
-take two products of n^2 d in place of three, (2 + 1 / N) n^2 d on an even ring, and
-half the exponentials; no device ever holds all columns. In the backward pass gradients
-travel too.
+On a ring of N devices, device i compares its rows with those of device i + s for
+offsets 0 < s < N / 2. The results for the remote rows are passed along with them and
+finally returned to their device. Offset -s needs no work: it is offset s of device
+i - s. At offset N / 2 of an even ring both devices of a pair compute the same tiles,
+each for its own rows. Value and gradient take two products of n^2 d instead of three
+((2 + 1 / N) n^2 d on an even ring) and half the exponentials, and no device ever holds
+all columns. The backward pass sends gradients as well.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def forward(
     plan: plans.Plan,
     distance_scale: jax.Array | None,
 ) -> tuple[statistics.RowStatistics, None]:
-    """Returns the statistics of the rows; keeps nothing. The plan must have a bound."""
+    """Returns the statistics of the rows, no residuals. The plan must have a bound."""
     del columns
     options = {
         "bound": plan.bound,
@@ -76,10 +76,11 @@ def _travel(
     nothing: U,
     plan: plans.Plan,
 ) -> U:
-    """Merges into what the own rows ``found`` among themselves that of all others.
+    """Merges the results over all other devices' rows into ``found``.
 
-    What is found for a block of other rows is ``mirrored``; it follows its block one
-    hop behind, so that both are sent while the present block is computed with.
+    ``found`` are the results of this device's rows over themselves, ``mirrored`` the
+    results for a block of remote rows. ``mirrored`` is sent one hop after its block, so
+    that both transfers overlap with the computation on the current block.
     """
     if plan.num_devices == 1:
         return found

@@ -15,7 +15,7 @@ def test_memory_at_131072_rows(monkeypatch, make_mesh):
     assert "[131072,128]" not in program.as_text()
 
 
-def test_receive(make_mesh):
+def test_receive_shifts_blocks_around_the_ring(make_mesh):
     plan = plans.Plan(4, None, 1)
     rows = PartitionSpec("data")
 

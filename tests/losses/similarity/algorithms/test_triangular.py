@@ -14,7 +14,7 @@ NUM_ROWS = 2 * NUM_IMAGES
 
 
 def multiplications(jaxpr, times=1):
-    """Those of all matrix products that one device runs, loops included."""
+    """Counts the multiplications of all matrix products of one device, in loops too."""
     total = 0
     for equation in jaxpr.eqns:
         if equation.primitive.name == "dot_general":
@@ -28,7 +28,7 @@ def multiplications(jaxpr, times=1):
 
 
 def products(name, mesh, num_devices):
-    """Matrix products of value and gradient over all devices, in units of n^2 d."""
+    """Counts the products of value and gradient over all devices, in units of n^2 d."""
     loss = functools.partial(losses.ntxent, temperature=0.1, mesh=mesh, algorithm=name)
     x = jnp.ones((NUM_IMAGES, DIM))
     jaxpr = jax.make_jaxpr(jax.value_and_grad(loss, (0, 1)))(x, x)
@@ -37,7 +37,7 @@ def products(name, mesh, num_devices):
 
 @pytest.mark.parametrize("num_devices", [2, 3, 4, 7])
 def test_each_pair_of_rows_is_computed_once(monkeypatch, make_mesh, num_devices):
-    # One tile is one device's rows, and the tiles on the diagonal take three products.
+    # One tile holds all rows of a device; tiles on the diagonal take three products.
     rows = NUM_ROWS // num_devices
     monkeypatch.setitem(algorithms.TILE_ROWS, "cpu", rows)
     mesh = make_mesh(num_devices)
