@@ -84,3 +84,12 @@ def _chain(node: ast.expr) -> list[str]:
         inner = _chain(node.value)
         return [*inner, node.attr] if inner else []
     return [node.id] if isinstance(node, ast.Name) else []
+
+
+def strings_of(path: pathlib.Path) -> set[str]:
+    """Returns the strings of a file, which may be keys of a registry or programs."""
+    return {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
