@@ -166,7 +166,7 @@ class Module:
         return _limit(self.computations[condition[1]]) if condition else None
 
     def frames_of(self, instruction: Instruction) -> tuple[str, ...]:
-        """Returns the call stack of an instruction, ``FILE.py:FUNCTION`` per frame."""
+        """Returns the call stack of ``instruction``, ``FILE.py:FUNCTION`` per frame."""
         found = re.search(r"stack_frame_id=(\d+)", instruction.text)
         return self.frames.get(int(found[1]), ()) if found else ()
 

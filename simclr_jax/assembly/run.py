@@ -56,13 +56,13 @@ class Run:
         return mesh
 
     def build_optimizer(self, params: Any) -> optax.GradientTransformation:
-        """Builds the optimizer for a tree of parameters."""
+        """Returns the optimizer for ``params``, a tree of parameters."""
         return optimization.build_optimizer(
             self.config, self.schedule, self.peak, params
         )
 
     def initial_state(self) -> training.TrainState:
-        """Creates the state at step 0 on the devices, before ``init_from``."""
+        """Returns the state at step 0 on the devices, before ``init_from``."""
         if self.method is not None:
             method = parts.freeze(nnx.clone(self.method), tuple(self.config.freeze))
             if self.config.execution.remat != "none":

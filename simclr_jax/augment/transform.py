@@ -10,7 +10,7 @@ they share one compilation.
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -144,6 +144,7 @@ class FunctionTransform(Transform):
         return f"{name}({options})"
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class Chain(Transform):
     """Applies augmentations in order, each with a key of its own.
@@ -229,6 +230,7 @@ class RandomApplyParams(NamedTuple):
     params: Any
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class RandomApply(Transform):
     """Applies an augmentation to a random share of the images.

@@ -18,6 +18,8 @@ from simclr_jax.core import errors
 def check_positive(name: str, value: object) -> None:
     """Raises unless ``value`` is a finite number above zero.
 
+    ``name`` is what an error message calls the value.
+
     Example:
       >>> from simclr_jax.core import checks
       >>> checks.check_positive("temperature", 0.1)
@@ -29,6 +31,8 @@ def check_positive(name: str, value: object) -> None:
 def check_positive_int(name: str, value: object) -> None:
     """Raises unless ``value`` is a whole number of at least one.
 
+    ``name`` is what an error message calls the value.
+
     Example:
       >>> from simclr_jax.core import checks
       >>> checks.check_positive_int("batch_size", 128)
@@ -39,6 +43,8 @@ def check_positive_int(name: str, value: object) -> None:
 
 def check_in_range(name: str, value: object, *, low: float, high: float) -> None:
     """Raises unless ``low <= value <= high``.
+
+    ``name`` is what an error message calls the value.
 
     Example:
       >>> from simclr_jax.core import checks
@@ -52,6 +58,8 @@ def check_interval(
     name: str, value: Sequence[float], *, low: float, high: float
 ) -> None:
     """Raises unless ``value`` is an increasing pair inside ``[low, high]``.
+
+    ``name`` is what an error message calls the value.
 
     Example:
       >>> from simclr_jax.core import checks
@@ -68,6 +76,8 @@ def check_interval(
 def check_rank(name: str, array: jax.Array, rank: int, *, shape: str) -> None:
     """Raises unless ``array`` has ``rank`` axes; ``shape`` names them, as in "b d".
 
+    ``name`` is what an error message calls the value.
+
     Example:
       >>> import numpy as np
       >>> from simclr_jax.core import checks
@@ -81,6 +91,8 @@ def check_rank(name: str, array: jax.Array, rank: int, *, shape: str) -> None:
 
 def check_divisible(name: str, value: int, *, by: int, remedy: str) -> None:
     """Raises unless ``value`` is a multiple of ``by``; ``remedy`` says what to do.
+
+    ``name`` is what an error message calls the value.
 
     Example:
       >>> from simclr_jax.core import checks

@@ -29,7 +29,7 @@ _REMEDIES = {
 
 
 def url_scheme(text: str | os.PathLike[str]) -> str | None:
-    """Returns the scheme of a URL, ``"gs"`` of ``gs://bucket``; None of a path.
+    """Returns the URL scheme of ``text``, ``"gs"`` of ``gs://bucket``; None of a path.
 
     Example:
       >>> from simclr_jax.core import paths

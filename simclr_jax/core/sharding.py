@@ -79,7 +79,7 @@ def make_mesh(*, num_devices: int | None = None) -> Mesh:
 
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:
-    """Returns a mesh over given devices, which need not be attached.
+    """Returns a mesh over ``devices``, which need not be attached.
 
     Example:
       >>> import jax
@@ -91,7 +91,7 @@ def mesh_of(devices: Sequence[Any]) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of parameters and keys: a copy on every device.
+    """Returns the sharding of parameters and keys: a copy on every device of ``mesh``.
 
     Example:
       >>> from simclr_jax.core import sharding
@@ -123,7 +123,7 @@ def place(arrays: T, mesh: Mesh) -> T:
 
 
 def split(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of a batch: each device holds its part of the rows.
+    """Returns the sharding of a batch: each device of ``mesh`` holds part of the rows.
 
     Example:
       >>> from simclr_jax.core import sharding
@@ -134,7 +134,14 @@ def split(mesh: Mesh) -> NamedSharding:
 
 
 def keep_replicated(tree: T, mesh: Mesh | None) -> T:
-    """Constrains arrays inside ``jax.jit`` to be replicated; None: no constraint.
+    """Constrains arrays inside ``jax.jit`` to be replicated.
+
+    Args:
+      tree: arrays of any shape.
+      mesh: devices that each keep a copy; None: no constraint.
+
+    Returns:
+      ``tree`` with the constraint.
 
     Example:
       >>> import jax.numpy as jnp
@@ -150,7 +157,14 @@ def keep_replicated(tree: T, mesh: Mesh | None) -> T:
 
 
 def keep_split(tree: T, mesh: Mesh | None) -> T:
-    """Constrains the first axis inside ``jax.jit`` to be split; None: no constraint.
+    """Constrains the first axis of arrays inside ``jax.jit`` to be split.
+
+    Args:
+      tree: arrays [b ...].
+      mesh: devices that each keep a part of the rows; None: no constraint.
+
+    Returns:
+      ``tree`` with the constraint.
 
     Example:
       >>> import jax.numpy as jnp

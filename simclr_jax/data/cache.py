@@ -85,7 +85,7 @@ def read_all(
 
 
 def num_decoded_bytes(images: dataset.Dataset) -> int:
-    """Returns the size in bytes of the whole data set once it is decoded.
+    """Returns the size in bytes of all of ``images`` once they are decoded.
 
     Example:
       >>> from simclr_jax import data

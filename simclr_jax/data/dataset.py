@@ -66,7 +66,7 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def title_of(self, index: int) -> str:
-        """Returns the name of a record for messages."""
+        """Returns the name of record ``index`` for messages."""
         ...
 
     def read(self, indices: Sequence[int] | np.ndarray) -> sources.Samples:
@@ -133,7 +133,7 @@ class DecodedImages:
         return len(self.source)
 
     def title_of(self, index: int) -> str:
-        """Returns the name of a record for messages."""
+        """Returns the name of record ``index`` for messages."""
         return self.source.title_of(index)
 
     def read(self, indices: Sequence[int] | np.ndarray) -> sources.Samples:

@@ -32,11 +32,11 @@ class LabeledFeatures:
     num_unlabeled: int = 0
 
     def class_name(self, number: int) -> str:
-        """Returns the name of a class for messages."""
+        """Returns the name of class ``number`` for messages."""
         return class_name(self, number)
 
     def take(self, rows: Int[np.ndarray, " m"], *, name: str) -> "LabeledFeatures":
-        """Returns some of the rows, with another name."""
+        """Returns the rows with the indices ``rows``, under the name ``name``."""
         features, labels = self.features[rows], self.labels[rows]
         return dataclasses.replace(self, name=name, features=features, labels=labels)
 

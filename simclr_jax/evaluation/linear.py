@@ -62,7 +62,7 @@ class LinearProbe:
     distance: float
 
     def predict(self, features: Float[np.ndarray, "n d"]) -> np.ndarray:
-        """Returns the most likely class of each row, int32 [n]."""
+        """Returns the most likely class of each row of ``features``, int32 [n]."""
         return np.asarray(
             _predict(jnp.asarray(features), self.kernel, self.bias, self.center)
         )

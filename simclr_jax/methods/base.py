@@ -145,7 +145,7 @@ class Method(nnx.Module, abc.ABC):
         """
 
     def embed(self, images: types.Images) -> types.Embedding:
-        """Returns the encoder's output h [b d] for images [b h w c] in [0, 1]."""
+        """Returns the encoder's output h [b d] for ``images`` [b h w c] in [0, 1]."""
         return self.encoder(images)
 
 

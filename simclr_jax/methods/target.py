@@ -15,7 +15,7 @@ EXCEPT_TARGET = nnx.All(nnx.Param, nnx.Not(nnx.PathContains("target")))
 
 @final
 class Target(nnx.Module):
-    """Copy of encoder and head that maps images [b h w c] to z [b d].
+    """Copy of ``encoder`` and ``head`` that maps images [b h w c] to z [b d].
 
     Example:
       >>> import jax.numpy as jnp

@@ -74,7 +74,7 @@ class Conv(nnx.Module):
     def apply(
         self, x: Float[Array, "b h w c"], kernel: Float[Array, "k k c c2"]
     ) -> Float[Array, "b h2 w2 c2"]:
-        """Convolves with a function of the kernel in place of the kernel."""
+        """Returns the convolution of ``x`` with ``kernel`` in place of its own."""
         margin = kernel.shape[0] // 2
         return convolution.conv2d(
             x.astype(self.dtype),
@@ -106,7 +106,16 @@ class ConvNormReLU(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        """Builds the three layers; arguments as for ``Conv``."""
+        """Builds the three layers.
+
+        Args:
+          in_channels: c.
+          out_channels: c2.
+          kernel_size: k, side of the kernel in pixels.
+          stride: step of the convolution in pixels, both ways.
+          dtype: type of the activations.
+          rngs: source of the initial kernel.
+        """
         self.conv = Conv(
             in_channels,
             out_channels,
@@ -122,7 +131,7 @@ class ConvNormReLU(nnx.Module):
         return jax.nn.relu(self.norm(self.conv(x)))
 
     def pooled(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h3 w3 c2"]:
-        """Applies convolution, BatchNorm, ReLU and 3 x 3 max-pooling with stride 2."""
+        """Returns ``x`` after the three layers and 3 x 3 max-pooling with stride 2."""
         if self.norm.use_running_average or self.norm.num_groups > 1:
             return pooling.max_pool_3x3(self(x))
         scale, bias = self.norm.scale_and_bias()

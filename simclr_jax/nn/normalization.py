@@ -102,7 +102,7 @@ class BatchNorm(nnx.Module):
         return scale, jnp.zeros_like(scale) if self.bias is None else self.bias[...]
 
     def record(self, mean: Float[Array, " c"], variance: Float[Array, " c"]) -> None:
-        """Moves the running statistics towards those of a batch, float32 [c]."""
+        """Moves the running statistics towards ``mean`` and ``variance`` of a batch."""
         self.mean[...] = DECAY * self.mean[...] + (1 - DECAY) * mean
         self.var[...] = DECAY * self.var[...] + (1 - DECAY) * variance
 

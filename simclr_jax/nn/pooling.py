@@ -55,7 +55,7 @@ def batch_norm_max_pool(
 
 
 def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """Computes the maximum of 3 x 3 windows with stride 2 and the padding "SAME".
+    """Returns the maximum of 3 x 3 windows of ``x`` with stride 2 and padding "SAME".
 
     Example:
       >>> import jax.numpy as jnp

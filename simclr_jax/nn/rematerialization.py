@@ -61,7 +61,7 @@ class Block(nnx.Module, abc.ABC):
 
     @abc.abstractmethod
     def forward(self, x: jax.Array) -> jax.Array:
-        """Returns the output of the block; subclasses define it."""
+        """Returns the output of the block for ``x`` [b ...]; subclasses define it."""
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Returns ``forward(x)``; the backward pass may recompute parts of it.

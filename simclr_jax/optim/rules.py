@@ -131,7 +131,7 @@ def table(params: Any, *, rules: Rules = ()) -> list[str]:
 
 
 def path_names(tree: Any) -> list[str]:
-    """Returns the path of every leaf, as in ``"encoder/stem/norm/scale"``.
+    """Returns the path of every leaf of ``tree``, as in ``"encoder/stem/norm/scale"``.
 
     Example:
       >>> import numpy as np

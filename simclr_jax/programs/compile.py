@@ -102,7 +102,7 @@ def parse_shape(text: str | None) -> tuple[int, int, int] | None:
 
 
 def report(outcomes: dict[str, aot.Outcome]) -> str:
-    """Formats the output: command and versions, the table, details of each step."""
+    """Formats ``outcomes``: command and versions, the table, details of each step."""
     versions = session.versions() | {"libtpu": importlib.metadata.version("libtpu")}
     shown = ("python", "jax", "flax", "optax", "libtpu", "simclr_jax")
     parts = [

@@ -9,7 +9,7 @@ def main() -> None:
 
 
 def describe(recipes: tuple[assembly.config.Recipe, ...]) -> str:
-    """Formats the recipes: name and summary of each, then its variants."""
+    """Formats ``recipes``: name and summary of each, then its variants."""
     width = max(len(recipe.name) for recipe in recipes)
     lines = []
     for recipe in recipes:

@@ -281,7 +281,7 @@ class SaveCheckpoint:
             self.save(step, state)
 
     def save(self, step: int, state: state.TrainState) -> None:
-        """Saves a checkpoint now, unless that step is saved already."""
+        """Saves ``state`` now, unless ``step`` is saved already."""
         self._before()
         with self._goodput.lost_to("save"):  # Includes the wait for an earlier save.
             if step not in self._checkpoints.steps():

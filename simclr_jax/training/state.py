@@ -47,7 +47,7 @@ class TrainState:
         }
 
     def with_items(self, items: dict[str, Arrays]) -> "TrainState":
-        """Returns this state with its arrays replaced by those of a checkpoint."""
+        """Returns this state with its arrays replaced by ``items`` of a checkpoint."""
         method, optimizer = self.modules()
         joined = {"encoder": items["encoder"], **items.get("method", {})}
         for module, values in ((method, joined), (optimizer, items["opt"])):

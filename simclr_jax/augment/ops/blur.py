@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -134,6 +134,7 @@ class BlurParams(NamedTuple):
     blurred: Bool[Array, ""]
 
 
+@final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomGaussianBlur(transform.Transform):
     """Blurs with a random width, with a given probability.

@@ -1,7 +1,7 @@
 """Central crop, and fitting an image to the input size of an encoder."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +67,7 @@ def center_crop(
     return jnp.clip(resized, 0.0, 1.0)
 
 
+@final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitToSize(transform.Transform):
     """Fits an image to a size without randomness; see ``recipes.evaluation``.

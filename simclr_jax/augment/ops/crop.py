@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -220,6 +220,7 @@ class CropParams(NamedTuple):
     flipped: Bool[Array, ""]
 
 
+@final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomResizedCrop(transform.Transform):
     """Crops a random box of the image, resizes it to ``size``, and may mirror it.

@@ -1,7 +1,7 @@
 """Random horizontal flip."""
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ class FlipParams(NamedTuple):
     flipped: Bool[Array, ""]
 
 
+@final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomHorizontalFlip(transform.Transform):
     """Exchanges left and right with a given probability.

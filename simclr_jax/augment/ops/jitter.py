@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -67,6 +67,7 @@ class JitterParams(NamedTuple):
     jitter_order: Int[Array, ""]
 
 
+@final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColorJitter(transform.Transform):
     """Changes brightness, contrast, saturation and hue by random amounts.
@@ -170,6 +171,7 @@ class GrayscaleParams(NamedTuple):
     grayscale: Bool[Array, ""]
 
 
+@final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomGrayscale(transform.Transform):
     """Replaces the colors by their luma with a given probability.
@@ -216,6 +218,7 @@ class SolarizeParams(NamedTuple):
     solarized: Bool[Array, ""]
 
 
+@final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomSolarize(transform.Transform):
     """Inverts every value at or above a threshold with a given probability.

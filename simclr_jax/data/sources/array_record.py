@@ -108,7 +108,7 @@ class ArrayRecordSource:
         return [_parse_example(encoded, self.label_column)[0] for encoded in read]
 
     def title_of(self, index: int) -> str:
-        """Returns the file name and the index of the record in the file."""
+        """Returns the file name of record ``index`` and its number in the file."""
         ends = list(itertools.accumulate(shard.take for shard in self.shards))
         number = bisect.bisect_right(ends, index)
         name = os.path.basename(self.shards[number].filename)
@@ -214,7 +214,7 @@ def _check_example(title: str, encoded: bytes, label: str | None) -> bool:
 
 
 def is_image_file(encoded: object) -> bool:
-    """Returns whether bytes begin like an image file of a known format."""
+    """Returns whether ``encoded`` begins like an image file of a known format."""
     if not isinstance(encoded, bytes):
         return False
     is_webp = encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP"

@@ -98,7 +98,7 @@ class Source(Protocol):
         ...
 
     def title_of(self, index: int) -> str:
-        """Returns the name of a record for messages: a path, a member, a number."""
+        """Returns the name of record ``index`` for messages: path or number."""
         ...
 
 
@@ -178,7 +178,7 @@ class ArraySource:
         return records
 
     def title_of(self, index: int) -> str:
-        """Returns the name of a record for messages, e.g. ``image 3``."""
+        """Returns the name of record ``index`` for messages, e.g. ``image 3``."""
         return f"image {index}"
 
     def read(self, indices: Sequence[int] | np.ndarray) -> Samples:

@@ -58,7 +58,7 @@ class FolderSource:
         ]
 
     def title_of(self, index: int) -> str:
-        """Returns the path relative to the root."""
+        """Returns the path of image ``index`` relative to the root."""
         return _readable(self.paths[index])
 
     def _read(self, index: int) -> bytes:

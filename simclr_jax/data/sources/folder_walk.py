@@ -57,7 +57,7 @@ class Walk:
                     self._add(relative, entry)
 
     def left_out(self) -> str:
-        """Describes the links that were skipped, and why; empty if there are none."""
+        """Returns the links that were skipped, and why; empty if there are none."""
         kinds = (
             ("broken", self.broken_links),
             ("circular: they lead to a folder above them", self.circular_links),
@@ -77,13 +77,13 @@ class Walk:
 
 
 def is_image(name: str) -> bool:
-    """Returns whether a file name has the extension of an image."""
+    """Returns whether the file ``name`` has the extension of an image."""
     extension = os.path.splitext(name)[1].lower().lstrip(".")
     return extension in files.IMAGE_EXTENSIONS
 
 
 def entries_of(folder: str) -> list[os.DirEntry]:
-    """Returns the entries of a folder that are not hidden.
+    """Returns the entries of ``folder`` that are not hidden.
 
     Raises:
       DataError: if the folder cannot be read.
@@ -100,7 +100,7 @@ def entries_of(folder: str) -> list[os.DirEntry]:
 
 
 def folders_in(folder: str) -> list[str]:
-    """Returns the sorted names of the folders directly in a folder.
+    """Returns the sorted names of the folders directly in ``folder``.
 
     Links to a folder above them are skipped.
     """
@@ -115,7 +115,7 @@ def folders_in(folder: str) -> list[str]:
 
 
 def has_images(folder: str) -> bool:
-    """Returns whether a folder directly contains an image."""
+    """Returns whether ``folder`` directly contains an image."""
     return any(
         is_image(entry.name) and not _leads_nowhere(entry) and entry.is_file()
         for entry in entries_of(folder)

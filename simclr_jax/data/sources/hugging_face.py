@@ -72,7 +72,7 @@ class HuggingFaceSource:
         ]
 
     def title_of(self, index: int) -> str:
-        """Returns the name of a row for messages, e.g. ``row 3``."""
+        """Returns the name of row ``index`` for messages, e.g. ``row 3``."""
         return f"row {index}"
 
     def _encoded(self, cell: Mapping[str, Any] | None, number: int) -> bytes:

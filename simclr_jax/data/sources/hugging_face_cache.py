@@ -54,13 +54,13 @@ def quiet_and_offline() -> Iterator[None]:
 
 
 def local_path(name: str) -> str | None:
-    """Returns the absolute path of a data set on disk; None if no such path exists."""
+    """Returns the absolute path of ``name`` on disk; None if no such path exists."""
     path = os.path.abspath(os.path.expanduser(name))
     return path if os.path.exists(path) else None
 
 
 def is_saved(path: str) -> bool:
-    """Returns whether a folder was written by ``save_to_disk``."""
+    """Returns whether the folder ``path`` was written by ``save_to_disk``."""
     names = ("state.json", "dataset_dict.json")
     return any(os.path.isfile(os.path.join(path, name)) for name in names)
 

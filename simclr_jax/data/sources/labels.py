@@ -51,7 +51,12 @@ def to_class_numbers(
 
 
 def count_classes(numbers: np.ndarray, names: tuple[str, ...] | None) -> int | None:
-    """Returns the number of classes; None if no record has a label."""
+    """Returns the number of classes; None if no record has a label.
+
+    Args:
+      numbers: class of each record [n]; negative: no label.
+      names: names of the classes, where the data set has them.
+    """
     if not len(numbers) or numbers.max() < 0:
         return None
     return len(names) if names else int(numbers.max()) + 1

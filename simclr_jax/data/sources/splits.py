@@ -43,7 +43,11 @@ def split_spec(spec: str) -> tuple[str, str | None]:
 
 
 def base_splits(split: str) -> list[str]:
-    """Returns the names in ``"train[:90%]+test"``: ``["train", "test"]``."""
+    """Returns the names in ``split``, e.g. those of ``"train[:90%]+test"``.
+
+    Returns:
+      Here ``["train", "test"]``.
+    """
     return [part.partition("[")[0] for part in split.split("+")]
 
 

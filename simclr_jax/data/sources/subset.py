@@ -69,7 +69,7 @@ class SubsetSource:
         return self.source.__getitems__(self.rows[np.asarray(indices, np.int64)])
 
     def title_of(self, index: int) -> str:
-        """Returns the name of a record for messages."""
+        """Returns the name of record ``index`` for messages."""
         return self.source.title_of(int(self.rows[index]))
 
 

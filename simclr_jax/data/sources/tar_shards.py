@@ -84,7 +84,7 @@ class TarSource:
         ]
 
     def title_of(self, index: int) -> str:
-        """Returns ``SHARD/MEMBER``."""
+        """Returns the name of record ``index`` for messages, ``SHARD/MEMBER``."""
         return self.titles[index]
 
     def _read(self, index: int) -> bytes:

@@ -65,7 +65,7 @@ class TfdsSource:
         ]
 
     def title_of(self, index: int) -> str:
-        """Returns the name of a record for messages, e.g. ``record 3``."""
+        """Returns the name of record ``index`` for messages, e.g. ``record 3``."""
         return f"record {index}"
 
     def _damaged(self, numbers: list[int], reason: str) -> str:
@@ -185,7 +185,7 @@ def default_data_dir() -> str:
 
 
 def prepare_hint(name: str, data_dir: str | None) -> str:
-    """Returns the commands that download and prepare a data set."""
+    """Returns the commands that download and prepare ``name`` in ``data_dir``."""
     option = f", data_dir={data_dir!r}" if data_dir else ""
     return (
         "To prepare it once (this downloads):\n"

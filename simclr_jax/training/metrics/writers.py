@@ -19,7 +19,7 @@ class Writer(Protocol):
     """Protocol of an output for the metrics of logged steps."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes the values of a step."""
+        """Writes the ``values`` of ``step``."""
         ...
 
     def close(self) -> None:
@@ -52,7 +52,7 @@ class JsonLinesWriter:
         self._has_failed = False
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends a line with ``step`` and the values.
+        """Appends a line with ``step`` and ``values``.
 
         If the disk is full, the line is dropped, and a warning is logged once: a failed
         checkpoint ends a run, but a failed line of metrics does not.
@@ -104,7 +104,7 @@ class TensorBoardWriter:
         self._writer = tensorboardX.SummaryWriter(str(directory))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes every value as a scalar."""
+        """Writes each of ``values`` as a scalar of ``step``."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 

@@ -84,7 +84,7 @@ def choose(
 
 
 def tile_rows(mesh: jax.sharding.Mesh | None) -> int:
-    """Returns the largest side of a tile for the platform of the mesh."""
+    """Returns the largest side of a tile for the platform of ``mesh``."""
     platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
     return TILE_ROWS.get(platform, TILE_ROWS["gpu"])
 
