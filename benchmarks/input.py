@@ -1,8 +1,8 @@
-"""Images per second and core from JPEG files to a canvas, against Pillow and OpenCV.
+"""Images per second and core from JPEG files to padded images, beside Pillow, OpenCV.
 
 Every row but those of the raw decoder ends with the image, in color, in the upper left
-corner of a zero canvas. The raw decoder is libjpeg-turbo alone, through simplejpeg: at
-full size, and at the eighths of it that ``decode`` chooses, with nothing after it.
+corner of an image of zeros. The raw decoder is libjpeg-turbo alone, through simplejpeg:
+at full size, and at the eighths of it that ``decode`` chooses, with nothing after it.
 The files are in memory; one thread.
 
     python -m benchmarks.input --folder ~/photos
@@ -28,14 +28,14 @@ NAMES = {".jpg", ".jpeg"}
 
 
 def on_canvas(pixels, *, canvas):
-    """Puts an image into the corner of a new canvas."""
+    """Puts an image into the corner of a new image of zeros."""
     out = np.zeros((canvas, canvas, 3), np.uint8)
     out[: pixels.shape[0], : pixels.shape[1]] = pixels
     return out
 
 
 def fitted(height, width, *, canvas):
-    """Returns (width, height) of the image once it fills the canvas."""
+    """Returns (width, height) of the image once it fills the padded image."""
     scale = min(1.0, canvas / max(height, width))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -77,7 +77,7 @@ def raw_scaled(encoded, *, canvas):
 
 
 def ours(encoded, *, canvas):
-    """What the library does, the orientation included."""
+    """Decodes as the library does, the orientation included."""
     return on_canvas(decode.decode(encoded, max_side=canvas), canvas=canvas)
 
 
@@ -119,7 +119,7 @@ def seconds_per_image(functions, files, num_rounds):
 
 
 def read_folder():
-    """Returns (the bytes of every JPEG in the folder, side of the canvas)."""
+    """Returns (the bytes of every JPEG in the folder, side of the padded images)."""
     root = os.environ.get("SIMCLR_DATA_DIR")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -146,8 +146,8 @@ def main():
     print(f"{machine.header('pillow', 'simplejpeg')}; one thread,")
     print(f"{len(files)} files of {sum(map(len, files)) / len(files) / 1000:.0f} kB,")
     print(f"median of their longer sides {statistics.median(sides):.0f} pixels,")
-    print(f"canvas {canvas}; medians of {NUM_ROUNDS} interleaved rounds\n")
-    print("| from file to canvas | ms | images/s | x Pillow | x raw, our scale |")
+    print(f"padded to {canvas}; medians of {NUM_ROUNDS} interleaved rounds\n")
+    print("| from file to padded image | ms | images/s | x Pillow | x raw, our scale |")
     print("|---|---|---|---|---|")
     pillow, raw = times["Pillow, decode and resize"], times["raw decoder, our scale"]
     for name, seconds in times.items():

@@ -1,7 +1,7 @@
 """Memory of the host during a long pass over a folder of images.
 
 Makes a folder of small JPEG files of many sizes, reads batch after batch of it as
-training does (decoding, canvas, read-ahead, the move to the device), and prints the
+training does (decoding, padding, read-ahead, the move to the device), and prints the
 memory of this process and of its workers as it goes. It should stay flat.
 
     python -m benchmarks.input_memory --num_images=50000 --num_steps=10000

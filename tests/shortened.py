@@ -2,7 +2,7 @@
 
 ``shortened.py NAME ARGUMENTS``: a program of the library gets flags beside those that
 are written, which make it small; what is written is passed on unchanged. pip checks
-that what it is asked to install exists, and installs nothing. No jax here.
+that the requested packages exist, and installs nothing. No jax here.
 """
 
 import importlib.util

@@ -48,7 +48,7 @@ def check_in_range(name: str, value: object, *, low: float, high: float) -> None
 
     Example:
       >>> from simclr_jax.core import checks
-      >>> checks.check_in_range("probability", 0.5, low=0, high=1)
+      >>> checks.check_in_range("probability", 0.5, low=0.0, high=1.0)
     """
     if not _is_number(value) or not low <= value <= high:
         raise errors.UserError(f"{name} must be in [{low}, {high}]; got {value!r}.")
@@ -63,7 +63,7 @@ def check_interval(
 
     Example:
       >>> from simclr_jax.core import checks
-      >>> checks.check_interval("area", (0.08, 1.0), low=0, high=1)
+      >>> checks.check_interval("area", (0.08, 1.0), low=0.0, high=1.0)
     """
     ordered = len(value) == 2 and low <= value[0] <= value[1] <= high
     if not ordered:
@@ -79,9 +79,9 @@ def check_rank(name: str, array: jax.Array, rank: int, *, shape: str) -> None:
     ``name`` is what an error message calls the value.
 
     Example:
-      >>> import numpy as np
+      >>> import jax.numpy as jnp
       >>> from simclr_jax.core import checks
-      >>> checks.check_rank("embeddings", np.zeros((4, 8)), 2, shape="b d")
+      >>> checks.check_rank("embeddings", jnp.zeros((4, 8)), 2, shape="b d")
     """
     if array.ndim != rank:
         raise errors.UserError(

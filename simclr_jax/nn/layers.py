@@ -179,7 +179,7 @@ class ResidualBlock(rematerialization.Block):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        """Builds the branch and, where asked for, a 1x1 convolution as shortcut.
+        """Builds the branch and, where requested, a 1x1 convolution as shortcut.
 
         Args:
           in_channels: channels of the input.

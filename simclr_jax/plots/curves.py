@@ -31,7 +31,8 @@ def save_loss_curve(
       >>> from simclr_jax import plots
       >>> with tempfile.TemporaryDirectory() as folder:
       ...     path = pathlib.Path(folder, "loss.png")
-      ...     plots.save_loss_curve(path, [1, 2], [5.0, 4.5], chance=5.5, floor=1).name
+      ...     path = plots.save_loss_curve(path, [1], [5.0], chance=5.5, floor=1.0)
+      ...     path.name
       'loss.png'
     """
     figure = figures.new_figure(width=7.0, height=4.0)

@@ -50,7 +50,7 @@ def save_contact_sheet(
       >>> import numpy as np
       >>> from simclr_jax import plots
       >>> image = np.full((8, 8, 1), 0.5)
-      >>> tile = plots.Tile(image[:4, :4], "crop", (0, 0, 4, 4))
+      >>> tile = plots.Tile(image[:4, :4], "crop", (0.0, 0.0, 4.0, 4.0))
       >>> with tempfile.TemporaryDirectory() as folder:
       ...     path = pathlib.Path(folder, "sheet.png")
       ...     plots.save_contact_sheet(

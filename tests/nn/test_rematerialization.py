@@ -42,7 +42,7 @@ def gradient_of(module, x, **options):
     ("name", "choices"),
     [("convnet", ("none", "blocks")), ("resnet18", tuple(nn.REMAT))],
 )
-def test_it_changes_no_number_and_no_path(rng, monkeypatch, name, choices):
+def test_does_not_affect_results_or_paths(rng, monkeypatch, name, choices):
     monkeypatch.setitem(resnet.BLOCKS_PER_GROUP, 18, (1, 1))
     x = jnp.asarray(rng.random((4, 8, 8, 3), dtype=np.float32))
     results = []
