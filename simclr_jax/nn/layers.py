@@ -74,7 +74,7 @@ class Conv(nnx.Module):
     def apply(
         self, x: Float[Array, "b h w c"], kernel: Float[Array, "k k c c2"]
     ) -> Float[Array, "b h2 w2 c2"]:
-        """Convolves with a function of the kernel in place of the kernel."""
+        """Convolves with another kernel, such as a function of this layer's kernel."""
         margin = kernel.shape[0] // 2
         return convolution.conv2d(
             x.astype(self.dtype),
@@ -170,7 +170,7 @@ class ResidualBlock(rematerialization.Block):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        """Builds the branch and, where asked for, a 1x1 convolution as shortcut.
+        """Builds the branch and, if requested, a 1x1 convolution as shortcut.
 
         Args:
           in_channels: channels of the input.

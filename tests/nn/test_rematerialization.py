@@ -1,4 +1,4 @@
-"""What is kept for the backward pass changes memory and time, and no number."""
+"""Tests that rematerialization saves memory without affecting results."""
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,9 @@ from simclr_jax import encoders, nn
 from simclr_jax.core import errors
 from simclr_jax.encoders import resnet
 
-THRIFTY = sorted(set(nn.REMAT) - {"none"})
+SAVING = sorted(set(nn.REMAT) - {"none"})
 FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
-# On a CPU XLA drops the barriers of jax.checkpoint and then merges what they parted.
+# On CPUs, XLA removes the barriers of jax.checkpoint and merges the recomputation.
 KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 
 
@@ -42,7 +42,9 @@ def gradient_of(module, x, **options):
     ("name", "choices"),
     [("convnet", ("none", "blocks")), ("resnet18", tuple(nn.REMAT))],
 )
-def test_it_changes_no_number_and_no_path(rng, monkeypatch, name, choices):
+def test_rematerialization_does_not_affect_results_or_paths(
+    rng, monkeypatch, name, choices
+):
     monkeypatch.setitem(resnet.BLOCKS_PER_GROUP, 18, (1, 1))
     x = jnp.asarray(rng.random((4, 8, 8, 3), dtype=np.float32))
     results = []
@@ -59,15 +61,15 @@ def test_it_changes_no_number_and_no_path(rng, monkeypatch, name, choices):
             np.testing.assert_allclose(got, expected, **TOLERANCE["loss_gradient"])
 
 
-@pytest.mark.parametrize("remat", THRIFTY)
-def test_a_frozen_encoder_writes_nothing(remat):
+@pytest.mark.parametrize("remat", SAVING)
+def test_a_frozen_encoder_writes_no_variables(remat):
     module = build("convnet", remat)
     frozen = nnx.view(module, use_running_average=True)
     # Writing into variables of an outer trace would raise.
     jax.eval_shape(lambda x: frozen(x), jax.ShapeDtypeStruct((4, 8, 8, 3), jnp.float32))
 
 
-def test_an_unknown_choice_lists_the_others():
+def test_unknown_choices_list_the_known_ones():
     for name in ("convnet", "resnet18"):
         with pytest.raises(
             errors.UserError,
@@ -77,7 +79,7 @@ def test_an_unknown_choice_lists_the_others():
 
 
 class Own(nnx.Module):
-    """An encoder from outside, which knows nothing of rematerialization."""
+    """A user-defined encoder without blocks."""
 
     def __init__(self, *, rngs):
         self.linear = nnx.Linear(3, 2, rngs=rngs)
@@ -87,7 +89,7 @@ class Own(nnx.Module):
         return self.linear(images.mean((1, 2)))
 
 
-def test_an_encoder_without_blocks_is_left_as_it_is(caplog):
+def test_an_encoder_without_blocks_is_unchanged_with_a_warning(caplog):
     encoder = Own(rngs=nnx.Rngs(0))
     assert nn.set_remat(encoder, "none") == 0
     assert not caplog.records
@@ -98,7 +100,7 @@ def test_an_encoder_without_blocks_is_left_as_it_is(caplog):
     )
 
 
-def test_blocks_of_an_encoder_from_outside_are_found(rng):
+def test_finds_the_blocks_of_a_user_defined_encoder(rng):
     class Part(nn.Block):
         def __init__(self, *, rngs):
             self.linear = nnx.Linear(2, 2, rngs=rngs)
@@ -129,7 +131,7 @@ def test_blocks_of_an_encoder_from_outside_are_found(rng):
 
 
 @pytest.mark.slow
-def test_thrift_saves_memory():
+def test_rematerialization_saves_memory():
     """Measured, 32 images of 64 pixels: 714 MB, 493 MB, 362 MB."""
     x = jax.ShapeDtypeStruct((32, 64, 64, 3), jnp.float32)
     megabytes = {}
