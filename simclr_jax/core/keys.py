@@ -57,7 +57,7 @@ def stream(seed: int, name: str) -> types.PRNGKey:
       Array(False, dtype=bool)
     """
     number = registry.lookup("stream of random numbers", name, STREAMS)
-    # As an array: a Python number above 2^31 - 1 would be cut to 32 signed bits.
+    # As an array: a Python number above 2^31 - 1 would be truncated to int32.
     root = jax.random.key(jnp.uint32(check_seed(seed)))
     return jax.random.fold_in(root, number)
 

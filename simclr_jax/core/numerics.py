@@ -37,7 +37,7 @@ def l2_normalize(x: Float[Array, "*rows d"]) -> Float[Array, "*rows d"]:
     largest = jnp.max(jnp.abs(jax.lax.stop_gradient(x)), axis=-1, keepdims=True)
     x = x * _inverse_power_of_two(largest)
     squared_norm = jnp.sum(x * x, axis=-1, keepdims=True)
-    # At least 1 but for rows of zeros, which the factor of 0 leaves without gradient.
+    # The sum is at least 1, except for rows of zeros, which have no gradient.
     return x * jax.lax.rsqrt(jnp.maximum(squared_norm, 0.5))
 
 

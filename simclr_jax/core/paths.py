@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 from simclr_jax.core import errors
 
-# One slash is enough: ``pathlib`` makes ``gs:/bucket`` of ``gs://bucket``. A scheme has
-# two letters at least, or ``C:/`` would be one.
+# One slash suffices: ``pathlib`` turns ``gs://bucket`` into ``gs:/bucket``. A scheme
+# has at least two letters, so that ``C:/`` is a path.
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
 
 _MOUNT = "Mount the bucket with {} and give the mounted folder, or use a local disk."

@@ -47,11 +47,11 @@ def make_mesh(*, num_devices: int | None = None) -> Mesh:
     """Returns a mesh over the first ``num_devices`` devices.
 
     Args:
-      num_devices: how many; None: all of them.
+      num_devices: number of devices; None: all.
 
     Returns:
-      A mesh with the axis ``data``, of type Auto: XLA decides what is split where the
-      program does not say.
+      A mesh with the axis ``data``, of type Auto: XLA chooses the shardings that the
+      program does not specify.
 
     Raises:
       UserError: if there are fewer devices, or other processes would be left out.
@@ -72,8 +72,8 @@ def make_mesh(*, num_devices: int | None = None) -> Mesh:
         )
     if num_devices < len(devices) and jax.process_count() > 1:
         raise errors.UserError(
-            f"num_devices must be all {len(devices)} devices, or not set, where there "
-            f"are several processes; got {num_devices}. Start fewer processes."
+            f"num_devices must be all {len(devices)} devices, or not set, with several "
+            f"processes; got {num_devices}. Start fewer processes."
         )
     return mesh_of(devices[:num_devices])
 
@@ -109,7 +109,7 @@ def place(arrays: T, mesh: Mesh) -> T:
       mesh: the devices.
 
     Returns:
-      The tree, placed as ``replicated`` says.
+      The tree, with the sharding ``replicated``.
 
     Example:
       >>> import numpy as np

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from simclr_jax.core import errors
 
 NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
-"""The signals that ask to leave, and what a person calls them."""
+"""Signals that stop the process, with the names used in messages."""
 
 _FLUSH_SECONDS = 0.5
 
@@ -26,17 +26,17 @@ class _Watch:
     """State of the signal watcher of this process.
 
     Attributes:
-      note: called in the watching thread at the first signal; None: leave at once.
-      waiting_for: what has to end before the process can leave.
-      is_noted: whether a first signal has come and was noted.
-      may_raise: whether ``leave_if_asked`` may end the work of this process.
-      previous: the handlers that were there before, by signal.
-      sockets: the two ends that the numbers travel through, and the descriptor that
-        was set before.
+      note: called in the watching thread at the first signal; None: exit immediately.
+      waiting_for: operation that must end before the process can exit.
+      is_noted: whether a first signal was received and recorded.
+      may_raise: whether ``raise_if_stopped`` may raise in this process.
+      previous: the handlers before ``install``, by signal.
+      sockets: reading and writing end for the signal numbers, and the wake-up
+        descriptor before ``install``.
     """
 
     note: Callable[[signal.Signals], None] | None = None
-    waiting_for = "the step under way"
+    waiting_for = "the current step"
     is_noted = False
     may_raise = True
     previous: dict[signal.Signals, Any]
@@ -50,13 +50,13 @@ def install(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> bool:
     """Starts to watch for signals; by default each ends the process at once.
 
     The exit code is 128 plus the number of the signal, 130 for Ctrl-C and 143 for
-    SIGTERM. Inside of ``noted`` the first signal is noted instead.
+    SIGTERM. Inside ``noted`` the first signal is recorded instead.
 
     Args:
       numbers: the signals.
 
     Returns:
-      Whether they are watched: Python allows it in the main thread alone.
+      Whether they are watched: Python allows this only in the main thread.
 
     Example:
       >>> import signal
@@ -92,12 +92,12 @@ def uninstall() -> None:
     if _watch.sockets is None:
         return
     for number, handler in _watch.previous.items():
-        if handler is not None:  # one that Python did not install
+        if handler is not None:  # None: not installed by Python
             signal.signal(number, handler)
     _, writer, before = _watch.sockets
     signal.set_wakeup_fd(before)
     _watch.sockets, _watch.is_noted = None, False
-    writer.close()  # which ends the thread; it closes the other end
+    writer.close()  # ends the thread, which closes the other end
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def watched(*, numbers: Sequence[signal.Signals] = tuple(NAMES)) -> Iterator[boo
     """Watches for signals as ``install`` does while the ``with`` block lasts.
 
     Args:
-      numbers: the signals, where none are watched yet.
+      numbers: the signals, unless some are watched already.
 
     Yields:
       Whether signals are watched; see ``install``.
@@ -137,9 +137,9 @@ def noted(
 
     Args:
       note: called with the signal, in another thread.
-      numbers: the signals, where none are watched yet.
-      may_raise: whether ``leave_if_asked`` raises then; not where other processes
-        would wait for this one.
+      numbers: the signals, unless some are watched already.
+      may_raise: whether ``raise_if_stopped`` raises after the signal; False if other
+        processes would wait for this one.
 
     Yields:
       Whether signals are watched; see ``install``.
@@ -148,7 +148,7 @@ def noted(
       >>> import signal
       >>> from simclr_jax.core import signals
       >>> with signals.noted(print, numbers=(signal.SIGTERM,), may_raise=True):
-      ...     signals.leave_if_asked()
+      ...     signals.raise_if_stopped()
     """
     with watched(numbers=numbers) as is_watched:
         before, _watch.note = _watch.note, note if is_watched else None
@@ -178,20 +178,20 @@ def waiting_for(what: str) -> Iterator[None]:
         _watch.waiting_for = before
 
 
-def leave_if_asked() -> None:
+def raise_if_stopped() -> None:
     """Raises if a signal was recorded; called where there is nothing to save.
 
     Raises:
-      StoppedError: after a first signal inside of ``noted``.
+      StoppedError: after a first signal inside ``noted``.
 
     Example:
       >>> from simclr_jax.core import signals
-      >>> signals.leave_if_asked()
+      >>> signals.raise_if_stopped()
     """
     if _watch.is_noted and _watch.may_raise:
         raise errors.StoppedError(
-            "Stopped before a step was made; nothing had to be saved. The same command "
-            "starts or continues the run."
+            "Stopped before the first step; there was nothing to save. The same "
+            "command starts or continues the run."
         )
 
 
@@ -206,12 +206,12 @@ def _handle(number: signal.Signals) -> None:
     """Records a first signal if possible; otherwise ends the process."""
     name, note = NAMES[number], _watch.note
     if note is None or _watch.is_noted:
-        _tell(f"{name}: left at once.")
+        _tell(f"{name}: exited immediately.")
         _leave(128 + number)
     _watch.is_noted = True
     _tell(
-        f"{name}: waiting for {_watch.waiting_for}; then what was trained is saved and "
-        "the process leaves. A second signal ends the process at once."
+        f"{name}: waiting for {_watch.waiting_for}; then the state is saved and the "
+        "process exits. A second signal ends the process at once."
     )
     note(number)
 

@@ -142,7 +142,7 @@ def _decode_all(images: dataset.Dataset, num_threads: int) -> Iterator[np.ndarra
         concurrent.futures.ThreadPoolExecutor(num_threads) as pool,
     ):
         while True:
-            signals.leave_if_asked()
+            signals.raise_if_stopped()
             for start in starts:  # only a few chunks ahead, to bound memory
                 pending.append(pool.submit(read, start))
                 if len(pending) > 2 * num_threads:
@@ -208,7 +208,7 @@ def _alone_with(path: pathlib.Path) -> Iterator[None]:
     except filelock.Timeout:
         _log.info("Another run is decoding the same images; waiting for it.")
         while not lock.is_locked:
-            signals.leave_if_asked()
+            signals.raise_if_stopped()
             with contextlib.suppress(filelock.Timeout):
                 lock.acquire(timeout=0.5)
     try:
@@ -300,7 +300,7 @@ def _content_digest(images: dataset.DecodedImages) -> str:
     if extra:
         digest.update(repr(sorted(extra.items())).encode())
     for start in range(0, len(images), _CHUNK):
-        signals.leave_if_asked()
+        signals.raise_if_stopped()
         stop = min(start + _CHUNK, len(images))
         for record in images.source.__getitems__(range(start, stop)):
             image = record["image"]

@@ -67,7 +67,7 @@ class ResNet(nnx.Module):
         Args:
           depth: 18, 34, 50, 101, 152 or 200.
           image_shape: (h, w, c) of the views that it will be trained on: the channels,
-            and the size that ``stem="auto"`` goes by. It takes images of any size.
+            and the size that determines ``stem="auto"``. Accepts images of any size.
           num_channels: c alone, instead of ``image_shape``; needs a ``stem`` by name.
           width: multiplies the channels of every stage, the stem's too.
           stem: ``"imagenet"`` (7x7 convolution of stride 2, then 3x3 max-pooling of
@@ -156,7 +156,7 @@ def choose_stem(stem: str, image_shape: tuple[int, int, int] | None) -> str:
         choices = {name: name for name in ("imagenet", "small_image")}
         if stem == "auto":
             raise errors.UserError(
-                "stem='auto' goes by the size of the views, so it needs image_shape "
+                "stem='auto' depends on the size of the views and needs image_shape "
                 "(h, w, c); got None. Set it, or a stem: imagenet or small_image."
             )
         return registry.lookup("stem", stem, choices)

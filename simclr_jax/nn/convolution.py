@@ -10,9 +10,9 @@ a small network on one core. There it is computed
 * or, for the first layer and 1 x 1 kernels, as one matrix product of the patches with
   the gradient: about 5 times faster.
 
-The numbers are the same to float32 rounding. The platform is chosen when the program is
+All forms agree up to float32 rounding. The platform is selected when the program is
 lowered (``jax.lax.platform_dependent``), so a program compiled for TPU on a CPU host
-has the native operations in it.
+uses the native operations.
 """
 
 import functools
@@ -30,10 +30,10 @@ Padding = str | Sequence[Sequence[int]]
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 _PIECE_PIXELS = 2304
-"""Output pixels in one piece of the weight gradient; 1,000 to 5,000 do as well."""
+"""Output pixels in one piece of the weight gradient; 1,000 to 5,000 are as fast."""
 
 _MAX_PIECES = 32
-"""Bounds the size of the program: every piece is an operation of its own."""
+"""Limits the size of the program, to which every piece adds one operation."""
 
 _MAX_PATCH_SIZE = 64
 """Largest kh * kw * c for which patches are written out; 1 x 1 kernels need none."""
@@ -175,7 +175,7 @@ def _patch_gradient(x, g, kernel_shape, strides, pads):
     rows = [slice(i, i + strides[0] * (h2 - 1) + 1, strides[0]) for i in range(kh)]
     columns = [slice(j, j + strides[1] * (w2 - 1) + 1, strides[1]) for j in range(kw)]
     patches = jnp.concatenate([x[:, i, j] for i in rows for j in columns], axis=-1)
-    # Flat, since XLA transposes all of g where the sum goes over three axes.
+    # Flattened, since XLA on a CPU transposes g to sum over three axes.
     product = patches.reshape(-1, kh * kw * c).T @ g.reshape(-1, d)
     return product.reshape(kernel_shape)
 
@@ -187,7 +187,7 @@ def _piecewise_gradient(gradient, x, g):
     count = next((n for n in range(wanted, 0, -1) if b % n == 0), 1)
     if count == 1:
         return gradient(x, g)
-    # Piece i is every count-th image, so a batch that is sharded stays where it is.
+    # Piece i is every count-th image, so that a sharded batch is not moved.
     x, g = (a.reshape(b // count, count, *a.shape[1:]) for a in (x, g))
     pieces = [gradient(x[:, i], g[:, i]) for i in range(count)]
     return functools.reduce(jnp.add, pieces)

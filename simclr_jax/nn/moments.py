@@ -16,11 +16,11 @@ from jaxtyping import Array, Float
 MAX_DISTANCE = 1.0
 """Standard deviations between pivot and mean up to which one pass is enough.
 
-The variance is then off by two or three roundings of itself.
+The relative error of the variance is then two or three float32 roundings.
 """
 
 SECOND_PASS = "second_pass"
-"""The name scope of operations that run in steps whose pivots are too far away only."""
+"""Name scope of operations that run only if a pivot is too far from the mean."""
 
 
 class Moments(NamedTuple):

@@ -25,7 +25,7 @@ from simclr_jax.nn import moments, normalization
 _PIXELS = (0, 1, 2)
 
 _MAX_DISTANCE = 3.0
-"""As in ``moments``, but from 0, where the means of pixels after a ReLU are not."""
+"""Like ``moments.MAX_DISTANCE``, but larger: after a ReLU the means are not near 0."""
 
 
 def pointwise_batch_norm(
@@ -97,7 +97,7 @@ def _backward(epsilon, residuals, cotangents):
     d_bias = g.astype(jnp.float32).sum(_PIXELS)
     product = _sum_of_outer(x, g) - jnp.outer(x_mean, d_bias)
     d_scale = (kernel * product).sum(0) * inverse
-    # The gradient of the array that is not stored, c, is slope * g + a * c + b.
+    # The gradient of c, which is not stored, is slope * g + a * c + b.
     slope, a, b = normalization.input_gradient(
         scale, mean, inverse, d_scale=d_scale, d_bias=d_bias, count=count
     )
@@ -163,8 +163,8 @@ def _convolve(x, kernel):
             preferred_element_type=jnp.float32,
         )
 
-    # Of a product XLA keeps less on a TPU's chip: 162 MB of a view go through HBM with
-    # it at 32 views a chip, 150 with the convolution.
+    # On TPUs a convolution needs less HBM traffic than a matrix product: 150 MB instead
+    # of 162 MB per view, at 32 views per chip.
     kernel = kernel.astype(x.dtype)
     return jax.lax.platform_dependent(x, kernel, cpu=product, default=native)
 
@@ -173,7 +173,7 @@ def _sum_of_outer(x, g):
     """Returns the sum over all pixels of ``x^T g``, float32 [c d]."""
 
     def flat(x, g):
-        # XLA transposes all of g on a CPU where the sum goes over three axes.
+        # Flattened, since XLA on a CPU transposes g to sum over three axes.
         x, g = (array.astype(jnp.float32) for array in (x, g))
         return x.reshape(-1, x.shape[-1]).T @ g.reshape(-1, g.shape[-1])
 

@@ -78,7 +78,7 @@ def _backward(epsilon, residuals, cotangents):
     x, highest, scale, found, inverse = residuals
     g = cotangents[0].astype(jnp.float32)
     d_bias = g.sum((0, 1, 2))
-    # Not highest - pivot as in the forward pass, see ``normalization.batch_norm``.
+    # Not written as highest - pivot, for the reason given in ``normalization``.
     minus_pivot = moments.like(-found.pivot, x)
     total = (g * (highest.astype(jnp.float32) + minus_pivot)).sum((0, 1, 2))
     d_scale = (total - found.offset * d_bias) * inverse

@@ -73,8 +73,8 @@ class Block(nnx.Module, abc.ABC):
         forward, policy = type(self).forward, REMAT[self.remat]
         if policy is None:
             return forward(self, x)
-        # Tree mode hands back just the variables that were written, in any mode of
-        # flax.
+        # Tree mode returns only the variables that were written, whatever the default
+        # mode of flax.
         repeat = nnx.remat(forward, policy=policy, graph=False, graph_updates=False)
         return repeat(self, x)
 

@@ -1,9 +1,9 @@
 """Keyed shuffle of the rows of the global batch, and its inverse.
 
-MoCo's key encoder normalizes groups of rows by themselves; rows are shuffled before it
-and restored after it, so that no query shares its statistics with its own key (He et
-al. 2020, https://arxiv.org/abs/1911.05722, section 3.3). The order depends on the key
-and the number of rows alone, so that it is the same on any number of devices.
+MoCo's key encoder normalizes groups of rows separately; rows are shuffled before it and
+restored to their order after it, so that no query shares its statistics with its own
+key (He et al. 2020, https://arxiv.org/abs/1911.05722, section 3.3). The order depends
+only on the key and the number of rows, so it is the same on any number of devices.
 """
 
 from typing import TypeVar
@@ -23,7 +23,7 @@ def permutation(key: types.PRNGKey, num_rows: int) -> Int[Array, " b"]:
 
     Args:
       key: PRNG key; the same key gives the same order.
-      num_rows: how many rows there are.
+      num_rows: number of rows.
 
     Returns:
       The index of the row at each position of the shuffled batch.

@@ -201,7 +201,7 @@ def _rate(
 def _hold(
     transformation: optax.GradientTransformation, num_steps: int
 ) -> optax.GradientTransformation:
-    """Returns the transformation, without effect in the first steps."""
+    """Returns the transformation, disabled for the first ``num_steps`` updates."""
     if not num_steps:
         return transformation
     is_due: Any = lambda step: step >= num_steps

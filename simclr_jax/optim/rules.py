@@ -1,10 +1,10 @@
 """Optimizer rules by parameter path: decay, trust ratio, learning rate and freezing.
 
-Every parameter belongs to a ``Group``, which says how the optimizer treats it. By
-default kernels are decayed and, by LARS, adapted; parameters with one axis at most
-(biases, scales and shifts of any norm, whatever their names) are neither. Rules change
-that by path: the first that matches a path wins, and what it does not set stays at the
-default.
+Every parameter belongs to a ``Group``, the optimizer settings for it. By default
+kernels are decayed and, in LARS, scaled by the trust ratio; parameters with at most one
+axis (biases and the parameters of norms, whatever their names) are neither. Rules
+change the settings by path: the first rule that matches applies, and fields that it
+does not set keep their defaults.
 
 >>> rules = ((r"pos_embedding$", {"decay": 0}), (r"^predictor/", {"rate": 10}))
 """
@@ -33,11 +33,11 @@ class Group:
       trust: whether LARS and LAMB scale the step by the ratio of the norms of the
         parameter and its update.
       rate: factor of the learning rate.
-      frozen_steps: updates at the start of the run that leave the parameters, and what
-        the optimizer remembers of them, unchanged.
-      constant_rate: whether the peak learning rate is used from the first step to the
-        last, in place of the schedule.
-      group: a name, to keep parameters apart that are treated alike.
+      frozen_steps: number of updates at the start of the run that leave the parameters
+        and their optimizer state unchanged.
+      constant_rate: whether every step uses the peak learning rate instead of the
+        schedule.
+      group: a name that separates parameters with otherwise equal settings.
     """
 
     decay: float = 1.0
@@ -49,7 +49,7 @@ class Group:
 
     @property
     def label(self) -> str:
-        """Describes the group in one line; equal for equal groups alone."""
+        """Describes the group in one line; equal only for equal groups."""
         parts = [f"decay {self.decay:g}", "trust" if self.trust else "no trust"]
         if self.rate != 1:
             parts.append(f"rate {self.rate:g}")
@@ -71,8 +71,8 @@ def resolve(params: Any, *, rules: Rules = ()) -> Any:
       A tree of ``Group`` with the structure of ``params``.
 
     Raises:
-      UserError: if a rule is not a pair, its pattern is no regular expression, it sets
-        an unknown field, or it matches no parameter.
+      UserError: if a rule is not a pair, its pattern is not a regular expression, or
+        it sets an unknown field or matches no parameter.
 
     Example:
       >>> import numpy as np
@@ -159,12 +159,12 @@ def _parse(rule: Any) -> tuple[re.Pattern[str], dict[str, Any]]:
         return re.compile(pattern), _checked(fields)
     except (re.error, TypeError) as error:
         raise errors.UserError(
-            f"The optimizer's rule {pattern!r} is no regular expression: {error}."
+            f"The optimizer's rule {pattern!r} is not a regular expression: {error}."
         ) from error
 
 
 def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields of a rule if their values make sense; numbers as floats."""
+    """Returns the fields of a rule, numbers as floats; raises for invalid values."""
     checked = dict(fields)
     for name, value in fields.items():
         what = f"The field {name!r} of an optimizer's rule"

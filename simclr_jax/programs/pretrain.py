@@ -92,9 +92,9 @@ def pretrain(
         stop = stack.enter_context(training.distributed.StopRequest())
         with signals.waiting_for("the data and the model to be ready"):
             run = assembly.assemble(config, cache_dir=workdir.parent / "decoded")
-            signals.leave_if_asked()
+            signals.raise_if_stopped()
             initial = run.initial_state()
-            signals.leave_if_asked()
+            signals.raise_if_stopped()
         _, step = run.train(
             workdir,
             state=initial,

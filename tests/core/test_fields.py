@@ -9,7 +9,7 @@ from simclr_jax.core import fields, types
 pytestmark = pytest.mark.quick
 
 
-def test_a_type_may_be_written_in_any_way():
+def test_equivalent_dtypes_give_equal_fields():
     forms = [fields.Field((3,), kind) for kind in ("int32", np.int32, jnp.int32, "<i4")]
     assert len(set(forms)) == 1
     assert forms[0].dtype == np.dtype("int32")
@@ -17,13 +17,13 @@ def test_a_type_may_be_written_in_any_way():
     assert types.Field is fields.Field
 
 
-def test_a_field_is_a_value():
+def test_fields_are_immutable_and_compare_by_value():
     field = fields.Field((), "int32")
     assert field != fields.Field((1,), "int32")
     with pytest.raises(dataclasses.FrozenInstanceError):
         field.shape = (2,)
 
 
-def test_what_is_no_type_is_refused():
+def test_rejects_unknown_dtypes():
     with pytest.raises(TypeError):
         fields.Field((), "int33")

@@ -36,13 +36,13 @@ def here(tmp_path, monkeypatch):
         (pathlib.Path("~/run"), "run"),
     ],
 )
-def test_every_form_of_a_path_becomes_absolute(here, text, expected):
+def test_local_path_is_absolute(here, text, expected):
     path = paths.local_path(text, what="workdir")
     assert path.is_absolute()
     assert path == here / expected
 
 
-def test_the_folder_above_is_that_of_the_operating_system(here):
+def test_parent_folders_resolve_symbolic_links(here):
     (here / "far" / "away").mkdir(parents=True)
     (here / "link").symlink_to("far/away")
     assert paths.local_path("link/../run", what="workdir") == here / "far" / "run"
@@ -61,25 +61,25 @@ def test_the_folder_above_is_that_of_the_operating_system(here):
         ("dbfs:/mnt/x", "Use a local disk"),
     ],
 )
-def test_a_url_is_refused_with_what_to_do(text, remedy):
+def test_rejects_urls_and_says_what_to_do(text, remedy):
     with pytest.raises(errors.UserError, match=rf"^workdir .* is a URL.*{remedy}") as e:
         paths.local_path(text, what="workdir")
     assert "\n" not in str(e.value)
 
 
-def test_an_empty_path_and_an_unknown_home_are_refused():
+def test_rejects_empty_paths_and_unknown_users():
     with pytest.raises(errors.UserError, match="workdir is empty"):
         paths.local_path("", what="workdir")
     with pytest.raises(errors.UserError, match=r"unknown here. Write '\./~nobody-here"):
         paths.local_path("~nobody-here/run", what="workdir")
 
 
-def test_a_pattern_keeps_its_wildcards_and_its_place(here):
+def test_local_pattern_keeps_wildcards_and_relative_paths(here):
     assert paths.local_pattern("x-{0..9}/**/*.tar", what="x") == "x-{0..9}/**/*.tar"
     assert paths.local_pattern("~/*.tar", what="x") == f"{here}/*.tar"
 
 
-def test_an_output_file_gets_its_folder_before_the_work(here):
+def test_output_file_creates_its_folder(here):
     path = paths.output_file("new/folder/é.json", what="output")
     assert path == here / "new" / "folder" / "é.json"
     assert list(path.parent.iterdir()) == []
@@ -96,15 +96,13 @@ def test_an_output_file_gets_its_folder_before_the_work(here):
         ("x" * 300 + "/x", "cannot be written: File name too long"),
     ],
 )
-def test_an_output_that_cannot_be_written_is_refused_before_the_work(
-    here, text, message
-):
+def test_output_file_rejects_paths_that_cannot_be_written(here, text, message):
     (here / "taken").touch()
     with pytest.raises(errors.UserError, match=message):
         paths.output_file(text, what="output")
 
 
-def test_a_file_is_replaced_as_a_whole_or_not_at_all(here):
+def test_replacing_is_atomic(here):
     path = here / "result.json"
     path.write_text("old")
     with pytest.raises(ZeroDivisionError):
@@ -117,13 +115,13 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(here):
     assert [entry.name for entry in here.iterdir()] == ["result.json"]
 
 
-def test_a_name_of_the_greatest_length_can_be_replaced(here):
+def test_replacing_works_for_the_longest_file_name(here):
     path = here / ("x" * 255)
     paths.write_text(paths.output_file(path, what="output"), "text", what="output")
     assert path.read_text() == "text"
 
 
-def test_a_link_stays_a_link(here):
+def test_replacing_keeps_a_symbolic_link(here):
     (here / "far").mkdir()
     (here / "link.json").symlink_to("far/real.json")
     path = paths.output_file("link.json", what="output")
@@ -132,7 +130,7 @@ def test_a_link_stays_a_link(here):
     assert (here / "far" / "real.json").read_text() == "text"
 
 
-def test_a_pipe_is_written_to_and_not_replaced(here):
+def test_replacing_writes_directly_to_a_pipe(here):
     os.mkfifo(here / "pipe")
     read = []
     reader = threading.Thread(target=lambda: read.append((here / "pipe").read_text()))
@@ -144,6 +142,6 @@ def test_a_pipe_is_written_to_and_not_replaced(here):
     assert path.is_fifo()
 
 
-def test_a_failure_to_write_is_one_line(here):
+def test_write_text_reports_a_missing_folder(here):
     with pytest.raises(errors.UserError, match=r"output .* cannot be written: No such"):
         paths.write_text(here / "none" / "x.json", "text", what="output")

@@ -16,7 +16,7 @@ def test_unknown_name_lists_choices_and_nearest_match():
     assert "Choices: convnet, resnet50." in str(caught.value)
 
 
-def test_no_hint_where_nothing_is_near():
+def test_no_suggestion_without_a_similar_name():
     assert "Did you mean" not in registry.unknown_name("encoder", "zzz", ["convnet"])
 
 
@@ -37,7 +37,7 @@ def shapes():
     return known
 
 
-def test_a_builder_gets_its_options_and_what_it_names_of_the_supplied(shapes):
+def test_builders_get_options_and_the_supplied_values_they_declare(shapes):
     assert shapes.build("square", {"side": 2}, color="red") == (
         "square",
         2,
@@ -48,7 +48,7 @@ def test_a_builder_gets_its_options_and_what_it_names_of_the_supplied(shapes):
     assert shapes.build("big_dot", None, 7, color="red").size == 9
 
 
-def test_it_is_a_mapping_of_names(shapes):
+def test_iterates_over_names_and_lists_options(shapes):
     assert sorted(shapes) == ["big_dot", "dot", "square"]
     assert set(shapes.options("square")) == {"side", "filled"}
     assert not shapes.options("big_dot")
@@ -64,11 +64,11 @@ def test_it_is_a_mapping_of_names(shapes):
         ("big_dot", {"size": 1}, r"Unknown option of shape 'big_dot'.*Choices: none"),
     ],
 )
-def test_wrong_names_and_options(shapes, name, options, message):
+def test_rejects_unknown_names_and_options(shapes, name, options, message):
     with pytest.raises(errors.UserError, match=message):
         shapes.build(name, options, color="red")
 
 
-def test_a_name_belongs_to_one_builder(shapes):
+def test_rejects_a_second_builder_of_a_name(shapes):
     with pytest.raises(errors.UserError, match=r"'dot' is registered already, by"):
         shapes.register("dot")(lambda: None)

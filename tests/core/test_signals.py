@@ -11,7 +11,7 @@ from simclr_jax.core import errors, signals
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_installed():
+def _handlers_are_restored():
     before = [signal.getsignal(number) for number in signals.NAMES]
     yield
     assert [signal.getsignal(number) for number in signals.NAMES] == before
@@ -26,26 +26,26 @@ def wait_until(condition):
 
 
 @pytest.mark.parametrize("number", list(signals.NAMES))
-def test_the_first_signal_is_noted_and_answered(number, capfd):
+def test_the_first_signal_is_recorded_and_acknowledged(number, capfd):
     seen = []
     with (
         signals.noted(seen.append) as is_watched,
-        signals.waiting_for("the paint to dry"),
+        signals.waiting_for("the upload"),
     ):
         assert is_watched
-        signals.leave_if_asked()
+        signals.raise_if_stopped()
         os.kill(os.getpid(), number)
         wait_until(lambda: seen)
         assert seen == [number]
-        with pytest.raises(errors.StoppedError, match=r"before a step was made"):
-            signals.leave_if_asked()
-    signals.leave_if_asked()
+        with pytest.raises(errors.StoppedError, match=r"before the first step"):
+            signals.raise_if_stopped()
+    signals.raise_if_stopped()
     text = capfd.readouterr().err
-    assert f"{signals.NAMES[number]}: waiting for the paint to dry" in text
+    assert f"{signals.NAMES[number]}: waiting for the upload" in text
     assert "A second signal ends the process at once" in text
 
 
-def test_watching_ends_with_the_block():
+def test_watched_restores_the_handlers():
     before = signal.getsignal(signal.SIGINT)
     with signals.watched() as is_watched, signals.watched():
         assert is_watched
@@ -53,15 +53,15 @@ def test_watching_ends_with_the_block():
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_a_process_that_others_wait_for_goes_on():
+def test_may_raise_false_lets_the_process_continue():
     seen = []
     with signals.noted(seen.append, may_raise=False):
         os.kill(os.getpid(), signal.SIGTERM)
         wait_until(lambda: seen)
-        signals.leave_if_asked()
+        signals.raise_if_stopped()
 
 
-def test_only_the_main_thread_can_watch():
+def test_other_threads_cannot_watch():
     answers = []
 
     def try_to():
@@ -97,22 +97,22 @@ def start(*arguments):
 
 
 @pytest.mark.parametrize("number", list(signals.NAMES))
-def test_a_process_with_nothing_to_save_leaves_at_once(number):
+def test_a_signal_ends_a_process_with_nothing_to_save(number):
     process = start()
     process.send_signal(number)
     _, text = process.communicate(timeout=10)
     assert process.returncode == 128 + number
-    assert text == f"\n{signals.NAMES[number]}: left at once.\n"
+    assert text == f"\n{signals.NAMES[number]}: exited immediately.\n"
 
 
 @pytest.mark.parametrize("number", list(signals.NAMES))
-def test_the_second_signal_ends_a_process_that_is_busy_in_c(number):
+def test_the_second_signal_ends_a_process_inside_a_c_call(number):
     process = start("noted")
     process.send_signal(number)
     process.stderr.readline()
-    assert "waiting for the step under way" in process.stderr.readline()
+    assert "waiting for the current step" in process.stderr.readline()
     process.send_signal(number)
     _, text = process.communicate(timeout=10)
     assert process.returncode == 128 + number
-    assert "left at once" in text
+    assert "exited immediately" in text
     assert "Traceback" not in text

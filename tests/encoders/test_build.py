@@ -5,7 +5,7 @@ from simclr_jax import encoders
 from simclr_jax.core import errors
 
 
-def test_build_passes_options_on():
+def test_passes_options_to_the_encoder():
     encoder = nnx.eval_shape(
         lambda: encoders.build(
             "resnet50", image_shape=(32, 32, 3), width=2, rngs=nnx.Rngs(0)
@@ -21,7 +21,7 @@ def test_unknown_names_and_options_list_the_choices():
         encoders.build("resnet50", image_shape=(32, 32, 3), rngs=nnx.Rngs(0), widht=2)
 
 
-def test_an_encoder_of_any_size_needs_the_channels_alone():
+def test_resnet_needs_only_the_number_of_channels():
     encoder = nnx.eval_shape(
         lambda: encoders.build(
             "resnet18", num_channels=1, stem="imagenet", rngs=nnx.Rngs(0)

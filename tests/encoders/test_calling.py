@@ -1,4 +1,4 @@
-"""Per-sample keys reach the encoders that ask for them, and no others."""
+"""Tests that per-sample keys are passed only to encoders that accept them."""
 
 import functools
 
@@ -37,7 +37,7 @@ def keys(key):
     return jax.random.split(key, 16)
 
 
-def test_keys_are_handed_on_to_those_that_take_them(images, keys):
+def test_passes_keys_to_encoders_that_accept_them(images, keys):
     encoder = Keyed(rngs=nnx.Rngs(0))
     with_keys = encoders.apply(encoder, images, keys=keys)
     np.testing.assert_array_equal(with_keys, encoder(images, keys=keys))
@@ -46,7 +46,7 @@ def test_keys_are_handed_on_to_those_that_take_them(images, keys):
     assert np.abs(with_keys - without).max() > 0.1
 
 
-def test_others_are_called_without(images, keys):
+def test_calls_other_encoders_without_keys(images, keys):
     plain = lambda images: images.mean((1, 2))
     np.testing.assert_array_equal(
         encoders.apply(plain, images, keys=keys), plain(images)
@@ -59,7 +59,7 @@ def test_others_are_called_without(images, keys):
     assert encoders.takes_keys(Keyed.__call__)
 
 
-def test_the_layout_of_a_batch_changes_nothing(images, keys, make_mesh):
+def test_batch_layout_does_not_affect_results(images, keys, make_mesh):
     run = functools.partial(encoders.apply, Keyed(rngs=nnx.Rngs(0)))
     expected = run(images, keys=keys)
     split = jax.NamedSharding(make_mesh(8), jax.P("data"))

@@ -33,12 +33,12 @@ def test_features_are_the_last_stage_flattened(encoder, rng):
     np.testing.assert_array_equal(stages["features"], flat)
 
 
-def test_a_size_that_does_not_fit_is_refused():
+def test_rejects_sizes_that_are_not_multiples_of_four():
     with pytest.raises(errors.UserError, match=r"multiples of 4; got 30x28.*to 28"):
         encoders.ConvNet(image_shape=(30, 28, 1), rngs=nnx.Rngs(0))
 
 
-def test_images_of_another_shape_are_refused(encoder):
+def test_rejects_images_of_another_shape(encoder):
     with pytest.raises(
         errors.UserError, match=r"built for images of shape \(24, 24, 1"
     ):

@@ -37,7 +37,7 @@ def count(module, kind):
 
 
 @pytest.mark.parametrize(("depth", "shape", "width", "params", "statistics"), COUNTS)
-def test_parameter_counts_equal_the_published_ones(
+def test_parameter_counts_equal_published_counts(
     depth, shape, width, params, statistics
 ):
     module = nnx.eval_shape(
@@ -71,7 +71,7 @@ def test_shapes_of_the_stages(depth, shape, sides, dim):
     assert [stages[name].shape[1] for name in names] == list(sides)
 
 
-def test_each_residual_block_starts_as_its_shortcut():
+def test_the_last_scale_of_each_block_starts_at_zero():
     module = encoders.ResNet(18, image_shape=(8, 8, 3), rngs=nnx.Rngs(0))
     for group in module.groups:
         for block in group:
@@ -109,13 +109,13 @@ def test_bfloat16_compute_with_float32_parameters_and_statistics():
         ("auto", 65, "imagenet"),
     ],
 )
-def test_stem_follows_the_size_of_the_views(stem, side, expected):
+def test_auto_stem_depends_on_the_image_size(stem, side, expected):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert resnet.choose_stem(stem, (side, side, 3)) == expected
 
 
-def test_a_stem_that_looks_wrong_is_warned_about():
+def test_warns_if_the_stem_does_not_suit_the_image_size():
     with pytest.warns(UserWarning, match=r"shrinks 32-pixel views to 1x1"):
         resnet.choose_stem("imagenet", SMALL)
     with pytest.warns(UserWarning, match=r"16 times"):
@@ -132,7 +132,7 @@ def test_errors():
         encoders.ResNet(18, image_shape=SMALL, stem="cifar", rngs=rngs)
     with pytest.raises(errors.UserError, match=r"image_shape .* or num_channels; got"):
         encoders.ResNet(18, rngs=rngs)
-    with pytest.raises(errors.UserError, match=r"stem='auto' goes by the size of the"):
+    with pytest.raises(errors.UserError, match=r"stem='auto' depends on the size of"):
         encoders.ResNet(18, num_channels=3, rngs=rngs)
     with pytest.raises(errors.UserError, match=r"has 3 channels and num_channels is 1"):
         encoders.ResNet(18, image_shape=SMALL, num_channels=1, rngs=rngs)
@@ -146,12 +146,12 @@ def features_of(images, **options):
 
 
 @pytest.mark.parametrize("size", [(96, 96), (1, 1), (33, 57), (320, 224)])
-def test_images_of_any_size_are_taken(size):
+def test_accepts_images_of_any_size(size):
     assert features_of((2, *size, 3), image_shape=LARGE).shape == (2, 512)
     options = {"num_channels": 3, "stem": "small_image"}
     assert features_of((2, *size, 3), **options).shape == (2, 512)
 
 
-def test_images_of_other_channels_are_refused():
+def test_rejects_images_with_other_channels():
     with pytest.raises(errors.UserError, match=r"of 3 channels; got .* for 1 channels"):
         features_of((2, 32, 32, 1), image_shape=SMALL)

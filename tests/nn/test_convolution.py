@@ -55,7 +55,7 @@ def value_and_gradients(function, x, kernel, g, options):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_value_and_gradients_are_those_of_the_native_operation(rng, case):
+def test_value_and_gradients_equal_the_native_operation(rng, case):
     arguments = example(rng, case)
     ours = value_and_gradients(convolution.conv2d, *arguments)
     native = value_and_gradients(reference, *arguments)
@@ -73,7 +73,7 @@ def test_value_is_the_sum_over_the_window(rng):
 
 
 @pytest.mark.parametrize("case", ["first layer", "in pieces"])
-def test_bfloat16_in_bfloat16_out(rng, case):
+def test_bfloat16_gradients_accumulate_in_float32(rng, case):
     x, kernel, g, options = example(rng, case, jnp.bfloat16)
     narrow = value_and_gradients(convolution.conv2d, x, kernel, g, options)
     assert [a.dtype for a in narrow] == [jnp.bfloat16] * 3
@@ -112,7 +112,7 @@ def test_vmap_over_kernels_and_images(rng, case):
 
 
 @pytest.mark.parametrize("case", ["first layer", "in pieces"])
-def test_one_device_equals_eight(rng, make_mesh, case):
+def test_eight_devices_equal_one(rng, make_mesh, case):
     x, kernel, g, options = example(rng, case)
     run = jax.jit(lambda *a: value_and_gradients(convolution.conv2d, *a, options))
     spec = jax.sharding.PartitionSpec
@@ -127,7 +127,7 @@ def test_one_device_equals_eight(rng, make_mesh, case):
         np.testing.assert_allclose(got, expected, **TOL)
 
 
-def test_other_platforms_get_the_native_operation(rng):
+def test_other_platforms_use_the_native_operation(rng):
     x, kernel, g, options = example(rng, "in pieces")
     traced = jax.jit(
         lambda *a: value_and_gradients(convolution.conv2d, *a, options)
@@ -169,7 +169,7 @@ def test_max_pool_value_and_gradient(rng, shape):
     np.testing.assert_array_equal(jax.jit(convolution.max_pool_2x2)(x), y)
 
 
-def test_max_pool_shares_the_gradient_of_a_tie():
+def test_max_pool_divides_the_gradient_among_ties():
     pool = lambda block: convolution.max_pool_2x2(block.reshape(1, 2, 2, 1)).sum()
     two = jax.grad(pool)(jnp.array([1.0, 0.0, 1.0, 0.0]))
     np.testing.assert_array_equal(two, [0.5, 0.0, 0.5, 0.0])

@@ -22,13 +22,13 @@ def test_convolution_pads_symmetrically(rng, kernel_size, stride):
     np.testing.assert_allclose(conv(x)[:, 0, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_block_starts_as_its_shortcut(rng):
+def test_a_new_block_equals_its_shortcut(rng):
     block = layers.ResidualBlock(4, 4, rngs=nnx.Rngs(0))
     x = jnp.asarray(rng.normal(size=(2, 6, 6, 4)).astype(np.float32))
     np.testing.assert_allclose(block(x), np.maximum(x, 0), atol=1e-6)
 
 
-def test_bottleneck_with_projection_changes_shape():
+def test_shape_of_a_bottleneck_with_projection():
     block = layers.ResidualBlock(
         4, 16, bottleneck_channels=4, stride=2, use_projection=True, rngs=nnx.Rngs(0)
     )
@@ -38,7 +38,7 @@ def test_bottleneck_with_projection_changes_shape():
     assert jax.eval_shape(run, shape).shape == (2, 3, 3, 16)
 
 
-def test_a_bottleneck_equals_its_operations_one_by_one(rng):
+def test_a_bottleneck_equals_its_separate_operations(rng):
     block = layers.ResidualBlock(
         4,
         8,
@@ -71,7 +71,7 @@ def test_a_bottleneck_equals_its_operations_one_by_one(rng):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_a_bottleneck_with_groups_takes_each_group_as_a_batch(rng):
+def test_a_bottleneck_normalizes_each_group_separately(rng):
     options = {"bottleneck_channels": 2, "use_projection": True, "last_scale": 0.5}
     block = layers.ResidualBlock(4, 8, **options, rngs=nnx.Rngs(0))
     x = jnp.asarray(rng.normal(size=(4, 6, 6, 4)).astype(np.float32))

@@ -1,4 +1,4 @@
-"""The moments against float64, at means far away from zero."""
+"""Tests of the moments against float64, including means far from zero."""
 
 import functools
 
@@ -24,29 +24,29 @@ def run(x, pivot, epsilon=EPSILON):
 
 @pytest.mark.parametrize("pivot", ["zero", "near", "exact"])
 @pytest.mark.parametrize("ratio", [0.0, 1.0, 10.0, 1e3, 1e5])
-def test_moments_are_those_of_float64(rng, ratio, pivot):
+def test_moments_equal_float64(rng, ratio, pivot):
     x = sample(rng, ratio)
     wide = np.asarray(x, np.float64)
     start = {"zero": 0.0, "near": ratio + 0.5, "exact": ratio}[pivot]
     found = run(x, jnp.full(8, start, jnp.float32))
     np.testing.assert_allclose(found.variance, wide.var((0, 1, 2)), rtol=3e-6)
-    # In two parts, since one float32 may not hold it to that accuracy.
+    # Summed in float64: one float32 cannot represent the mean to this accuracy.
     mean = np.asarray(found.pivot, np.float64) + np.asarray(found.offset, np.float64)
     bound = 1e-6 + 3e-7 * ratio
     np.testing.assert_allclose(mean, wide.mean((0, 1, 2)), rtol=0, atol=bound)
 
 
-def test_the_second_pass_is_for_pivots_that_are_far():
+def test_only_distant_pivots_need_a_second_pass():
     far = functools.partial(moments.is_far, epsilon=EPSILON)
     one = jnp.ones(2)
     assert not far(jnp.asarray([0.9, -0.9]), one)
     assert far(jnp.asarray([0.0, -1.1]), one)
     assert not far(jnp.asarray([0.0, 2.9]), one) or moments.MAX_DISTANCE < 2.9
-    # A constant channel near its pivot needs none, though its variance is zero.
+    # A constant channel near its pivot needs no second pass despite zero variance.
     assert not far(jnp.asarray([1e-3, 0.0]), 0 * one)
 
 
-def test_groups_have_their_own_moments(rng):
+def test_moments_of_each_group(rng):
     x = jnp.stack([sample(rng, 0.0), sample(rng, 100.0)])
     found = run(x, jnp.zeros((2, 8)))
     wide = np.asarray(x, np.float64)
@@ -55,7 +55,7 @@ def test_groups_have_their_own_moments(rng):
 
 
 @pytest.mark.parametrize("ratio", [0.0, 100.0])
-def test_one_device_equals_eight(rng, make_mesh, ratio):
+def test_eight_devices_equal_one(rng, make_mesh, ratio):
     x, pivot = sample(rng, ratio), jnp.zeros(8)
     split = jax.device_put(x, jax.NamedSharding(make_mesh(8), jax.P("data")))
     got, expected = run(split, pivot), run(x, pivot)
@@ -73,7 +73,7 @@ def test_normalize_centers_before_it_scales(rng):
     np.testing.assert_allclose(y, expected, rtol=0, atol=3e-3)
 
 
-def test_shapes_of_vectors():
+def test_like_and_row_axes():
     x = jnp.zeros((2, 4, 3, 3, 5))
     assert moments.like(jnp.zeros((2, 5)), x).shape == (2, 1, 1, 1, 5)
     assert moments.row_axes(jnp.zeros((2, 5)), x) == (1, 2, 3)

@@ -19,7 +19,7 @@ def x(rng):
     return jnp.asarray(rng.normal(2.0, 3.0, size=(8, 5, 4, 3)).astype(np.float32))
 
 
-def test_values_statistics_and_gradients_are_those_of_flax(x, rng):
+def test_values_statistics_and_gradients_equal_flax(x, rng):
     weight = jnp.asarray(rng.normal(size=x.shape).astype(np.float32))
     scale, bias = jnp.asarray([0.5, 1.0, -2.0]), jnp.asarray([0.1, 0.0, 3.0])
 
@@ -42,7 +42,7 @@ def test_values_statistics_and_gradients_are_those_of_flax(x, rng):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-4)
 
 
-def test_frozen_it_uses_the_running_statistics_and_keeps_them(x):
+def test_frozen_batch_norm_uses_and_keeps_the_running_statistics(x):
     norm, other = normalization.BatchNorm(3), reference(3)
     norm(x), other(x)
     before = np.array(norm.mean[...])
@@ -69,7 +69,7 @@ def test_bfloat16_output_with_float32_statistics(x):
     np.testing.assert_allclose(norm.var[...], exact.var[...], rtol=1e-6)
 
 
-def test_a_constant_channel_is_finite():
+def test_constant_channels_give_finite_results():
     norm = normalization.BatchNorm(1)
     x = jnp.full((4, 1), 1e4)
     np.testing.assert_allclose(norm(x), 0.0, atol=1e-3)
@@ -79,7 +79,7 @@ def test_a_constant_channel_is_finite():
     assert np.isfinite(gradient).all()
 
 
-def test_shift_can_be_left_out():
+def test_use_bias_false_has_no_bias():
     norm = normalization.BatchNorm(3, use_bias=False)
     assert len(nnx.to_pure_dict(nnx.state(norm, nnx.Param))) == 1
 
@@ -97,9 +97,7 @@ def exact(x, axes=(0, 1, 2)):
 
 @pytest.mark.parametrize("converged", [False, True])
 @pytest.mark.parametrize("ratio", PYTORCH)
-def test_errors_at_a_large_mean_are_no_larger_than_those_of_pytorch(
-    rng, ratio, converged
-):
+def test_errors_at_a_large_mean_do_not_exceed_pytorch(rng, ratio, converged):
     x = jnp.asarray(rng.normal(ratio, 1.0, size=(64, 12, 12, 3)).astype(np.float32))
     norm = normalization.BatchNorm(3)
     if converged:
@@ -118,7 +116,7 @@ def test_errors_at_a_large_mean_are_no_larger_than_those_of_pytorch(
 
 
 @pytest.mark.parametrize("ratio", PYTORCH)
-def test_gradients_at_a_large_mean_are_those_of_float64(rng, ratio):
+def test_gradients_at_a_large_mean_equal_float64(rng, ratio):
     x = jnp.asarray(rng.normal(ratio, 1.0, size=(16, 6, 6, 3)).astype(np.float32))
     g = rng.normal(size=x.shape)
     scale, bias = jnp.asarray([0.5, 1.0, -2.0]), jnp.zeros(3)
@@ -152,7 +150,7 @@ def grouped(x, num_groups, norm=None):
     return y, statistics, grads
 
 
-def test_groups_are_separate_batches_of_consecutive_rows(x):
+def test_groups_equal_separate_batches_of_consecutive_rows(x):
     y, statistics, (d_params, dx) = grouped(x, 4)
     parts = [grouped(part, 1) for part in jnp.split(x, 4)]
     np.testing.assert_allclose(
@@ -173,7 +171,9 @@ def test_groups_are_separate_batches_of_consecutive_rows(x):
 
 @pytest.mark.parametrize("num_groups", [1, 2, 8, 16])
 @pytest.mark.parametrize("offset", [0.0, 300.0])
-def test_groups_on_one_device_equal_those_on_eight(rng, make_mesh, num_groups, offset):
+def test_groups_do_not_depend_on_the_number_of_devices(
+    rng, make_mesh, num_groups, offset
+):
     x = jnp.asarray(rng.normal(offset, 1.0, size=(32, 3, 2, 3)).astype(np.float32))
     split = jax.device_put(x, jax.NamedSharding(make_mesh(8), jax.P("data")))
     got, expected = grouped(split, num_groups), grouped(x, num_groups)
@@ -181,7 +181,7 @@ def test_groups_on_one_device_equal_those_on_eight(rng, make_mesh, num_groups, o
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_a_view_has_groups_of_its_own(x):
+def test_a_view_sets_groups_without_changing_the_module(x):
     norm = normalization.BatchNorm(3)
     view = nnx.view(norm, num_groups=2)
     assert (norm.num_groups, view.num_groups) == (1, 2)
@@ -189,7 +189,7 @@ def test_a_view_has_groups_of_its_own(x):
     assert norm.mean is view.mean
 
 
-def test_groups_that_do_not_divide_the_rows(x):
+def test_rejects_groups_that_do_not_divide_the_rows(x):
     norm = normalization.BatchNorm(3)
     normalization.set_batch_norm_groups(norm, 3)
     with pytest.raises(

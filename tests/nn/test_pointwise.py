@@ -26,7 +26,7 @@ def arguments(rng):
     def normal(*shape):
         return jnp.asarray(rng.normal(size=shape).astype(np.float32))
 
-    # The mean of x is not zero, as after a ReLU.
+    # As after a ReLU, the mean of x is not zero.
     x = jnp.maximum(normal(8, 5, 3, 6) + 0.5, 0.0)
     return x, normal(6, 10) / 2, normal(10), normal(10)
 
@@ -49,12 +49,12 @@ def assert_all_close(actual, expected):
         np.testing.assert_allclose(a / scale, b / scale, **TOLERANCE["convolution"])
 
 
-def test_values_statistics_and_gradients_are_those_of_the_two_operations(arguments):
+def test_values_statistics_and_gradients_equal_the_separate_operations(arguments):
     actual = value_and_gradients(lean, arguments)
     assert_all_close(actual, value_and_gradients(plain, arguments))
 
 
-def test_the_native_products_are_those_of_a_cpu(arguments, monkeypatch):
+def test_native_products_equal_the_cpu_products(arguments, monkeypatch):
     expected = value_and_gradients(lean, arguments)
     monkeypatch.setattr(
         jax.lax, "platform_dependent", lambda *args, cpu, default: default(*args)
@@ -62,7 +62,7 @@ def test_the_native_products_are_those_of_a_cpu(arguments, monkeypatch):
     assert_all_close(value_and_gradients(lambda *a: lean(*a), arguments), expected)
 
 
-def test_bfloat16_is_as_near_to_float32_as_the_two_operations_are(arguments):
+def test_bfloat16_is_as_accurate_as_the_separate_operations(arguments):
     x, *rest = arguments
     x = x.astype(jnp.bfloat16)
     kernel = rest[0].astype(jnp.bfloat16).astype(jnp.float32)
@@ -77,7 +77,7 @@ def test_bfloat16_is_as_near_to_float32_as_the_two_operations_are(arguments):
         assert distance(mine) <= 1.5 * distance(other) + 1e-5 * distance(0 * wanted)
 
 
-def test_a_sharded_batch_has_the_statistics_of_the_whole(arguments):
+def test_a_sharded_batch_uses_global_statistics(arguments):
     mesh = Mesh(np.array(jax.devices()), ("data",))
     x, *rest = arguments
     split = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
@@ -85,14 +85,14 @@ def test_a_sharded_batch_has_the_statistics_of_the_whole(arguments):
     assert_all_close(actual, value_and_gradients(lean, arguments))
 
 
-def test_a_constant_input_is_finite():
+def test_constant_inputs_give_finite_results():
     x = jnp.full((2, 2, 2, 3), 1e4)
     ones = jnp.ones(4)
     results = value_and_gradients(lean, (x, jnp.ones((3, 4)), ones, ones))
     assert all(np.isfinite(result).all() for result in results)
 
 
-def test_the_result_of_the_convolution_is_not_kept(arguments):
+def test_the_convolution_output_is_not_saved(arguments):
     x, kernel, scale, bias = arguments
     _, pullback = jax.vjp(lambda *a: lean(*a)[0], x, kernel, scale, bias)
     kept = [leaf.shape for leaf in jax.tree.leaves(pullback)]
@@ -107,7 +107,7 @@ def test_errors(arguments):
 
 
 @pytest.mark.parametrize(("ratio", "bound"), [(100.0, 3e-5), (1000.0, 4e-4)])
-def test_a_large_mean_costs_no_more_digits_than_in_pytorch(rng, ratio, bound):
+def test_errors_at_a_large_mean_do_not_exceed_pytorch(rng, ratio, bound):
     x = jnp.asarray(rng.normal(ratio, 1.0, size=(16, 8, 8, 32)).astype(np.float32))
     kernel = jnp.asarray((rng.normal(size=(32, 16)) / 32**0.5).astype(np.float32))
 
@@ -118,6 +118,6 @@ def test_a_large_mean_costs_no_more_digits_than_in_pytorch(rng, ratio, bound):
     y, _, variance = lean(x, kernel, jnp.ones(16), jnp.zeros(16))
     c = np.asarray(x, np.float64) @ np.asarray(kernel, np.float64)
     np.testing.assert_allclose(variance, c.var((0, 1, 2)), rtol=1e-5)
-    # The convolution in float32 has errors of its own, which no BatchNorm takes back.
+    # The float32 convolution has rounding errors that BatchNorm cannot remove.
     narrow = np.abs(exact(convolution.conv2d(x, kernel[None, None])) - exact(c)).max()
     assert np.abs(y - exact(c)).max() < narrow + bound

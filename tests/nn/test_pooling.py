@@ -33,7 +33,7 @@ def value_and_gradients(function, arguments):
 
 
 @pytest.mark.parametrize("side", [7, 8])
-def test_values_statistics_and_gradients_are_those_of_the_two_operations(rng, side):
+def test_values_statistics_and_gradients_equal_the_separate_operations(rng, side):
     # Whole numbers, so that many pixels tie.
     x = jnp.asarray(rng.integers(-3, 4, size=(4, side, side, 5)).astype(np.float32))
     scale = jnp.asarray([0.5, 1.0, 2.0, 0.1, 1.5])
@@ -46,7 +46,7 @@ def test_values_statistics_and_gradients_are_those_of_the_two_operations(rng, si
         np.testing.assert_allclose(a / largest, b / largest, **TOLERANCE["convolution"])
 
 
-def test_a_layer_pools_as_after_its_relu_whatever_the_sign_of_the_scale(rng):
+def test_pooled_equals_pooling_after_relu_for_any_sign_of_the_scale(rng):
     x = jnp.asarray(rng.normal(size=(4, 12, 12, 3)).astype(np.float32))
     layer = layers.ConvNormReLU(3, 6, 7, stride=2, rngs=nnx.Rngs(0))
     layer.norm.scale[...] = jnp.asarray([1.0, -1.0, 0.5, -0.5, 2.0, -2.0])
@@ -71,7 +71,7 @@ def test_a_layer_pools_as_after_its_relu_whatever_the_sign_of_the_scale(rng):
         np.testing.assert_allclose(a / largest, b / largest, **TOLERANCE["convolution"])
 
 
-def test_a_frozen_layer_pools_after_its_relu(rng):
+def test_a_frozen_layer_uses_the_separate_operations(rng):
     x = jnp.asarray(rng.normal(size=(2, 8, 8, 3)).astype(np.float32))
     layer = layers.ConvNormReLU(3, 4, 7, stride=2, rngs=nnx.Rngs(0))
     frozen = nnx.view(layer, use_running_average=True)
@@ -81,7 +81,7 @@ def test_a_frozen_layer_pools_after_its_relu(rng):
 
 
 @pytest.mark.parametrize(("ratio", "bound"), [(100.0, 3e-5), (1000.0, 4e-4)])
-def test_a_large_mean_costs_no_more_digits_than_in_pytorch(rng, ratio, bound):
+def test_errors_at_a_large_mean_do_not_exceed_pytorch(rng, ratio, bound):
     x = jnp.asarray(rng.normal(ratio, 1.0, size=(16, 12, 12, 4)).astype(np.float32))
     wide = np.asarray(x, np.float64)
     hat = (wide - wide.mean((0, 1, 2))) / np.sqrt(wide.var((0, 1, 2)) + EPSILON)
@@ -89,7 +89,7 @@ def test_a_large_mean_costs_no_more_digits_than_in_pytorch(rng, ratio, bound):
     y, _, variance = lean(x, jnp.ones(4), jnp.zeros(4))
     assert np.abs(y - expected).max() < bound
     np.testing.assert_allclose(variance, wide.var((0, 1, 2)), rtol=1e-5)
-    # The gradient is that of the two operations, at a pivot near and far.
+    # Gradients equal those of the separate operations for near and distant pivots.
     arguments = (x, jnp.ones(4), jnp.zeros(4))
     near = functools.partial(
         pooling.batch_norm_max_pool, epsilon=EPSILON, pivot=jnp.full(4, ratio)
@@ -103,7 +103,7 @@ def test_a_large_mean_costs_no_more_digits_than_in_pytorch(rng, ratio, bound):
             np.testing.assert_allclose(a / largest, b / largest, rtol=0, atol=bound)
 
 
-def test_a_layer_with_groups_pools_each_group_as_a_batch(rng):
+def test_pooled_normalizes_each_group_separately(rng):
     x = jnp.asarray(rng.normal(size=(4, 8, 8, 3)).astype(np.float32))
     layer = layers.ConvNormReLU(3, 4, 7, stride=2, rngs=nnx.Rngs(0))
     parts = [layer.pooled(part) for part in jnp.split(x, 2)]

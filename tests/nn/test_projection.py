@@ -11,7 +11,7 @@ from simclr_jax.core import errors
 
 
 @pytest.mark.parametrize(("num_layers", "expected"), [(2, 4_460_672), (3, 8_659_072)])
-def test_parameter_counts_equal_the_published_ones(num_layers, expected):
+def test_parameter_counts_equal_published_counts(num_layers, expected):
     head = nnx.eval_shape(
         lambda: nn.ProjectionHead(2048, num_layers=num_layers, rngs=nnx.Rngs(0))
     )
@@ -19,7 +19,7 @@ def test_parameter_counts_equal_the_published_ones(num_layers, expected):
     assert sum(math.prod(leaf.shape) for leaf in leaves) == expected
 
 
-def test_without_batch_norm_it_is_a_plain_perceptron(rng):
+def test_without_batch_norm_equals_a_perceptron(rng):
     head = nn.ProjectionHead(
         6, hidden_dim=5, output_dim=3, batch_norm=False, rngs=nnx.Rngs(0)
     )

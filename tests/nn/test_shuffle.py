@@ -1,4 +1,4 @@
-"""The keyed shuffle: a permutation, undone, the same on any number of devices."""
+"""Tests of the keyed shuffle, its inverse, and its independence of devices."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ def rows(rng, number=16):
     }
 
 
-def test_it_is_a_permutation_by_the_key_alone(key):
+def test_order_is_a_permutation_determined_by_the_key(key):
     order = shuffle.permutation(key, 50)
     np.testing.assert_array_equal(jnp.sort(order), np.arange(50))
     np.testing.assert_array_equal(
@@ -24,7 +24,7 @@ def test_it_is_a_permutation_by_the_key_alone(key):
     assert not np.array_equal(order, other)
 
 
-def test_every_row_goes_everywhere(key):
+def test_orders_are_uniform(key):
     orders = jax.vmap(lambda k: shuffle.permutation(k, 4))(jax.random.split(key, 4000))
     for place in range(4):
         counts = np.bincount(orders[:, place], minlength=4)
@@ -40,7 +40,7 @@ def test_unshuffle_inverts_shuffle(key, rng):
     np.testing.assert_array_equal(data(back["key"]), data(batch["key"]))
 
 
-def test_one_device_equals_eight_and_stays_split(key, rng, make_mesh):
+def test_eight_devices_equal_one_and_keep_the_sharding(key, rng, make_mesh):
     batch, mesh = rows(rng), make_mesh(8)
     split = jax.NamedSharding(mesh, jax.P("data"))
     run = jax.jit(lambda key, batch: shuffle.shuffle_rows(key, batch, mesh=mesh))
@@ -50,7 +50,7 @@ def test_one_device_equals_eight_and_stays_split(key, rng, make_mesh):
     np.testing.assert_array_equal(got["image"], expected["image"])
 
 
-def test_the_shuffle_changes_who_shares_statistics_and_nothing_else(key, rng):
+def test_shuffling_changes_only_the_groups_of_batch_norm(key, rng):
     x = jnp.asarray(rng.normal(size=(16, 3)), jnp.float32)
     norm = normalization.BatchNorm(3)
 

@@ -38,7 +38,7 @@ def nested(flat):
     return tree
 
 
-def test_lars_is_the_original(problem):
+def test_lars_equals_the_original(problem):
     params, gradients = problem
     rate, decay, momentum, eeta = 0.3, 1e-2, 0.9, 0.001
     expected = {name: value.astype(np.float64) for name, value in params.items()}
@@ -60,7 +60,7 @@ def test_lars_is_the_original(problem):
             )
 
 
-def test_lars_does_not_adapt_a_kernel_of_zeros():
+def test_lars_uses_trust_ratio_one_for_zero_kernels():
     params = {"conv": {"kernel": jnp.zeros((3, 1))}}
     grads = {"conv": {"kernel": jnp.ones((3, 1))}}
     got = run(optim.build("lars", 0.5, params=params), params, [grads])
@@ -86,7 +86,7 @@ def test_sgd_with_nesterov_and_decay(problem):
             )
 
 
-def test_sgd_can_decay_everything():
+def test_sgd_decays_every_parameter_by_rule():
     params = {"norm": {"scale": jnp.ones(2)}}
     grads = {"norm": {"scale": jnp.zeros(2)}}
     rules = ((".*", {"decay": 1}),)
@@ -106,7 +106,7 @@ def test_adamw_decays_kernels_only():
     np.testing.assert_allclose(got["a"]["bias"], 1.0)
 
 
-def test_adam_is_optax_adam(problem):
+def test_adam_equals_optax(problem):
     params, gradients = problem
     gradients = [as_jax(grads) for grads in gradients]
     adam = optim.build("adam", 0.1, params=as_jax(params))
@@ -131,18 +131,18 @@ def steps_of(rules, *, learning_rate=1.0, peak=None, num_steps=3):
     return values
 
 
-def test_a_rate_scales_the_steps_of_a_group():
+def test_rate_scales_the_steps_of_a_group():
     for a, b in steps_of((("^a$", {"rate": 0.25}),)):
         assert a == pytest.approx(0.25 * b)
 
 
-def test_frozen_steps_change_neither_the_parameter_nor_its_momentum():
+def test_frozen_steps_update_neither_parameter_nor_momentum():
     free = [b for _, b in steps_of((), num_steps=2)]
     held = [a for a, _ in steps_of((("^a$", {"frozen_steps": 2}),), num_steps=4)]
     assert held == [0.0, 0.0, *free]
 
 
-def test_a_constant_rate_is_the_peak_from_the_first_step_on():
+def test_constant_rate_uses_the_peak_at_every_step():
     schedule = lambda step: 0.1 * step
     rules = (("^a$", {"constant_rate": True}),)
     (first, *_), constant = (

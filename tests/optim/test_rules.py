@@ -7,7 +7,7 @@ from simclr_jax import encoders, nn, optim
 from simclr_jax.core import errors
 
 
-def test_the_groups_of_resnet50_with_its_head_are_pinned():
+def test_groups_of_resnet50_with_projection_head():
     def build():
         rngs = nnx.Rngs(0)
         encoder = encoders.build("resnet50", image_shape=(224, 224, 3), rngs=rngs)
@@ -29,13 +29,13 @@ def test_the_groups_of_resnet50_with_its_head_are_pinned():
 
 
 @pytest.mark.parametrize("name", ["bn1", "gn", "ln1", "downsample.1", "norm"])
-def test_a_norm_of_any_name_is_neither_decayed_nor_adapted(name):
+def test_vectors_are_neither_decayed_nor_adapted(name):
     params = {name: {"scale": jnp.ones(4), "weight": jnp.ones(4)}}
     for group in jax.tree.leaves(optim.resolve(params)):
         assert (group.decay, group.trust) == (0.0, False)
 
 
-def test_the_first_match_wins_and_leaves_other_fields_at_their_defaults():
+def test_the_first_matching_rule_applies_and_keeps_other_defaults():
     params = {
         "a": {"kernel": jnp.zeros((2, 2)), "bias": jnp.zeros(2)},
         "b": jnp.zeros((2, 2)),
@@ -49,7 +49,7 @@ def test_the_first_match_wins_and_leaves_other_fields_at_their_defaults():
     assert groups["b"] == optim.Group()
 
 
-def test_the_table_names_what_is_unusual():
+def test_table_lists_non_default_settings():
     params = {"a": jnp.zeros((2, 3)), "b": jnp.zeros((4, 4))}
     rules = [("a", {"group": "prototypes", "frozen_steps": 5, "constant_rate": True})]
     assert optim.table(params, rules=rules) == [
@@ -63,7 +63,7 @@ def test_the_table_names_what_is_unusual():
     ("rules", "message"),
     [
         ([("nothing", {})], r"rule 'nothing' matches no parameter. Paths are like 'a'"),
-        ([("a(", {})], r"'a\(' is no regular expression"),
+        ([("a(", {})], r"'a\(' is not a regular expression"),
         ([("a", {"dceay": 0})], r"'dceay'. Did you mean 'decay'"),
         ([("a",)], r"must be a pair"),
         (
@@ -80,6 +80,6 @@ def test_the_table_names_what_is_unusual():
         ),
     ],
 )
-def test_wrong_rules_are_refused(rules, message):
+def test_rejects_wrong_rules(rules, message):
     with pytest.raises(errors.UserError, match=message):
         optim.resolve({"a": jnp.zeros(1)}, rules=rules)

@@ -11,7 +11,7 @@ from simclr_jax.core import errors
     ("scaling", "base", "expected"),
     [("linear", 0.3, 4.8), ("sqrt", 0.075, 4.8), ("none", 0.3, 0.3)],
 )
-def test_scaling_at_a_batch_of_4096(scaling, base, expected):
+def test_scaling_at_batch_size_4096(scaling, base, expected):
     got = optim.scale_learning_rate(base, batch_size=4096, scaling=scaling)
     assert got == pytest.approx(expected)
 
@@ -30,7 +30,7 @@ def test_no_warmup_starts_at_the_peak():
     assert float(optim.warmup_cosine(2.0, num_steps=10)(0)) == 2.0
 
 
-def test_never_negative_and_never_above_the_peak():
+def test_stays_between_zero_and_the_peak():
     schedule = optim.warmup_cosine(1.0, num_steps=37, warmup_steps=5)
     rates = np.array([float(schedule(step)) for step in range(38)])
     assert rates.min() >= 0.0

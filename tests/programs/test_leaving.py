@@ -72,7 +72,7 @@ def test_a_signal_during_the_imports_ends_at_once(start, number, code):
     process.send_signal(number)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == code, output
-    assert output.strip().endswith(": left at once.")
+    assert output.strip().endswith(": exited immediately.")
     assert "Traceback" not in output
 
 
@@ -97,7 +97,7 @@ def test_a_second_signal_ends_a_compilation(start, tmp_path):
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 130, output
-    assert output.strip().endswith("Ctrl-C: left at once.")
+    assert output.strip().endswith("Ctrl-C: exited immediately.")
     assert "Traceback" not in output
 
 
@@ -115,6 +115,6 @@ def test_a_signal_during_decoding_ends_soon_without_partial_files(start, tmp_pat
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 143, output
     assert "SIGTERM: waiting for the d" in output  # data to be ready, decoding to stop
-    assert "Stopped before a step was made" in output
+    assert "Stopped before the first step" in output
     assert "Traceback" not in output
     assert not list((tmp_path / "decoded").iterdir())
