@@ -12,7 +12,13 @@ import pytest
 from flax import nnx
 
 # Functions whose examples only show the call, since it needs what a test has not.
-NOT_RUN: dict[str, str] = {}
+NOT_RUN: dict[str, str] = {
+    "aot.describe": "needs libtpu and a process of its own",
+    "aot.details": "needs a prediction, which takes a compilation for TPUs",
+    "aot.forget_devices": "must come before JAX is used",
+    "aot.predict": "needs a compilation for TPUs",
+    "assembly.load": "needs a trained encoder",
+}
 
 # Exported to other packages of the library, not to its users.
 INTERNAL = ("data.sources.", "losses.similarity.")
@@ -86,6 +92,7 @@ def is_run(test):
     return not all(example.options.get(doctest.SKIP) for example in test.examples)
 
 
+@pytest.mark.documents
 @pytest.mark.parametrize("test", list(with_examples()))
 def test_example_runs_and_prints_what_it_shows(test, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 from simclr_jax.core import errors, registry, types
 
 STREAMS = {"init": 0, "data": 1, "views": 2, "evaluation": 3}
-"""Uses of random numbers, and the number that ``stream`` folds into the seed for each."""
+"""The number that ``stream`` folds into the seed for each use of random numbers."""
 
 MAX_SEED = 2**32 - 1
 
