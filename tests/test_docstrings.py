@@ -12,13 +12,7 @@ import pytest
 from flax import nnx
 
 # Functions whose examples only show the call, since it needs what a test has not.
-NOT_RUN: dict[str, str] = {
-    "aot.describe": "needs libtpu and a process of its own",
-    "aot.details": "needs a prediction, which takes a compilation for TPUs",
-    "aot.forget_devices": "must come before JAX is used",
-    "aot.predict": "needs a compilation for TPUs",
-    "assembly.load": "needs a trained encoder",
-}
+NOT_RUN: dict[str, str] = {}
 
 # Exported to other packages of the library, not to its users.
 INTERNAL = ("data.sources.", "losses.similarity.")
