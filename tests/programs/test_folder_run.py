@@ -162,7 +162,7 @@ def make(folder, num_images):
     [
         (["--config.data.source=folder:{empty}"], 4, "no image"),
         (["--config.data.source=folder:{text}"], 4, "None of the 20 images after it"),
-        (["--config.data.source=folder:{one}"], 4, "has 1 image; expected two"),
+        (["--config.data.source=folder:{one}"], 4, "has 1 image; expected at least 2"),
         (["--config.data.source=folder:{three}"], 2, "not exceed the 3 images"),
         (["--config.data.source=folder:/nowhere"], 4, "/nowhere"),
         (["--config.data.source={three}"], 4, "folder:"),

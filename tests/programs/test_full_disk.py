@@ -27,7 +27,7 @@ def check_failed(code, output, reason):
     assert output.count("Training continues.") == 2
     error = output.split("error: ")[1]
     assert "That was failure 3 in a row: free some space" in error
-    assert len(error.splitlines()) == 1
+    assert len(error.splitlines()) == 1, error
     for word in ("Traceback", "Event loop", "ValueError"):
         assert word not in output
 

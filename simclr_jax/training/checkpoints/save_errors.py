@@ -11,6 +11,7 @@ _OS_ERROR = re.compile(r"os_error_code='(\d+)'")
 _DUPLICATES = (
     "_SignalingThread.run() raised an exception",
     "Task exception was never retrieved",
+    "Future exception was never retrieved",
 )
 
 
