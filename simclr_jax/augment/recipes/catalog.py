@@ -3,16 +3,16 @@
 from typing import Any
 
 from simclr_jax.augment import transform
-from simclr_jax.augment.recipes import simclr, simple, view_sets
+from simclr_jax.augment.recipes import simclr_recipes, simple, view_sets
 from simclr_jax.core import registry
 
 RECIPES = registry.Registry("augmentation recipe")
 """Registry of recipes: ``builder(**options) -> Recipe``."""
 
 for _builder in (
-    simclr.simclr_cifar,
-    simclr.simclr_v1,
-    simclr.simclr_v2,
+    simclr_recipes.simclr_cifar,
+    simclr_recipes.simclr_v1,
+    simclr_recipes.simclr_v2,
     simple.evaluation,
     simple.mnist,
     simple.supervised,

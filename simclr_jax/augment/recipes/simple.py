@@ -1,6 +1,6 @@
 """Recipes without color: digits, supervised training, evaluation.
 
-The table in ``recipes.simclr`` explains the options.
+The table in ``recipes.simclr_recipes`` explains the options.
 """
 
 from simclr_jax.augment import transform

@@ -1,11 +1,11 @@
 """Recipes with one augmentation for each view: BYOL, MoCo v3, SwAV.
 
 Each recipe is a tuple with one augmentation for each view. The table in
-``recipes.simclr`` explains the options.
+``recipes.simclr_recipes`` explains the options.
 """
 
 from simclr_jax.augment import transform
-from simclr_jax.augment.recipes import simclr
+from simclr_jax.augment.recipes import simclr_recipes
 from simclr_jax.core import errors
 
 _BYOL_AMOUNTS = (0.4, 0.4, 0.2, 0.1)
@@ -15,7 +15,7 @@ def byol(
     *,
     size: int = 224,
     strength: float = 1.0,
-    area: simclr.Range = (0.08, 1.0),
+    area: simclr_recipes.Range = (0.08, 1.0),
     sampler: str = "tf_distorted_box",
     family: str = "v1",
     order: str = "random",
@@ -54,7 +54,7 @@ def byol(
       (4, 5)
     """
     return tuple(
-        simclr.jittered_view(
+        simclr_recipes.jittered_view(
             size=size,
             area=area,
             sampler=sampler,
@@ -77,7 +77,7 @@ def moco_v3(
     *,
     size: int = 224,
     strength: float = 1.0,
-    area: simclr.Range = (0.2, 1.0),
+    area: simclr_recipes.Range = (0.2, 1.0),
     sampler: str = "uniform_area",
     family: str = "v2",
     order: str = "random",
@@ -121,7 +121,7 @@ def moco_v3(
       (4, 5)
     """
     return tuple(
-        simclr.jittered_view(
+        simclr_recipes.jittered_view(
             size=size,
             area=area,
             sampler=sampler,
@@ -146,7 +146,7 @@ def swav(
     *,
     sizes: tuple[int, ...] = (224, 96),
     counts: tuple[int, ...] = (2, 6),
-    areas: tuple[simclr.Range, ...] = ((0.14, 1.0), (0.05, 0.14)),
+    areas: tuple[simclr_recipes.Range, ...] = ((0.14, 1.0), (0.05, 0.14)),
     strength: float = 1.0,
     sampler: str = "uniform_area",
     family: str = "v2",
@@ -192,7 +192,7 @@ def swav(
             f"sizes={tuple(sizes)}, counts={tuple(counts)}, areas={tuple(areas)}."
         )
     kinds = [
-        simclr.jittered_view(
+        simclr_recipes.jittered_view(
             size=size,
             area=area,
             sampler=sampler,
