@@ -8,14 +8,14 @@ import runpy
 import sys
 
 from simclr_jax import methods, optim
-from simclr_jax.assembly import parts
+from simclr_jax.assembly import optimization
 
 NUM_STEPS = 2
 
 
 def main():
     """Runs the script, then checks the parts of configs that it defines."""
-    compute_length = parts.compute_length
+    compute_length = optimization.compute_length
 
     def shortened(config, *, num_images):
         length = compute_length(config, num_images=num_images)
@@ -24,7 +24,7 @@ def main():
             length, num_steps=steps, warmup_steps=min(length.warmup_steps, steps // 2)
         )
 
-    parts.compute_length = shortened
+    optimization.compute_length = shortened
     runpy.run_path(sys.argv[1], run_name="__main__")
 
 
