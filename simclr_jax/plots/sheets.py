@@ -15,7 +15,7 @@ class Tile(NamedTuple):
     """One view on a contact sheet.
 
     Attributes:
-      picture: float image [h w c] in [0, 1], with one or three channels.
+      picture: float image [h w c] in [0, 1]; see ``figures.draw_image`` for channels.
       caption: text below it; may have several lines.
       box: (top, left, height, width) of the crop in pixels of the original, or None.
     """
@@ -77,15 +77,7 @@ def save_contact_sheet(
 def _draw_picture(
     axis: Any, picture: np.ndarray, *, caption: str, color: str | None = None
 ) -> None:
-    is_gray = picture.shape[-1] == 1
-    axis.imshow(
-        picture[..., 0] if is_gray else picture,
-        cmap="gray" if is_gray else None,
-        vmin=0,
-        vmax=1,
-    )
-    axis.set_xticks([])
-    axis.set_yticks([])
+    figures.draw_image(axis, picture)
     axis.set_xlabel(caption, size=6, loc="left")
     for spine in axis.spines.values():
         spine.set_color(color or "black")

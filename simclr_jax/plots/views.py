@@ -17,7 +17,7 @@ def save_view_grid(
 
     Args:
       path: the PNG file to write.
-      originals: float [n h w c] in [0, 1], with one or three channels.
+      originals: float [n h w c] in [0, 1]; see ``figures.draw_image`` for channels.
       views: float [n v h' w' c] in [0, 1].
 
     Returns:
@@ -42,15 +42,7 @@ def save_view_grid(
     for row, axes in enumerate(grid):
         pictures = [originals[row], *views[row]]
         for column, (axis, picture) in enumerate(zip(axes, pictures, strict=True)):
-            gray = picture.shape[-1] == 1
-            axis.imshow(
-                picture[..., 0] if gray else picture,
-                cmap="gray" if gray else None,
-                vmin=0,
-                vmax=1,
-            )
-            axis.set_xticks([])
-            axis.set_yticks([])
+            figures.draw_image(axis, picture)
             if row == 0:
                 axis.set_title("original" if column == 0 else f"view {column}", size=9)
     return figures.save(figure, path)

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import itertools
 import logging
 import os
 import pathlib
@@ -11,7 +12,7 @@ from collections.abc import Callable
 import jax
 from absl import flags
 
-from simclr_jax.core import errors, paths, signals
+from simclr_jax.core import errors, paths, registry, signals
 from simclr_jax.programs import config_flag
 
 
@@ -27,7 +28,7 @@ def run(main: Callable[[], int | None], arguments: list[str]) -> int:
     """
 
     def parse_and_run() -> int | None:
-        _parse_flags(arguments)
+        _parse_flags(arguments, module=main.__module__)
         return main()
 
     return guard(parse_and_run)
@@ -77,11 +78,18 @@ def _is_output_closed() -> bool:
     return False
 
 
-def _parse_flags(arguments: list[str]) -> None:
-    """Parses absl flags, ``--config`` and its overrides; raises ``UserError``."""
+def _parse_flags(arguments: list[str], *, module: str) -> None:
+    """Parses the flags of a module and the overrides of ``--config``."""
     arguments, overrides = config_flag.take_overrides(arguments)
     try:
         unparsed = flags.FLAGS(arguments)[1:]
+    except flags.UnrecognizedFlagError as error:
+        modules = (module, config_flag.__name__)
+        key_flags = map(flags.FLAGS.get_key_flags_for_module, modules)
+        names = [flag.name for flag in itertools.chain(*key_flags)]
+        raise errors.UserError(
+            registry.unknown_name("flag", error.flagname, names)
+        ) from error
     except (flags.Error, AttributeError, KeyError, OSError, TypeError) as error:
         cause = error.__cause__ or error.__context__
         if isinstance(cause, errors.UserError):  # From the parser of a flag.

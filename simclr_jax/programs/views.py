@@ -1,4 +1,4 @@
-"""Plots the views that a recipe makes of some images, with their parameters."""
+"""Plot the views that a recipe makes of some images, with their parameters."""
 
 import functools
 import textwrap
@@ -10,17 +10,22 @@ from absl import flags
 from simclr_jax import augment, data, plots
 from simclr_jax.core import checks, errors, paths, types
 
-_SOURCE = flags.DEFINE_string("source", None, "The images, e.g. folder:PATH.")
-_SPLIT = flags.DEFINE_string("split", "train", "Which split of them.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS sets lie.")
+_SOURCE = flags.DEFINE_string("source", None, "Data source, e.g. folder:PATH.")
+_SPLIT = flags.DEFINE_string("split", "train", "Split of the source.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the TFDS data sets.")
 _RECIPE = flags.DEFINE_string(
     "recipe", "simclr_v2", f"One of {', '.join(sorted(augment.RECIPES))}."
 )
-_SIZE = flags.DEFINE_integer("size", None, "Side of a view; None: the recipe's own.")
-_CANVAS = flags.DEFINE_integer("canvas", 288, "Side that large images are decoded to.")
-_NUM_IMAGES = flags.DEFINE_integer("num_images", 6, "How many images, evenly spaced.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the views.")
-_OUT = flags.DEFINE_string("out", "views.png", "The PNG file to write.")
+_SIZE = flags.DEFINE_integer("size", None, "Side of a view; None: that of the recipe.")
+_CANVAS = flags.DEFINE_integer("canvas", 288, "Side to which large images are reduced.")
+_RANGE = flags.DEFINE_string(
+    "range", "full", "Stored values that become black and white."
+)
+_PAGE = flags.DEFINE_string("page", None, "Page of multi-page images, a number or all.")
+_CHANNELS = flags.DEFINE_multi_integer("channels", None, "Channel to keep; repeat it.")
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 6, "Number of images, evenly spaced.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the views.")
+_OUT = flags.DEFINE_string("out", "views.png", "PNG file to write.")
 
 
 def main() -> None:
@@ -34,9 +39,18 @@ def main() -> None:
     size = {} if _SIZE.value is None else {"size": _SIZE.value}
     recipe = augment.build(_RECIPE.value, **size)
     source = data.open_source(
-        _SOURCE.value, split=_SPLIT.value, data_dir=_DATA_DIR.value
+        _SOURCE.value,
+        split=_SPLIT.value,
+        data_dir=_DATA_DIR.value,
+        value_range=_RANGE.value,
     )
-    images = data.open_images(source, canvas=_CANVAS.value)
+    images = data.open_images(
+        source,
+        canvas=_CANVAS.value,
+        value_range=_RANGE.value,
+        page=_PAGE.value,
+        channels=_CHANNELS.value,
+    )
     count = min(_NUM_IMAGES.value, len(images))
     chosen = np.linspace(0, len(images) - 1, count).astype(int)
     samples = images.read(chosen)
@@ -113,7 +127,12 @@ def _tile(picture: jax.Array, named: dict[str, float]) -> plots.Tile:
         box, words = (top, left, height, width), [f"crop {height:.0f} x {width:.0f}"]
     words += [name for name in _FLAGS if named.get(name)]
     if named.get("jitter_applied", 1.0):
-        words += [f"{name} {named[name]:.2f}" for name in _JITTER if name in named]
+        names = _JITTER if picture.shape[-1] > 1 else _JITTER[:2]
+        words += [
+            f"{name} {named[name]:.2f}"
+            for name in names
+            if name in named and named[name] != _NO_EFFECT.get(name)
+        ]
     if named.get("blurred"):
         words.append(f"blur {named['blur_sigma']:.2f}")
     caption = textwrap.fill(", ".join(words), width=34)
@@ -122,3 +141,4 @@ def _tile(picture: jax.Array, named: dict[str, float]) -> plots.Tile:
 
 _FLAGS = ("flipped", "grayscale", "solarized")
 _JITTER = ("brightness", "contrast", "saturation", "hue")
+_NO_EFFECT = {"saturation": 1.0, "hue": 0.0}

@@ -9,7 +9,7 @@ def is_png(path):
     return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 2000
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_view_grid(tmp_path, rng, channels):
     originals = rng.uniform(size=(3, 12, 10, channels)).astype(np.float32)
     views = rng.uniform(size=(3, 2, 8, 8, channels)).astype(np.float32)
@@ -35,7 +35,7 @@ def test_error_without_matplotlib_names_the_remedy(tmp_path, monkeypatch):
         plots.save_loss_curve(tmp_path / "x.png", [1], [1.0], chance=2.0, floor=0.0)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_contact_sheet(tmp_path, rng, channels):
     originals = [
         rng.uniform(size=(*size, channels)).astype(np.float32)

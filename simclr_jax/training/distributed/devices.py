@@ -60,7 +60,7 @@ def use_cpu_cores(
         return
     if chosen < num_cores and num_devices is None and _is_cpu():
         _say_once(
-            f"Only {chosen} of {num_cores} cores are used, because more cannot divide "
+            f"Using only {chosen} of {num_cores} cores, because more cannot divide "
             f"a batch of {batch_size} images evenly. A batch size that is a multiple "
             f"of {num_cores * accumulate} is faster."
         )

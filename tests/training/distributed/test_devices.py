@@ -119,7 +119,7 @@ print(jax.local_device_count())
 @pytest.mark.parametrize(
     ("first", "arguments", "environment", "expected", "said"),
     [
-        ("", "16", {}, 4, "Only 4 of 6 cores are used"),
+        ("", "16", {}, 4, "Using only 4 of 6 cores"),
         ("", "24", {"JAX_NUM_CPU_DEVICES": "3"}, 3, ""),
         ("jax.devices()", "24", {}, 1, "JAX has already started with 1 CPU device(s)"),
     ],
