@@ -289,10 +289,16 @@ class RandomApply(Transform):
         return planes.apply_if(params.applied, augment, image)
 
     def report(self, params: RandomApplyParams) -> Parameters:
-        """Returns ``<label>_applied`` (0 or 1) and the report of the augmentation."""
-        applied = {f"{_label(self._transform)}_applied": params.applied}
-        named = {name: value.astype(jnp.float32) for name, value in applied.items()}
-        return named | self._transform.report(params.params)
+        """Returns ``<label>_applied`` (0 or 1) and the report of the augmentation.
+
+        The values of the augmentation are NaN where it is not applied.
+        """
+        named = {
+            f"{_label(self._transform)}_applied": params.applied.astype(jnp.float32)
+        }
+        for name, value in self._transform.report(params.params).items():
+            named[name] = jnp.where(params.applied, value, jnp.nan)
+        return named
 
     @property
     def _transform(self) -> Transform:

@@ -1,8 +1,6 @@
-"""Common parts of the programs: flags, error messages, the compilation cache."""
+"""Common parts of the programs: error messages, exit codes, the compilation cache."""
 
-import ast
 import io
-import itertools
 import logging
 import os
 import pathlib
@@ -10,9 +8,8 @@ import sys
 from collections.abc import Callable
 
 import jax
-from absl import flags
 
-from simclr_jax.core import errors, paths, registry, signals
+from simclr_jax.core import errors, paths, signals
 from simclr_jax.programs import config_flag
 
 
@@ -28,7 +25,7 @@ def run(main: Callable[[], int | None], arguments: list[str]) -> int:
     """
 
     def parse_and_run() -> int | None:
-        _parse_flags(arguments, module=main.__module__)
+        config_flag.parse(arguments, module=main.__module__)
         return main()
 
     return guard(parse_and_run)
@@ -76,42 +73,6 @@ def _is_output_closed() -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
     return False
-
-
-def _parse_flags(arguments: list[str], *, module: str) -> None:
-    """Parses the flags of a module and the overrides of ``--config``."""
-    arguments, overrides = config_flag.take_overrides(arguments)
-    try:
-        unparsed = flags.FLAGS(arguments)[1:]
-    except flags.UnrecognizedFlagError as error:
-        modules = (module, config_flag.__name__)
-        key_flags = map(flags.FLAGS.get_key_flags_for_module, modules)
-        names = [flag.name for flag in itertools.chain(*key_flags)]
-        raise errors.UserError(
-            registry.unknown_name("flag", error.flagname, names)
-        ) from error
-    except (flags.Error, AttributeError, KeyError, OSError, TypeError) as error:
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, errors.UserError):  # From the parser of a flag.
-            raise cause from None
-        raise errors.UserError(_plain_message(error)) from error
-    if unparsed:
-        raise errors.UserError(
-            f"Expected flags only; got {' '.join(unparsed)!r}. Flags are written "
-            "--name=value."
-        )
-    if overrides:
-        config_flag.apply(overrides)
-
-
-def _plain_message(error: BaseException) -> str:
-    """Returns the message of a flag error without the traceback it contains."""
-    text = str(error.args[0]) if error.args else str(error)
-    if "Traceback" in text:  # An error in a config file; its message is the last line.
-        text = text.strip().splitlines()[-1]
-    if text[:1] == text[-1:] == "'":  # A KeyError quotes its message.
-        text = ast.literal_eval(text)
-    return " ".join(text.split())
 
 
 def _enable_compilation_cache() -> None:

@@ -1,5 +1,7 @@
-"""The flag ``--config``, and overrides of its fields, ``--config.FIELD=VALUE``."""
+"""Parsing of flags, of ``--config`` and of overrides, ``--config.FIELD=VALUE``."""
 
+import ast
+import itertools
 import logging
 import re
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ import ml_collections
 from absl import flags
 
 from simclr_jax import assembly
-from simclr_jax.core import errors
+from simclr_jax.core import errors, registry
 
 _log = logging.getLogger("simclr_jax")
 
@@ -35,6 +37,39 @@ def define() -> flags.FlagHolder:
         "Recipe or file: RECIPE, RECIPE:VARIANT, FILE.py or FILE.py:VARIANT; simclr "
         "configs lists the recipes. --config.FIELD=VALUE changes a field.",
     )
+
+
+def parse(arguments: list[str], *, module: str) -> None:
+    """Parses the flags of a program and the overrides of ``--config``.
+
+    Args:
+      arguments: name of the program and its flags.
+      module: dotted name of the module that defines the flags.
+
+    Raises:
+      UserError: if a flag is unknown, or a flag, a field or a value is wrong.
+    """
+    arguments, overrides = take_overrides(arguments)
+    try:
+        unparsed = flags.FLAGS(arguments)[1:]
+    except flags.UnrecognizedFlagError as error:
+        modules = (module, __name__)
+        keys = map(flags.FLAGS.get_key_flags_for_module, modules)
+        names = [flag.name for flag in itertools.chain(*keys)]
+        message = registry.unknown_name("flag", error.flagname, names)
+        raise errors.UserError(message) from error
+    except (flags.Error, AttributeError, KeyError, OSError, TypeError) as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, errors.UserError):  # From the parser of a flag.
+            raise cause from None
+        raise errors.UserError(_plain_message(error)) from error
+    if unparsed:
+        raise errors.UserError(
+            f"Expected flags only; got {' '.join(unparsed)!r}. Flags are written "
+            "--name=value."
+        )
+    if overrides:
+        apply(overrides)
 
 
 def apply(overrides: Sequence[tuple[str, str]]) -> None:
@@ -83,3 +118,13 @@ def take_overrides(
             raise errors.UserError(f"{argument} needs a value: {argument}=VALUE.")
         overrides.append((match[1], value))
     return others, overrides
+
+
+def _plain_message(error: BaseException) -> str:
+    """Returns the message of a flag error without the traceback it contains."""
+    text = str(error.args[0]) if error.args else str(error)
+    if "Traceback" in text:  # An error in a config file; its message is the last line.
+        text = text.strip().splitlines()[-1]
+    if text[:1] == text[-1:] == "'":  # A KeyError quotes its message.
+        text = ast.literal_eval(text)
+    return " ".join(text.split())
