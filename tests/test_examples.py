@@ -118,7 +118,7 @@ def test_a_checkpoint_is_used(tmp_path):
     accuracy = re.search(r"^Linear accuracy .*: (0\.\d{4})$", done.stdout, re.M)
     assert float(accuracy.group(1)) > 0.9
     assert (tmp_path / "neighbors.png").read_bytes().startswith(b"\x89PNG")
-    assert "30 arrays taken" in done.stderr
+    assert "30 arrays taken" in done.stdout
     assert f"Trained 20 more steps: {tmp_path / 'continued'}" in done.stdout
 
 
